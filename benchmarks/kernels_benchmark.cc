@@ -1,0 +1,261 @@
+// CPU kernels against what this machine can do: a loop of fused multiply-adds in registers for
+// GFLOP/s, a copy of 64 MiB for GB/s. Shapes are those of a GPT 256 wide with batch 8, context 256
+// (2048 rows). `of_peak` is the share of the measured limit; rows that fit into the
+// caches may exceed that of memory.
+//
+//   build/release/bin/kernels_benchmark --threads=2
+//
+// Flags of Google Benchmark, such as --benchmark_filter=matmul, work too.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <benchmark/benchmark.h>
+
+#include "core/base/parallel_for.h"
+#include "core/base/philox.h"
+#include "kernels/adamw.h"
+#include "kernels/attention.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/dropout.h"
+#include "kernels/global_norm.h"
+#include "kernels/layer_norm.h"
+#include "kernels/matmul.h"
+#include "kernels/simd.h"
+#include "kernels/softmax.h"
+
+namespace trireme::kernels {
+namespace {
+
+constexpr int64_t kRows = 2048, kWidth = 256;
+
+struct Peak {
+  double flops = 0;             // per second, all threads
+  double bytes_per_second = 0;  // read plus written
+};
+Peak peak;
+
+double seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+/// Best of several runs of `work` split among all threads.
+template <typename Fn>
+double best_seconds(const Fn& work) {
+  double best = 1e9;
+  for (int i = 0; i < 10; ++i) {
+    const double start = seconds();
+    parallel_for(num_threads(), 1, work);
+    best = std::min(best, seconds() - start);
+  }
+  return best;
+}
+
+Peak measure_peak() {
+  constexpr int64_t kSteps = 4'000'000;
+  constexpr int kChains = 12;  // enough to hide the latency of two units
+  const double compute = best_seconds([](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      Vec<float> sum[kChains] = {};
+      Vec<float> x = broadcast(1.0000001f);
+      benchmark::DoNotOptimize(x);
+      for (int64_t i = 0; i < kSteps; ++i) {
+        for (Vec<float>& s : sum) s = s * x + x;
+      }
+      for (Vec<float>& s : sum) benchmark::DoNotOptimize(s);
+    }
+  });
+  const int64_t bytes = int64_t{64} << 20;
+  std::vector<char> from(static_cast<size_t>(bytes), 1), to(from.size(), 2);
+  const double copy = best_seconds([&](int64_t begin, int64_t end) {
+    const int64_t n = num_threads();
+    std::memcpy(to.data() + bytes * begin / n, from.data() + bytes * begin / n,
+                static_cast<size_t>(bytes * end / n - bytes * begin / n));
+  });
+  return {2.0 * kSteps * kChains * kLanes<float> * num_threads() / compute,
+          2.0 * static_cast<double>(bytes) / copy};
+}
+
+std::vector<float> draw(int64_t count) {
+  Generator generator(1);
+  std::vector<float> values(static_cast<size_t>(count));
+  for (float& v : values) v = static_cast<float>(generator.next_uniform() - 0.5);
+  return values;
+}
+
+/// Runs `work` as often as the library asks; wall-clock seconds per call.
+template <typename Fn>
+double seconds_per_call(benchmark::State& state, const Fn& work) {
+  const double start = seconds();
+  for (auto _ : state) work();
+  return (seconds() - start) / static_cast<double>(state.iterations());
+}
+void report_flops(benchmark::State& state, double per_call, double flops) {
+  state.counters["GFLOP/s"] = flops / per_call * 1e-9;
+  state.counters["of_peak"] = flops / per_call / peak.flops;
+}
+void report_bytes(benchmark::State& state, double per_call, int64_t bytes) {
+  const double rate = static_cast<double>(bytes) / per_call;
+  state.counters["GB/s"] = rate * 1e-9;
+  state.counters["of_peak"] = rate / peak.bytes_per_second;
+}
+
+enum Transposed : int64_t { kNone, kLeft, kRight };
+
+/// Arguments: m, k, n, which operand is read transposed.
+void matmul_f32(benchmark::State& state) {
+  const int64_t m = state.range(0), k = state.range(1), n = state.range(2), form = state.range(3);
+  const auto a = draw(m * k), b = draw(k * n);
+  std::vector<float> c(static_cast<size_t>(m * n));
+  const StridedView<const float> va{
+      a.data(), {m, k}, form == kLeft ? Strides{1, m} : Strides{k, 1}};
+  const StridedView<const float> vb{
+      b.data(), {k, n}, form == kRight ? Strides{1, k} : Strides{n, 1}};
+  const double per_call = seconds_per_call(state, [&] {
+    matmul(Cpu{}, va, vb, StridedView<float>{c.data(), {m, n}, {n, 1}});
+  });
+  report_flops(state, per_call, 2.0 * static_cast<double>(m * n * k));
+}
+BENCHMARK(matmul_f32)
+    ->ArgNames({"m", "k", "n", "transposed"})
+    ->Args({kRows, kWidth, 3 * kWidth, kNone})   // y = x W, attention in
+    ->Args({kRows, kWidth, 4 * kWidth, kNone})   // y = x W, MLP in
+    ->Args({kRows, 4 * kWidth, kWidth, kNone})   // y = x W, MLP out
+    ->Args({kRows, 3 * kWidth, kWidth, kRight})  // dx = dy W^T
+    ->Args({kRows, 4 * kWidth, kWidth, kRight})
+    ->Args({kWidth, kRows, 3 * kWidth, kLeft})  // dW = x^T dy
+    ->Args({kWidth, kRows, 4 * kWidth, kLeft})
+    ->Args({4 * kWidth, kRows, kWidth, kLeft})
+    ->Args({32, 32, 32, kNone})
+    ->Args({64, 64, 64, kNone})
+    ->Args({128, 128, 128, kNone})
+    ->Args({2048, 2048, 2048, kNone});
+
+/// batch 8, context 256, 4 heads of 64 out of one packed projection.
+struct Attention {
+  int64_t batch = 8, heads = 4, time = 256, dim = 64, width = heads * dim;
+  std::vector<float> qkv = draw(batch * time * 3 * width), out = draw(batch * time * width),
+                     dout = draw(batch * time * width), dqkv = qkv,
+                     lse = std::vector<float>(static_cast<size_t>(batch * heads * time));
+
+  StridedView<float> part(std::vector<float>& x, int64_t which, int64_t parts) const {
+    return {x.data() + which * width,
+            {batch, heads, time, dim},
+            {time * parts * width, dim, parts * width, 1}};
+  }
+  void forward() {
+    causal_attention(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), part(out, 0, 1),
+                     lse.data());
+  }
+  void backward() {
+    causal_attention_backward(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
+                              part(out, 0, 1), lse.data(), part(dout, 0, 1),
+                              {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
+  }
+  /// Of one product, without what the mask removes.
+  double useful_flops() const { return double(batch * heads * dim * time * (time + 1)); }
+};
+void attention_forward(benchmark::State& state) {
+  Attention a;
+  report_flops(state, seconds_per_call(state, [&] { a.forward(); }), 2 * a.useful_flops());
+}
+BENCHMARK(attention_forward);
+void attention_backward(benchmark::State& state) {
+  Attention a;
+  a.forward();
+  report_flops(state, seconds_per_call(state, [&] { a.backward(); }), 5 * a.useful_flops());
+}
+BENCHMARK(attention_backward);
+
+/// A kernel over [2048, 256] that reads and writes `arrays` such matrices, each counted once.
+template <typename Fn>
+void by_rows(benchmark::State& state, int64_t arrays, const Fn& fn) {
+  const auto x = draw(kRows * kWidth);
+  std::vector<float> y(x.size());
+  const double per_call = seconds_per_call(state, [&] {
+    fn(MatrixView<const float>{x.data(), kRows, kWidth, kWidth},
+       MatrixView<float>{y.data(), kRows, kWidth, kWidth});
+  });
+  report_bytes(state, per_call, arrays * kRows * kWidth * static_cast<int64_t>(sizeof(float)));
+}
+
+void softmax_rows(benchmark::State& state) {
+  by_rows(state, 2, [](auto x, auto y) { softmax(Cpu{}, x, y); });
+}
+BENCHMARK(softmax_rows);
+void layer_norm_rows(benchmark::State& state) {
+  std::vector<float> factor(kWidth, 1.0f), mean(kRows), rstd(kRows);
+  by_rows(state, 2, [&](auto x, auto y) {
+    layer_norm(Cpu{}, x, factor.data(), factor.data(), 1e-5, y, mean.data(), rstd.data());
+  });
+}
+BENCHMARK(layer_norm_rows);
+void layer_norm_gradients(benchmark::State& state) {
+  std::vector<float> factor(kWidth, 1.0f), mean(kRows), rstd(kRows, 1.0f), sums(2 * kWidth);
+  by_rows(state, 3, [&](auto x, auto dx) {
+    layer_norm_backward(Cpu{}, x, factor.data(), mean.data(), rstd.data(), x, dx, sums.data(),
+                        sums.data() + kWidth);
+  });
+}
+BENCHMARK(layer_norm_gradients);
+void cross_entropy_rows(benchmark::State& state) {
+  const std::vector<int64_t> targets(kRows, 3);
+  std::vector<float> lse(kRows), result(2);
+  by_rows(state, 1, [&](auto x, auto /*y*/) {
+    cross_entropy<float, int64_t>(Cpu{}, x, targets.data(), -100, lse.data(), result.data());
+  });
+}
+BENCHMARK(cross_entropy_rows);
+void dropout_rows(benchmark::State& state) {
+  by_rows(state, 2,
+          [](auto x, auto y) { dropout(Cpu{}, x.data, y.data, kRows * kWidth, 0.1, 1, 0); });
+}
+BENCHMARK(dropout_rows);
+
+constexpr int64_t kParameters = 16 << 20;  // beyond any cache
+
+void adamw_step(benchmark::State& state) {
+  auto param = draw(kParameters), m = param, v = std::vector<float>(param.size(), 0.1f);
+  const auto grad = param;
+  const double per_call = seconds_per_call(
+      state, [&] { adamw(Cpu{}, {}, kParameters, grad.data(), param.data(), m.data(), v.data()); });
+  report_bytes(state, per_call, 7 * kParameters * static_cast<int64_t>(sizeof(float)));
+}
+BENCHMARK(adamw_step);
+void global_norm(benchmark::State& state) {
+  const auto grad = draw(kParameters);
+  double sum = 0;
+  const double per_call =
+      seconds_per_call(state, [&] { add_sum_of_squares(Cpu{}, grad.data(), kParameters, &sum); });
+  benchmark::DoNotOptimize(sum);
+  report_bytes(state, per_call, kParameters * static_cast<int64_t>(sizeof(float)));
+}
+BENCHMARK(global_norm);
+
+}  // namespace
+}  // namespace trireme::kernels
+
+int main(int argc, char** argv) {
+  // Our one flag is taken out before Google Benchmark sees the rest.
+  for (int i = 1; i < argc; ++i) {
+    constexpr const char kFlag[] = "--threads=";
+    if (std::strncmp(argv[i], kFlag, sizeof kFlag - 1) != 0) continue;
+    trireme::set_num_threads(std::max(1, std::atoi(argv[i] + sizeof kFlag - 1)));
+    std::rotate(argv + i, argv + i + 1, argv + argc);
+    --argc;
+    break;
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 64;
+  using trireme::kernels::peak;
+  peak = trireme::kernels::measure_peak();
+  std::printf("measured limits with %d threads: %.0f GFLOP/s f32, %.1f GB/s read plus written\n",
+              trireme::num_threads(), peak.flops * 1e-9, peak.bytes_per_second * 1e-9);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,15 @@
+# Says once, at the end of the configure step, what was found and what is therefore on.
+function(trireme_say name has version off)
+  if(${has})
+    message(STATUS "  ${name}: on (${version})")
+  else()
+    message(STATUS "  ${name}: off, ${off}")
+  endif()
+endfunction()
+
+message(STATUS "Trireme ${PROJECT_VERSION} (${CMAKE_BUILD_TYPE}, -march=${TRIREME_ARCH})")
+message(STATUS "  oneDNN ${dnnl_VERSION}, prometheus-cpp, Abseil: found")
+trireme_say(MPI ${TRIREME_HAS_MPI} "${TRIREME_MPI_VERSION}" "no communicator across nodes")
+trireme_say(CUDA ${TRIREME_HAS_CUDA} "toolkit ${TRIREME_CUDA_VERSION}; kernels so far CPU only" "CPU only")
+trireme_say(NCCL ${TRIREME_HAS_NCCL} "${TRIREME_NCCL_VERSION}; communicator so far shm, mpi, local" "no GPU collectives")
+message(STATUS "  tests: ${TRIREME_TESTS}, benchmarks: ${TRIREME_BENCHMARKS}, ccache: ${TRIREME_CCACHE}")

@@ -1,0 +1,74 @@
+# Helpers: trireme_library, trireme_program, trireme_test, and the flags all of ours share.
+
+add_library(trireme_flags INTERFACE)
+target_compile_options(trireme_flags INTERFACE -Wall -Wextra -Wshadow
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # g++ 12 is wrong about std::string
+                       -fno-semantic-interposition  # PIC code may still inline its own calls
+                       -march=${TRIREME_ARCH})
+if(TRIREME_WERROR)
+  target_compile_options(trireme_flags INTERFACE -Werror)
+endif()
+# Debug builds still train in the tests, so they are optimised a little; asserts are always on.
+target_compile_options(trireme_flags INTERFACE $<$<CONFIG:Debug>:-O1>)
+if(TRIREME_SANITIZE)
+  target_compile_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE}
+                         -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
+endif()
+
+# trireme_library(name LINK libs...): an empty library; its folders add their sources with
+# target_sources(name PRIVATE ...).
+function(trireme_library name)
+  cmake_parse_arguments(ARG "" "" "LINK;PRIVATE_LINK" ${ARGN})
+  add_library(${name} STATIC)
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+  string(REPLACE "trireme_" "trireme::" alias ${name})
+  add_library(${alias} ALIAS ${name})
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
+    $<INSTALL_INTERFACE:include/trireme>)
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE $<BUILD_INTERFACE:trireme_flags>
+                        ${ARG_PRIVATE_LINK})
+endfunction()
+
+# trireme_program(name SOURCES files... LINK libs...): an executable in build/<preset>/bin.
+function(trireme_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} trireme_flags)
+endfunction()
+
+# trireme_test(name SOURCES files... LINK libs... LABELS labels... [PROCESSORS n]): a GoogleTest
+# program whose cases become ctest entries. PROCESSORS is the number of cores a case keeps busy, 1
+# unless told: ctest runs fewer such cases at once.
+function(trireme_test name)
+  cmake_parse_arguments(ARG "" "PROCESSORS" "SOURCES;LINK;LABELS" ${ARGN})
+  if(NOT ARG_PROCESSORS)
+    set(ARG_PROCESSORS 1)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} trireme_flags GTest::gtest GTest::gmock
+                        GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES)
+  # In a file of its own, because gtest_discover_tests cannot pass on a list of labels.
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake
+       "set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${ARG_LABELS}\" TIMEOUT 300 "
+       "PROCESSORS ${ARG_PROCESSORS})\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
+               ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
+endfunction()
+include(GoogleTest)
+
+# trireme_script_test(name COMMAND command... LABELS labels... [TIMEOUT seconds] [PROCESSORS n]): a
+# command as a test. It skips by ending with status 77 after printing "skipped: reason".
+function(trireme_script_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT;PROCESSORS" "COMMAND;LABELS" ${ARGN})
+  add_test(NAME ${name} COMMAND ${ARG_COMMAND})
+  foreach(property TIMEOUT PROCESSORS)
+    if(ARG_${property})
+      set_tests_properties(${name} PROPERTIES ${property} ${ARG_${property}})
+    endif()
+  endforeach()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" SKIP_RETURN_CODE 77)
+endfunction()

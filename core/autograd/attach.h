@@ -1,0 +1,157 @@
+// How an op tells autograd its gradient: forward and formula stand together.
+//
+//   Tensor mul(const Tensor& a, const Tensor& b) {
+//     Tensor y = ...;
+//     return attach("mul", y,
+//         wrt(a, [b = save(b), shape = a.shape()](const Tensor& dy) { return sum_to(dy * b(),
+//         shape); }), wrt(b, [a = save(a), shape = b.shape()](const Tensor& dy) { return sum_to(dy
+//         * a(), shape); }));
+//   }
+//
+// Laws of formulas:
+// 1. A formula keeps tensors through save(input), or save_output(y) for the op's own result: saving
+//    y itself would make the reference cycle node -> formula -> y -> node.
+// 2. Formulas run with recording off: first-order gradients.
+// 3. A formula returns a gradient of exactly its input's shape and dtype, or an undefined Tensor
+// for
+//    zero; backward checks it and names the op. Broadcasting is undone by sum_to(dy, x.shape()).
+//    It may return dy itself, but must not write into dy: others may see it.
+// 4. Leaves accumulate, everything else is overwritten.
+//
+// An input that needs no gradient drops its formula at once, and with it whatever it saved.
+
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "core/autograd/no_grad.h"
+#include "core/autograd/node.h"
+
+namespace trireme {
+
+/// A tensor kept for backward with the version it had. Calling it gives the tensor back, or throws
+/// InvalidArgument naming op, shape and both versions if it was changed in place since.
+class Saved {
+ public:
+  explicit Saved(Tensor tensor) : tensor_(std::move(tensor)), version_(tensor_.version()) {}
+  const Tensor& operator()() const {
+    if (tensor_.version() != version_) [[unlikely]]
+      fail_changed();
+    return tensor_;
+  }
+
+ private:
+  [[noreturn]] void fail_changed() const;
+  Tensor tensor_;
+  uint32_t version_;
+};
+
+inline Saved save(const Tensor& input) { return Saved(input); }
+inline Saved save_output(const Tensor& y) { return Saved(y.detach()); }
+
+/// An input of an op and the formula dy -> gradient of that input.
+template <typename Formula>
+struct Wrt {
+  const Tensor& input;
+  Formula formula;
+};
+template <typename Formula>
+Wrt<Formula> wrt(const Tensor& input, Formula formula) {
+  return {input, std::move(formula)};
+}
+
+namespace detail {
+
+template <typename... Formulas>
+class FormulaNode final : public Node {
+ public:
+  FormulaNode(const char* op, const Tensor& y, Wrt<Formulas>&... inputs)
+      : Node(op, y, edges_.data(), sizeof...(Formulas)) {
+    init(std::index_sequence_for<Formulas...>{}, inputs...);
+  }
+
+  void apply(const Tensor& dy, Tensor* dx) override {
+    run(std::index_sequence_for<Formulas...>{}, dy, dx);
+  }
+  void release_saved() override {
+    std::apply([](auto&... formula) { (formula.reset(), ...); }, formulas_);
+  }
+
+ private:
+  template <size_t... I>
+  void init(std::index_sequence<I...>, Wrt<Formulas>&... inputs) {
+    (init_one<I>(inputs), ...);
+  }
+  template <size_t I, typename Formula>
+  void init_one(Wrt<Formula>& w) {
+    if (!w.input.requires_grad()) return;
+    edges_[I] = edge_to(w.input);
+    std::get<I>(formulas_).emplace(std::move(w.formula));
+  }
+  template <size_t... I>
+  void run(std::index_sequence<I...>, const Tensor& dy, Tensor* dx) {
+    ((edges_[I] ? void(dx[I] = (*std::get<I>(formulas_))(dy)) : void()), ...);
+  }
+
+  std::array<Ref<Node>, sizeof...(Formulas)> edges_;
+  std::tuple<std::optional<Formulas>...> formulas_;
+};
+
+template <size_t N, typename Formula>
+class JointNode final : public Node {
+ public:
+  JointNode(const char* op, const Tensor& y, const std::array<const Tensor*, N>& inputs,
+            Formula&& formula)
+      : Node(op, y, edges_.data(), N), formula_(std::move(formula)) {
+    for (size_t i = 0; i < N; ++i) {
+      if (inputs[i]->defined() && inputs[i]->requires_grad()) edges_[i] = edge_to(*inputs[i]);
+    }
+  }
+  void apply(const Tensor& dy, Tensor* dx) override {
+    std::array<bool, N> need;
+    for (size_t i = 0; i < N; ++i) need[i] = static_cast<bool>(edges_[i]);
+    std::array<Tensor, N> grads = (*formula_)(dy, need);
+    for (size_t i = 0; i < N; ++i) {
+      if (need[i]) dx[i] = std::move(grads[i]);
+    }
+  }
+  void release_saved() override { formula_.reset(); }
+
+ private:
+  std::array<Ref<Node>, N> edges_;
+  std::optional<Formula> formula_;
+};
+
+}  // namespace detail
+
+/// Gives y its history: one formula per input. Returns y. Nothing is recorded when no input needs a
+/// gradient or recording is off. y must be fresh: not an input, and without history.
+template <typename... Formulas>
+Tensor attach(const char* op, Tensor y, Wrt<Formulas>... inputs) {
+  if (is_recording() && (inputs.input.requires_grad() || ...)) {
+    y.set_autograd_meta(make_ref<detail::FormulaNode<Formulas...>>(op, y, inputs...));
+  }
+  return y;
+}
+
+/// For kernels that yield several gradients at once: formula(dy, need) returns
+/// std::array<Tensor, N>, where need[i] says whether input i wants one. Undefined inputs (an absent
+/// bias) need none.
+///   attach_joint<3>("layer_norm", y, {&x, &gamma, &beta},
+///                   [...](const Tensor& dy, const std::array<bool, 3>& need) { ... });
+template <size_t N, typename Formula>
+Tensor attach_joint(const char* op, Tensor y, const std::array<const Tensor*, N>& inputs,
+                    Formula formula) {
+  bool any = false;
+  for (const Tensor* x : inputs) any = any || (x->defined() && x->requires_grad());
+  if (any && is_recording()) {
+    y.set_autograd_meta(make_ref<detail::JointNode<N, Formula>>(op, y, inputs, std::move(formula)));
+  }
+  return y;
+}
+
+}  // namespace trireme

@@ -1,0 +1,224 @@
+#include "core/autograd/backward.h"
+
+#include <algorithm>
+
+#include "core/autograd/hook_list.h"
+#include "core/autograd/no_grad.h"
+#include "core/autograd/node.h"
+#include "core/autograd/running_node.h"
+#include "core/tensor/copy.h"
+#include "core/tensor/create.h"
+
+namespace trireme {
+namespace {
+
+thread_local int backward_depth = 0;
+thread_local const char* running_name = "backward";
+thread_local std::vector<std::function<void()>> end_callbacks;
+thread_local const std::shared_ptr<HookList<std::function<void(const BackwardStart&)>>>
+    start_listeners = std::make_shared<HookList<std::function<void(const BackwardStart&)>>>();
+
+// Adds `dx` to what a node has been given so far. What others can see is never written into.
+void add_to(Tensor& sum, Tensor dx) {
+  if (!sum.defined()) {
+    sum = std::move(dx);
+  } else if (sum.is_sole_owner() && sum.is_contiguous()) {
+    accumulate_inplace(sum, dx);
+  } else {
+    Tensor fresh = clone_detached(sum);
+    accumulate_inplace(fresh, dx);
+    sum = std::move(fresh);
+  }
+}
+
+bool runs_later(const Node* a, const Node* b) { return a->sequence() < b->sequence(); }
+
+}  // namespace
+
+const char* running_node_name() { return running_name; }
+
+// One call of backward(). The scratch of a pass (dependency count, gradient so far) stands in the
+// nodes; a backward inside a backward that meets a node of the outer pass sets the outer's scratch
+// aside and puts it back at its end.
+class BackwardPass {
+ public:
+  BackwardPass(Node* root, bool retain_graph) : retain_graph_(retain_graph) { count(root); }
+  ~BackwardPass() {
+    for (Node* node : visited_) {
+      node->pass_ = nullptr;
+      node->dy_ = Tensor();
+    }
+    for (SetAside& s : set_aside_) {
+      s.node->pass_ = s.pass;
+      s.node->pending_ = s.pending;
+      s.node->dy_ = std::move(s.dy);
+    }
+  }
+
+  bool reaches(const Node* node) const { return node->pass_ == this; }
+
+  void run(Node* root, Tensor gradient) {
+    root->dy_ = std::move(gradient);
+    ready_.push_back(root);
+    while (!ready_.empty()) {
+      std::pop_heap(ready_.begin(), ready_.end(), runs_later);
+      Node* node = ready_.back();
+      ready_.pop_back();
+      run_node(node);
+    }
+  }
+
+ private:
+  struct SetAside {
+    Node* node;
+    BackwardPass* pass;
+    int pending;
+    Tensor dy;
+  };
+
+  // Counts, for each node that root reaches, the edges that point to it.
+  void count(Node* root) {
+    enter(root);
+    for (size_t next = 0; next < visited_.size(); ++next) {
+      for (const Ref<Node>& edge : visited_[next]->edges()) {
+        if (!edge) continue;
+        if (edge->pass_ != this) enter(edge.get());
+        ++edge->pending_;
+      }
+    }
+  }
+
+  void enter(Node* node) {
+    require(!node->released_, "backward", "the graph was already run and the tensors saved by ",
+            node->name(), " were freed; pass retain_graph to the first backward");
+    if (node->pass_) {
+      set_aside_.push_back({node, node->pass_, node->pending_, std::move(node->dy_)});
+    }
+    node->pass_ = this;
+    node->pending_ = 0;
+    visited_.push_back(node);
+  }
+
+  void run_node(Node* node) {
+    running_name = node->name();
+    Tensor dy = std::move(node->dy_);
+    const std::shared_ptr<NodeHooks> hooks = node->hooks_;
+    if (hooks && dy.defined()) run_hooks_before(*node, *hooks, dy);
+    if (node->is_leaf()) {
+      static_cast<LeafNode*>(node)->accumulate(std::move(dy));
+      if (hooks) hooks->post.run([](const auto& hook) { hook(); });
+      return;
+    }
+    const std::span<Ref<Node>> edges = node->edges();
+    constexpr size_t kInline = 4;
+    Tensor inline_dx[kInline];
+    std::vector<Tensor> heap_dx(edges.size() > kInline ? edges.size() : 0);
+    Tensor* dx = edges.size() > kInline ? heap_dx.data() : inline_dx;
+    if (dy.defined()) {
+      node->apply(dy, dx);
+      check_gradients(*node, dx);
+    }
+    if (hooks) hooks->post.run([](const auto& hook) { hook(); });
+    if (!retain_graph_) {
+      node->release_saved();
+      node->released_ = true;
+    }
+    dy = Tensor();  // so that a gradient passed on unchanged has one owner again
+    for (size_t i = 0; i < edges.size(); ++i) {
+      if (edges[i]) deliver(edges[i].get(), std::move(dx[i]));
+    }
+  }
+
+  void run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& dy) {
+    hooks.tensor.run([&](const auto& hook) {
+      if (Tensor replaced = hook(dy); replaced.defined()) {
+        check_gradient("a tensor hook of", node.name(), replaced, node);
+        dy = std::move(replaced);
+      }
+    });
+    if (hooks.retain) hooks.retained = dy;
+    hooks.pre.run([&](const auto& hook) { hook(dy); });
+  }
+
+  void deliver(Node* to, Tensor dx) {
+    if (dx.defined()) add_to(to->dy_, std::move(dx));
+    if (--to->pending_ == 0) {
+      ready_.push_back(to);
+      std::push_heap(ready_.begin(), ready_.end(), runs_later);
+    }
+  }
+
+  static void check_gradient(const char* what, const char* op, const Tensor& dx, const Node& to) {
+    require(dx.shape() == to.shape() && dx.dtype() == to.dtype(), "backward", what, " ", op,
+            " gave a gradient ", name_of(dx.dtype()), dx.shape(), " for a tensor ",
+            name_of(to.dtype()), to.shape());
+  }
+  static void check_gradients(const Node& node, const Tensor* dx) {
+    const std::span<Ref<Node>> edges = node.edges();
+    for (size_t i = 0; i < edges.size(); ++i) {
+      if (edges[i] && dx[i].defined()) check_gradient("op", node.name(), dx[i], *edges[i]);
+    }
+  }
+
+  const bool retain_graph_;
+  std::vector<Node*> visited_;
+  std::vector<Node*> ready_;  // heap, newest op on top; leaves before everything
+  std::vector<SetAside> set_aside_;
+};
+
+void backward(const Tensor& y, BackwardOptions options) {
+  require(y.defined() && y.requires_grad(), "backward",
+          "needs a result that depends on a tensor that requires a gradient");
+  Tensor gradient = std::move(options.gradient);
+  if (!gradient.defined()) {
+    require(y.numel() == 1, "backward", "needs a scalar, got shape ", y.shape(),
+            "; pass the output gradient (same shape), or reduce y to a scalar first");
+    gradient = ones(y.shape(), {y.dtype(), y.device()});
+  }
+  require(gradient.shape() == y.shape() && gradient.dtype() == y.dtype(), "backward",
+          "the output gradient must be ", name_of(y.dtype()), y.shape(), ", got ",
+          name_of(gradient.dtype()), gradient.shape());
+
+  // Restores the thread's state and forgets callbacks of a pass that threw.
+  struct Scope {
+    const char* name = running_name;
+    Scope() { ++backward_depth; }
+    ~Scope() {
+      running_name = name;
+      if (--backward_depth == 0) end_callbacks.clear();
+    }
+  } scope;
+  NoGrad no_grad;
+  const Ref<Node> root = edge_to(y);
+  {
+    BackwardPass pass(root.get(), options.retain_graph);
+    if (backward_depth == 1 && !start_listeners->empty()) {
+      const BackwardStart start{
+          [&](const Tensor& leaf) { return pass.reaches(&leaf_node("is_reached", leaf)); }};
+      start_listeners->run([&](const auto& listener) { listener(start); });
+    }
+    pass.run(root.get(), std::move(gradient));
+  }
+  if (backward_depth == 1) {
+    for (size_t i = 0; i < end_callbacks.size(); ++i) {
+      const auto callback = std::move(end_callbacks[i]);
+      callback();
+    }
+  }
+}
+
+HookHandle register_backward_start(std::function<void(const BackwardStart&)> listener) {
+  const uint64_t id = start_listeners->add(std::move(listener));
+  return HookHandle([weak = std::weak_ptr(start_listeners), id] {
+    if (const auto alive = weak.lock()) alive->remove(id);
+  });
+}
+
+void queue_backward_callback(std::function<void()> callback) {
+  require(in_backward(), "queue_backward_callback", "no backward is running on this thread");
+  end_callbacks.push_back(std::move(callback));
+}
+
+bool in_backward() { return backward_depth > 0; }
+
+}  // namespace trireme

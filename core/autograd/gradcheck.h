@@ -1,0 +1,28 @@
+// gradcheck: compares backward with central differences.
+//
+// For a fixed random v it compares the gradient of sum(v * f(x)) that backward gives with
+// (f(x + eps) - f(x - eps)) / (2 eps) for every element of every input, in f64. Defaults follow the
+// usual choice for double precision: eps 1e-6, absolute 1e-5, relative 1e-3.
+
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+struct GradcheckOptions {
+  double eps = 1e-6;
+  double absolute_tolerance = 1e-5;
+  double relative_tolerance = 1e-3;
+};
+
+/// Throws Error naming the input, the element, and both values where they differ first. Inputs that
+/// require a gradient are checked and must be f64; `fn` must give the same result when called again
+/// (an op with random numbers must start from the same generator state each time).
+void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
+               const std::vector<Tensor>& inputs, GradcheckOptions options = {});
+
+}  // namespace trireme

@@ -1,0 +1,51 @@
+#include "core/autograd/hooks.h"
+
+#include "core/autograd/hook_list.h"
+#include "core/autograd/node.h"
+
+namespace trireme {
+namespace {
+
+Node& node_of(const char* op, const Tensor& x) {
+  require(x.defined() && x.requires_grad(), op, "needs a tensor that requires a gradient");
+  return static_cast<Node&>(*x.autograd_meta());
+}
+
+// Adds `fn` to a list of the node's hooks; the handle finds the list again through a weak pointer.
+template <typename Fn>
+HookHandle add_hook(Node& node, HookList<Fn> NodeHooks::*list, Fn fn) {
+  const std::shared_ptr<NodeHooks>& hooks = node.hooks();
+  const uint64_t id = ((*hooks).*list).add(std::move(fn));
+  return HookHandle([weak = std::weak_ptr<NodeHooks>(hooks), list, id] {
+    if (const auto alive = weak.lock()) ((*alive).*list).remove(id);
+  });
+}
+
+}  // namespace
+
+HookHandle register_hook(const Tensor& x, std::function<Tensor(const Tensor&)> hook) {
+  return add_hook(node_of("register_hook", x), &NodeHooks::tensor, std::move(hook));
+}
+
+HookHandle register_accumulate_hook(const Tensor& leaf, std::function<void()> hook) {
+  return add_hook<std::function<void()>>(leaf_node("register_accumulate_hook", leaf),
+                                         &NodeHooks::post, std::move(hook));
+}
+
+HookHandle register_pre_hook(const Tensor& x, std::function<void(const Tensor&)> hook) {
+  require(!x.is_leaf(), "register_pre_hook", "needs the result of an op, got a leaf");
+  return add_hook(node_of("register_pre_hook", x), &NodeHooks::pre, std::move(hook));
+}
+
+HookHandle register_post_hook(const Tensor& x, std::function<void()> hook) {
+  require(!x.is_leaf(), "register_post_hook", "needs the result of an op, got a leaf");
+  return add_hook<std::function<void()>>(node_of("register_post_hook", x), &NodeHooks::post,
+                                         std::move(hook));
+}
+
+void retain_grad(const Tensor& x) {
+  Node& node = node_of("retain_grad", x);
+  if (!node.is_leaf()) node.hooks()->retain = true;
+}
+
+}  // namespace trireme

@@ -1,0 +1,58 @@
+// Hooks: user code that runs during backward. Each registration returns a handle; the hook lives as
+// long as the handle, or for ever after handle.keep().
+//
+// Order for one node: tensor hooks in registration order, then retained gradient, then node
+// pre-hooks, the op's formula (or, for a leaf, accumulation), node post-hooks (or the leaf's
+// accumulate hooks). All run on the thread that called backward(), with recording off. A hook that
+// throws ends backward with that error.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+/// Removes its hook when destroyed. Movable, may outlive the tensor.
+class [[nodiscard]] HookHandle {
+ public:
+  HookHandle() = default;
+  explicit HookHandle(std::function<void()> remove) : remove_(std::move(remove)) {}
+  HookHandle(HookHandle&& other) noexcept : remove_(std::exchange(other.remove_, nullptr)) {}
+  HookHandle& operator=(HookHandle&& other) noexcept {
+    std::swap(remove_, other.remove_);
+    return *this;
+  }
+  ~HookHandle() { remove(); }
+
+  void remove() {
+    if (auto f = std::exchange(remove_, nullptr)) f();
+  }
+  /// The hook stays for as long as its tensor.
+  void keep() { remove_ = nullptr; }
+
+ private:
+  std::function<void()> remove_;
+};
+
+/// Called with the complete gradient of `x`; returns the gradient to use instead, or an undefined
+/// tensor to leave it as it is. Requires x.requires_grad().
+HookHandle register_hook(const Tensor& x, std::function<Tensor(const Tensor& dx)> hook);
+
+/// Called exactly once per backward in which `leaf` takes part, after its gradient is complete and
+/// accumulated; also when the contribution was zero. Requires a leaf that needs a gradient.
+HookHandle register_accumulate_hook(const Tensor& leaf, std::function<void()> hook);
+
+/// Called before the op that made `x` runs its formula, with the gradient it is given. Requires a
+/// non-leaf.
+HookHandle register_pre_hook(const Tensor& x, std::function<void(const Tensor& dy)> hook);
+/// Called after the op that made `x` ran its formula. Requires a non-leaf.
+HookHandle register_post_hook(const Tensor& x, std::function<void()> hook);
+
+/// Keeps the gradient of a non-leaf, so that x.grad() returns it after backward.
+void retain_grad(const Tensor& x);
+
+}  // namespace trireme

@@ -1,0 +1,89 @@
+// Leaves: where gradients accumulate.
+
+#include "core/autograd/gradient_slot.h"
+#include "core/autograd/node.h"
+#include "core/tensor/allocator.h"
+#include "core/tensor/copy.h"
+
+namespace trireme {
+
+Tensor& Tensor::set_requires_grad(bool value) {
+  require(defined(), "set_requires_grad", "tensor is undefined");
+  require(is_leaf(), "set_requires_grad", "the result of ", impl_->meta ? impl_->meta->name() : "",
+          " is not a leaf; use detach() first");
+  if (!value) {
+    set_autograd_meta(nullptr);
+  } else if (!impl_->meta) {
+    require(is_floating(dtype()), "set_requires_grad", "needs a floating-point dtype, got ",
+            dtype());
+    set_autograd_meta(make_ref<LeafNode>(*this));
+  }
+  return *this;
+}
+
+LeafNode::LeafNode(const Tensor& leaf) : Node("leaf", leaf, nullptr, 0) { sequence_ = kRunsFirst; }
+
+void LeafNode::zero_grad() {
+  written_ = false;
+  if (!has_slot_) gradient_ = Tensor();
+}
+
+void LeafNode::accumulate(Tensor dy) {
+  if (!dy.defined()) return;
+  if (written_) {
+    accumulate_inplace(gradient_, dy);
+  } else if (has_slot_) {
+    copy_inplace(gradient_, dy);
+  } else if (dy.is_sole_owner() && dy.is_contiguous() && dy.storage()->bytes() == dy.nbytes()) {
+    dy.storage()->set_memory_kind(MemoryKind::kGradients);
+    gradient_ = std::move(dy);
+  } else {
+    MemoryKindGuard kind(MemoryKind::kGradients);
+    gradient_ = clone_detached(dy);
+  }
+  written_ = true;
+}
+
+void LeafNode::set_slot(const Tensor& slot) {
+  if (!slot.defined()) {
+    has_slot_ = false;
+    gradient_ = written_ ? clone_detached(gradient_) : Tensor();
+    return;
+  }
+  require(slot.shape() == shape() && slot.dtype() == dtype() && slot.is_contiguous(),
+          "set_gradient_slot", "slot must be contiguous ", name_of(dtype()), shape(), ", got ",
+          name_of(slot.dtype()), slot.shape());
+  if (written_) copy_inplace(slot, gradient_);
+  gradient_ = slot;
+  has_slot_ = true;
+}
+
+void LeafNode::set_gradient(const Tensor& gradient) {
+  require(gradient.shape() == shape() && gradient.dtype() == dtype(), "set_gradient", "must be ",
+          name_of(dtype()), shape(), ", got ", name_of(gradient.dtype()), gradient.shape());
+  zero_grad();
+  accumulate(gradient);
+}
+
+void LeafNode::mark_written() {
+  require(has_slot_, "mark_gradient_written", "the leaf has no gradient slot");
+  written_ = true;
+}
+
+LeafNode& leaf_node(const char* op, const Tensor& leaf) {
+  require(leaf.defined() && leaf.requires_grad() && leaf.is_leaf(), op,
+          "needs a leaf that requires a gradient");
+  return static_cast<LeafNode&>(*leaf.autograd_meta());
+}
+
+void set_gradient_slot(const Tensor& leaf, const Tensor& slot) {
+  leaf_node("set_gradient_slot", leaf).set_slot(slot);
+}
+void mark_gradient_written(const Tensor& leaf) {
+  leaf_node("mark_gradient_written", leaf).mark_written();
+}
+void set_gradient(const Tensor& leaf, const Tensor& gradient) {
+  leaf_node("set_gradient", leaf).set_gradient(gradient);
+}
+
+}  // namespace trireme

@@ -1,0 +1,98 @@
+// Node: one recorded op, or the gradient of one leaf. Users meet it through hooks only.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+class Node;
+struct NodeHooks;
+class BackwardPass;
+
+/// The node that receives the gradient of `input`: the op that made it, or the leaf itself.
+Ref<Node> edge_to(const Tensor& input);
+
+/// A node has one output; its gradient is dy. Edges point to the nodes of its inputs (null where an
+/// input needs no gradient).
+class Node : public AutogradMeta {
+ public:
+  Node(const char* op, const Tensor& y, Ref<Node>* edges, int num_edges);
+
+  const char* name() const final { return op_; }
+  bool is_leaf() const override { return false; }
+  Tensor grad() const override;  // defined after retain_grad only
+  void zero_grad() override;
+
+  /// dx[i] = gradient for edge i, given dy. dx has num_edges entries, undefined at the start.
+  virtual void apply(const Tensor& dy, Tensor* dx) = 0;
+  /// Drops saved tensors; a later apply is an error ("backward a second time").
+  virtual void release_saved() = 0;
+
+  std::span<Ref<Node>> edges() const { return {edges_, static_cast<size_t>(num_edges_)}; }
+  uint64_t sequence() const { return sequence_; }
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return device_; }
+  const std::shared_ptr<NodeHooks>& hooks();  // created on first use
+
+ protected:
+  ~Node() override;
+  void on_last_ref() override;                          // destroys chains without recursion
+  static constexpr uint64_t kRunsFirst = ~uint64_t{0};  // sequence of leaves
+  uint64_t sequence_;
+
+ private:
+  friend class BackwardPass;
+  const char* op_;
+  Ref<Node>* edges_;  // lives in the derived class
+  int num_edges_;
+  bool released_ = false;
+  DType dtype_;
+  Device device_;
+  Shape shape_;
+  std::shared_ptr<NodeHooks> hooks_;  // shared with handles, which may outlive the node
+
+  // Scratch of the backward pass that visits this node; meaningless outside one.
+  BackwardPass* pass_ = nullptr;
+  int pending_ = 0;  // edges into this node that have not delivered yet
+  Tensor dy_;        // sum of what was delivered
+  Node* next_dead_ = nullptr;
+};
+
+/// A leaf that needs a gradient: where the gradient is kept. In the graph it is a node without
+/// edges.
+class LeafNode final : public Node {
+ public:
+  explicit LeafNode(const Tensor& leaf);
+
+  bool is_leaf() const override { return true; }
+  Tensor grad() const override { return written_ ? gradient_ : Tensor(); }
+  /// Own memory is given up; a slot keeps its bytes and is overwritten by the next contribution.
+  void zero_grad() override;
+  void apply(const Tensor&, Tensor*) override {}
+  void release_saved() override {}
+
+  /// Adds dy, or takes it over when nothing is there yet.
+  void accumulate(Tensor dy);
+  void set_slot(const Tensor& slot);
+  void set_gradient(const Tensor& gradient);
+  void mark_written();
+
+ private:
+  Tensor gradient_;  // the slot if has_slot_, else own memory (undefined when not written_)
+  bool has_slot_ = false;
+  bool written_ = false;  // false: the slot's bytes are of an earlier epoch
+};
+
+/// The leaf node behind `leaf`. Throws InvalidArgument naming `op` if it is not a leaf that needs a
+/// gradient.
+LeafNode& leaf_node(const char* op, const Tensor& leaf);
+
+}  // namespace trireme

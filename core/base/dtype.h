@@ -1,0 +1,95 @@
+// Element types, their sizes and names, and the switch from a run-time dtype to a C++ type.
+
+#pragma once
+
+#include <cstdint>
+#include <iosfwd>
+#include <string_view>
+#include <type_traits>
+
+#include "core/base/error.h"
+
+namespace trireme {
+
+enum class DType : uint8_t { kF64, kF32, kI64, kI32, kU8, kBool };
+
+/// Bytes of one element.
+constexpr int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+    case DType::kI64:
+      return 8;
+    case DType::kF32:
+    case DType::kI32:
+      return 4;
+    case DType::kU8:
+    case DType::kBool:
+      return 1;
+  }
+  return 0;
+}
+
+constexpr bool is_floating(DType dtype) { return dtype == DType::kF64 || dtype == DType::kF32; }
+
+/// "f32" and so on.
+const char* name_of(DType dtype);
+
+/// The inverse of name_of. Throws InvalidArgument for an unknown name.
+DType parse_dtype(std::string_view name);
+
+std::ostream& operator<<(std::ostream& out, DType dtype);
+
+/// The DType of a C++ element type: dtype_of<float> is DType::kF32.
+template <typename T>
+inline constexpr DType dtype_of = [] {
+  if constexpr (std::is_same_v<T, double>)
+    return DType::kF64;
+  else if constexpr (std::is_same_v<T, float>)
+    return DType::kF32;
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return DType::kI64;
+  else if constexpr (std::is_same_v<T, int32_t>)
+    return DType::kI32;
+  else if constexpr (std::is_same_v<T, uint8_t>)
+    return DType::kU8;
+  else {
+    static_assert(std::is_same_v<T, bool>, "not an element type");
+    return DType::kBool;
+  }
+}();
+
+/// Carries a type as a value, for the lambdas below: `using T = typename decltype(tag)::type;`.
+template <typename T>
+struct TypeTag {
+  using type = T;
+};
+
+/// Calls fn(TypeTag<T>) with the C++ type of any dtype.
+template <typename Fn>
+decltype(auto) dispatch_dtype(DType dtype, Fn&& fn) {
+  switch (dtype) {
+    case DType::kF64:
+      return fn(TypeTag<double>{});
+    case DType::kF32:
+      return fn(TypeTag<float>{});
+    case DType::kI64:
+      return fn(TypeTag<int64_t>{});
+    case DType::kI32:
+      return fn(TypeTag<int32_t>{});
+    case DType::kU8:
+      return fn(TypeTag<uint8_t>{});
+    case DType::kBool:
+      return fn(TypeTag<bool>{});
+  }
+  fail("dispatch_dtype", "unknown dtype ", static_cast<int>(dtype));
+}
+
+/// Calls fn(TypeTag<T>) for f64 and f32; any other dtype is an error that names the op.
+template <typename Fn>
+decltype(auto) dispatch_floating(const char* op, DType dtype, Fn&& fn) {
+  if (dtype == DType::kF32) return fn(TypeTag<float>{});
+  if (dtype == DType::kF64) return fn(TypeTag<double>{});
+  fail(op, "needs a floating-point dtype, got ", name_of(dtype));
+}
+
+}  // namespace trireme

@@ -1,0 +1,147 @@
+#include "core/models/gpt.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "core/autograd/no_grad.h"
+#include "core/nn/init.h"
+
+namespace trireme {
+namespace {
+
+constexpr double kDeviation = 0.02;
+constexpr double kGpt2Dim = 768;  // the width that 0.02 belongs to
+
+GptConfig checked(const GptConfig& c) {
+  require(c.vocab_size > 0 && c.context > 0 && c.layers > 0 && c.heads > 0 && c.dim > 0, "gpt",
+          "vocabulary, context, layers, heads and dim must be positive, got ", c.vocab_size, ", ",
+          c.context, ", ", c.layers, ", ", c.heads, ", ", c.dim);
+  return c;
+}
+
+int64_t draw(std::vector<double> logits, const Gpt::Sampling& sampling, Generator& generator) {
+  require(std::all_of(logits.begin(), logits.end(), [](double l) { return std::isfinite(l); }),
+          "generate", "the model gave logits that are not finite");
+  const auto best = std::max_element(logits.begin(), logits.end());
+  if (sampling.temperature <= 0) return best - logits.begin();
+  const double top = *best;
+  double floor = -std::numeric_limits<double>::infinity();
+  if (sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(logits.size())) {
+    std::vector<double> sorted = logits;
+    std::nth_element(sorted.begin(), sorted.begin() + (sampling.top_k - 1), sorted.end(),
+                     std::greater<>());
+    floor = sorted[static_cast<size_t>(sampling.top_k - 1)];
+  }
+  double sum = 0;
+  for (double& l : logits) {
+    l = l < floor ? 0 : std::exp((l - top) / sampling.temperature);
+    sum += l;
+  }
+  double left = generator.next_uniform() * sum;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    left -= logits[i];
+    if (left < 0) return static_cast<int64_t>(i);
+  }
+  return best - logits.begin();
+}
+
+}  // namespace
+
+Gpt::Block::Block(const GptConfig& config, Generator& generator, TensorOptions options)
+    : ln_1(config.dim, 1e-5, options),
+      attn(config.dim, config.heads, config.dropout, generator, options),
+      ln_2(config.dim, 1e-5, options),
+      mlp(config.dim, config.dropout, generator, options) {
+  register_module("ln_1", ln_1);
+  register_module("attn", attn);
+  register_module("ln_2", ln_2);
+  register_module("mlp", mlp);
+}
+
+Tensor Gpt::Block::forward(const Tensor& x) const {
+  const Tensor h = x + attn.forward(ln_1.forward(x));
+  return h + mlp.forward(ln_2.forward(h));
+}
+
+void Gpt::Blocks::add(std::unique_ptr<Block> block) {
+  register_module(std::to_string(list.size()), *block);
+  list.push_back(std::move(block));
+}
+
+Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
+    : config_(checked(config)),
+      wte_(config.vocab_size, config.dim, generator, options),
+      wpe_(config.context, config.dim, generator, options),
+      dropout_(config.dropout, generator),
+      ln_f_(config.dim, 1e-5, options) {
+  for (int64_t i = 0; i < config.layers; ++i) {
+    blocks_.add(std::make_unique<Block>(config, generator, options));
+  }
+  register_module("wte", wte_);
+  register_module("wpe", wpe_);
+  register_module("dropout", dropout_);
+  register_module("h", blocks_);
+  register_module("ln_f", ln_f_);
+  initialise(generator);
+}
+
+void Gpt::initialise(Generator& generator) {
+  // A sum over dim inputs grows with sqrt(dim): this keeps its size that of GPT-2 at any width.
+  const double deviation = kDeviation * std::sqrt(kGpt2Dim / static_cast<double>(config_.dim));
+  const auto is_embedding = [](const std::string& name) { return name.starts_with("w"); };
+  for (const auto& [name, p] : named_parameters()) {
+    if (p.rank() == 2) init::normal(p, 0, is_embedding(name) ? kDeviation : deviation, generator);
+  }
+  // Each block adds twice to the residual stream; this keeps its variance at the end the same for
+  // any depth.
+  const double projection = deviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
+  for (const auto& block : blocks_.list) {
+    init::normal(block->attn.projection().weight(), 0, projection, generator);
+    init::normal(block->mlp.projection().weight(), 0, projection, generator);
+  }
+}
+
+Tensor Gpt::hidden(const Tensor& ids) const {
+  require(ids.rank() == 2, "gpt", "ids must be [batch, time], got ", ids.shape());
+  const int64_t time = ids.size(1);
+  require(time >= 1 && time <= config_.context, "gpt", "time must be in [1, ", config_.context,
+          "], the context, got ", time);
+  const Tensor positions = slice(wpe_.weight(), 0, 0, time);
+  Tensor x = dropout_.forward(wte_.forward(ids) + positions);
+  for (const auto& block : blocks_.list) x = block->forward(x);
+  return ln_f_.forward(x);
+}
+
+Tensor Gpt::logits(const Tensor& x) const { return matmul(x, transpose(wte_.weight(), 0, 1)); }
+
+Tensor Gpt::forward(const Tensor& ids) const { return logits(hidden(ids)); }
+
+Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) const {
+  return cross_entropy(forward(ids), targets);
+}
+
+std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t count,
+                                   Sampling sampling, Generator& generator) const {
+  require(!prompt.empty(), "generate", "the prompt must have at least one token");
+  require(count >= 0 && sampling.temperature >= 0 && sampling.top_k >= 0, "generate",
+          "count, temperature and top_k must not be negative, got ", count, ", ",
+          sampling.temperature, " and ", sampling.top_k);
+  NoGrad no_grad;
+  std::vector<int64_t> tokens = prompt;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t time = std::min<int64_t>(static_cast<int64_t>(tokens.size()), config_.context);
+    const std::vector<int64_t> window(tokens.end() - time, tokens.end());
+    const Tensor last = slice(hidden(from_vector(window, {1, time})), 1, time - 1, time);
+    tokens.push_back(draw(logits(last).to_vector<double>(), sampling, generator));
+  }
+  return tokens;
+}
+
+double Gpt::flops_per_token() const {
+  return 6.0 * static_cast<double>(num_parameters()) +
+         12.0 * static_cast<double>(config_.layers * config_.dim * config_.context);
+}
+
+}  // namespace trireme

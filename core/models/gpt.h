@@ -1,0 +1,82 @@
+// GPT: a decoder-only transformer as in GPT-2 (Radford et al., "Language models are unsupervised
+// multitask learners", 2019).
+//
+// Parameter names, shapes and layouts are those of Hugging Face's GPT-2 checkpoints: wte.weight,
+// wpe.weight, h.N.ln_1, h.N.attn.c_attn (weight [in, out]), h.N.attn.c_proj, h.N.ln_2,
+// h.N.mlp.c_fc, h.N.mlp.c_proj, ln_f. The output layer is wte transposed and has no parameter of
+// its own. So a GPT-2 model.safetensors loads here (gpt_checkpoint.h), and one saved here loads
+// there.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/nn/transformer.h"
+
+namespace trireme {
+
+struct GptConfig {
+  int64_t vocab_size = 256;
+  int64_t context = 64;  // longest sequence
+  int64_t layers = 4;
+  int64_t heads = 4;
+  int64_t dim = 128;  // a multiple of heads
+  double dropout = 0;
+};
+
+class Gpt : public Module {
+ public:
+  /// Initialised as GPT-2: embeddings normal with deviation 0.02, weights with 0.02 sqrt(768 / dim)
+  /// (GPT-2's 0.02 at its width, so that narrower models do not start too small), the projections
+  /// back into the residual stream with that over sqrt(2 layers), biases zero.
+  Gpt(const GptConfig& config, Generator& generator, TensorOptions options = {});
+
+  const GptConfig& config() const { return config_; }
+
+  /// ids i64 or i32 [batch, time] -> logits [batch, time, vocab_size]. Requires time <= context.
+  Tensor forward(const Tensor& ids) const;
+  /// Mean cross entropy of the targets, a scalar.
+  Tensor loss(const Tensor& ids, const Tensor& targets) const;
+
+  struct Sampling {
+    double temperature = 1.0;  // 0 takes the most likely token
+    int64_t top_k = 0;         // 0 considers all; ties with the last of the k are kept
+  };
+  /// Continues `prompt` by `count` tokens and returns prompt and continuation. Conditions on the
+  /// last `context` tokens. Requires a prompt of at least one token. Records no history; runs in
+  /// the mode the module is in, so call eval() first. Each token costs a forward over its window.
+  std::vector<int64_t> generate(const std::vector<int64_t>& prompt, int64_t count,
+                                Sampling sampling, Generator& generator) const;
+
+  /// Training FLOPs per token: 6 for each parameter and 12 layers dim time for the attention
+  /// scores, with time = context (Kaplan et al., "Scaling laws for neural language models", 2020).
+  double flops_per_token() const;
+
+ private:
+  struct Block : Module {
+    Block(const GptConfig& config, Generator& generator, TensorOptions options);
+    Tensor forward(const Tensor& x) const;
+    LayerNorm ln_1;
+    CausalSelfAttention attn;
+    LayerNorm ln_2;
+    FeedForward mlp;
+  };
+  struct Blocks : Module {
+    void add(std::unique_ptr<Block> block);
+    std::vector<std::unique_ptr<Block>> list;
+  };
+
+  void initialise(Generator& generator);
+  /// What the output layer reads: [batch, time, dim].
+  Tensor hidden(const Tensor& ids) const;
+  Tensor logits(const Tensor& x) const;
+
+  GptConfig config_;
+  Embedding wte_, wpe_;
+  Dropout dropout_;
+  Blocks blocks_;
+  LayerNorm ln_f_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,57 @@
+#include "core/nn/layers.h"
+
+#include <cmath>
+
+#include "core/nn/init.h"
+#include "core/tensor/allocator.h"
+
+namespace trireme {
+namespace {
+
+Tensor parameter(const Shape& shape, TensorOptions options) {
+  for (int64_t extent : shape) {
+    require(extent > 0, "layer", "sizes must be positive, got ", shape);
+  }
+  const MemoryKindGuard kind(MemoryKind::kParameters);
+  return empty(shape, options).set_requires_grad();
+}
+
+}  // namespace
+
+Linear::Linear(int64_t in, int64_t out, Generator& generator, Bias bias, TensorOptions options)
+    : weight_(parameter({in, out}, options)) {
+  const double bound = 1.0 / std::sqrt(static_cast<double>(in));
+  init::uniform(weight_, -bound, bound, generator);
+  register_parameter("weight", weight_);
+  if (bias == Bias::kYes) {
+    bias_ = parameter({out}, options);
+    init::zeros(bias_);
+    register_parameter("bias", bias_);
+  }
+}
+
+Embedding::Embedding(int64_t vocabulary, int64_t features, Generator& generator,
+                     TensorOptions options)
+    : weight_(parameter({vocabulary, features}, options)) {
+  init::normal(weight_, 0, 1, generator);
+  register_parameter("weight", weight_);
+}
+
+LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options)
+    : weight_(parameter({features}, options)), bias_(parameter({features}, options)), eps_(eps) {
+  init::ones(weight_);
+  init::zeros(bias_);
+  register_parameter("weight", weight_);
+  register_parameter("bias", bias_);
+}
+
+Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(generator.next_u64()) {
+  require(p >= 0 && p < 1, "dropout", "probability must be in [0, 1), got ", p);
+  register_generator("generator", generator_);
+}
+
+Tensor Dropout::forward(const Tensor& x) const {
+  return is_training() && p_ > 0 ? dropout(x, p_, generator_) : x;
+}
+
+}  // namespace trireme

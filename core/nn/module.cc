@@ -1,0 +1,112 @@
+#include "core/nn/module.h"
+
+#include <algorithm>
+
+namespace trireme {
+namespace {
+
+bool holds(const StateDict& dict, const Tensor& tensor) {
+  return std::any_of(dict.begin(), dict.end(),
+                     [&](const auto& entry) { return entry.second.is_same(tensor); });
+}
+
+std::string join(const std::string& prefix, const std::string& name) {
+  return prefix.empty() ? name : prefix + "." + name;
+}
+
+}  // namespace
+
+void Module::visit(const std::string& prefix,
+                   const std::function<void(const std::string&, const Module&)>& fn) const {
+  fn(prefix, *this);
+  for (const auto& [name, child] : children_) child->visit(join(prefix, name), fn);
+}
+
+StateDict Module::named_parameters() const {
+  StateDict result;
+  visit("", [&](const std::string& prefix, const Module& module) {
+    for (const auto& [name, p] : module.parameters_) {
+      if (!holds(result, p)) result.emplace_back(join(prefix, name), p);
+    }
+  });
+  return result;
+}
+
+StateDict Module::named_buffers() const {
+  StateDict result;
+  visit("", [&](const std::string& prefix, const Module& module) {
+    for (const auto& [name, b] : module.buffers_) {
+      if (!holds(result, b)) result.emplace_back(join(prefix, name), b);
+    }
+  });
+  return result;
+}
+
+StateDict Module::state_dict() const {
+  StateDict result = named_parameters();
+  for (auto& entry : named_buffers()) result.push_back(std::move(entry));
+  return result;
+}
+
+std::vector<std::pair<std::string, Generator*>> Module::named_generators() {
+  std::vector<std::pair<std::string, Generator*>> result;
+  apply([&](const std::string& prefix, Module& module) {
+    for (const auto& [name, g] : module.generators_) result.emplace_back(join(prefix, name), g);
+  });
+  return result;
+}
+
+int64_t Module::num_parameters() const {
+  int64_t count = 0;
+  for (const auto& [name, p] : named_parameters()) count += p.numel();
+  return count;
+}
+
+void Module::zero_grad() {
+  for (const auto& [name, p] : named_parameters()) Tensor(p).zero_grad();
+}
+
+void Module::train(bool on) {
+  apply([on](const std::string&, Module& module) { module.training_ = on; });
+}
+
+void Module::apply(const std::function<void(const std::string&, Module&)>& fn) {
+  visit("", [&](const std::string& name, const Module& module) {
+    fn(name, const_cast<Module&>(module));
+  });
+}
+
+void Module::check_new_name(const std::string& name) const {
+  const auto has = [&](const auto& list) {
+    return std::any_of(list.begin(), list.end(), [&](const auto& e) { return e.first == name; });
+  };
+  require(!name.empty() && name.find('.') == std::string::npos, "module",
+          "a name must not be empty or contain dots, got '", name, "'");
+  require(!has(parameters_) && !has(buffers_) && !has(children_) && !has(generators_), "module",
+          "'", name, "' is registered already");
+}
+
+void Module::register_parameter(const std::string& name, const Tensor& parameter) {
+  check_new_name(name);
+  require(parameter.defined() && parameter.is_leaf(), "module", "parameter '", name,
+          "' must be a leaf");
+  parameters_.emplace_back(name, parameter);
+}
+
+void Module::register_buffer(const std::string& name, const Tensor& buffer) {
+  check_new_name(name);
+  require(buffer.defined(), "module", "buffer '", name, "' must be defined");
+  buffers_.emplace_back(name, buffer);
+}
+
+void Module::register_module(const std::string& name, Module& child) {
+  check_new_name(name);
+  children_.emplace_back(name, &child);
+}
+
+void Module::register_generator(const std::string& name, Generator& generator) {
+  check_new_name(name);
+  generators_.emplace_back(name, &generator);
+}
+
+}  // namespace trireme

@@ -1,0 +1,62 @@
+#include "kernels/cross_entropy.h"
+
+#include "core/autograd/attach.h"
+#include "core/ops/as_rows.h"
+#include "core/ops/ids.h"
+#include "core/ops/ops.h"
+#include "core/tensor/view.h"
+
+namespace trireme {
+namespace {
+
+void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+  require(logits.rank() >= 1, "cross_entropy", "logits must be [.., classes], got ",
+          logits.shape());
+  Shape rows = logits.shape();
+  rows.erase(rows.rank() - 1);
+  require(targets.shape() == rows, "cross_entropy", "targets must be ", rows, " for logits of ",
+          logits.shape(), ", got ", targets.shape());
+  require(targets.device() == logits.device(), "cross_entropy", "devices differ, logits are on ",
+          logits.device(), " but targets are on ", targets.device());
+  require_inside("cross_entropy", "target", targets, logits.size(-1), ignore_index);
+}
+
+}  // namespace
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+  const Tensor ids = dense(targets), packed = dense(logits);
+  check(logits, ids, ignore_index);
+  const TensorOptions options{logits.dtype(), logits.device()};
+  const Tensor logsumexp = empty(ids.shape(), options);
+  const Tensor result = empty({2}, options);  // the loss and 1 / the number of rows that count
+  dispatch_floating("cross_entropy", logits.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    with_ids("cross_entropy", ids, [&](const auto* values) {
+      on_device(logits.device(), [&](auto device) {
+        kernels::cross_entropy(device, as_rows<const T>(packed), values, ignore_index,
+                               logsumexp.data<T>(), result.data<T>());
+      });
+    });
+  });
+  return attach("cross_entropy", views::as_strided(result, {}, {}, 0),
+                wrt(logits, [logits = save(logits), ids = save(ids), logsumexp, result,
+                             ignore_index](const Tensor& dy) {
+                  const Tensor x = dense(logits());
+                  Tensor dx = empty_like(x);
+                  dispatch_floating("cross_entropy", x.dtype(), [&](auto tag) {
+                    using T = typename decltype(tag)::type;
+                    with_ids("cross_entropy", ids(), [&](const auto* values) {
+                      on_device(x.device(), [&](auto device) {
+                        kernels::cross_entropy_backward(
+                            device, as_rows<const T>(x), values, ignore_index,
+                            static_cast<const T*>(logsumexp.data<T>()),
+                            static_cast<const T*>(dy.data<T>()),
+                            static_cast<const T*>(result.data<T>() + 1), as_rows<T>(dx));
+                      });
+                    });
+                  });
+                  return dx;
+                }));
+}
+
+}  // namespace trireme

@@ -1,0 +1,48 @@
+#include "kernels/embedding.h"
+
+#include <limits>
+
+#include "core/autograd/attach.h"
+#include "core/ops/as_rows.h"
+#include "core/ops/ids.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+
+Tensor embedding(const Tensor& weight, const Tensor& ids) {
+  require(weight.rank() == 2, "embedding", "weight must be [vocabulary, features], got ",
+          weight.shape());
+  require(ids.device() == weight.device(), "embedding", "devices differ, weight is on ",
+          weight.device(), " but ids are on ", ids.device());
+  const Tensor dense_ids = dense(ids), table = dense(weight);
+  // No id is exempt: the smallest number stands for none.
+  require_inside("embedding", "id", dense_ids, weight.size(0), std::numeric_limits<int64_t>::min());
+  Shape shape = ids.shape();
+  shape.push_back(weight.size(1));
+  Tensor y = empty(shape, {weight.dtype(), weight.device()});
+  dispatch_floating("embedding", weight.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    with_ids("embedding", dense_ids, [&](const auto* values) {
+      on_device(weight.device(), [&](auto device) {
+        kernels::embedding(device, as_rows<const T>(table), values, as_rows<T>(y));
+      });
+    });
+  });
+  return attach("embedding", std::move(y),
+                wrt(weight, [ids = save(dense_ids), shape = weight.shape()](const Tensor& dy) {
+                  const Tensor g = dense(dy);
+                  Tensor dweight = empty(shape, {dy.dtype(), dy.device()});
+                  dispatch_floating("embedding", dy.dtype(), [&](auto tag) {
+                    using T = typename decltype(tag)::type;
+                    with_ids("embedding", ids(), [&](const auto* values) {
+                      on_device(dy.device(), [&](auto device) {
+                        kernels::embedding_backward(device, as_rows<const T>(g), values,
+                                                    as_rows<T>(dweight));
+                      });
+                    });
+                  });
+                  return dweight;
+                }));
+}
+
+}  // namespace trireme

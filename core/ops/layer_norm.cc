@@ -1,0 +1,84 @@
+#include "kernels/layer_norm.h"
+
+#include "core/autograd/attach.h"
+#include "core/ops/as_rows.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+void check_factor(const char* what, const Tensor& factor, const Tensor& x) {
+  if (!factor) return;
+  require(factor.shape() == Shape{x.size(-1)}, "layer_norm", what, " must be [", x.size(-1),
+          "] for x of ", x.shape(), ", got ", factor.shape());
+  require(factor.dtype() == x.dtype() && factor.device() == x.device(), "layer_norm", what,
+          " and x must agree, ", what, " is ", factor.dtype(), " on ", factor.device(),
+          " but x is ", x.dtype(), " on ", x.device());
+}
+
+template <typename T>
+T* data_or_null(const Tensor& x) {
+  return x ? x.data<T>() : nullptr;
+}
+
+/// What backward needs; x is kept as it was given, mean and rstd are [rows].
+struct Kept {
+  Saved x;
+  std::optional<Saved> gamma;
+  Tensor mean, rstd;
+};
+
+std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
+                                const std::array<bool, 3>& need) {
+  const Tensor x = dense(kept.x()), g = dense(dy);
+  const Tensor gamma = kept.gamma ? dense((*kept.gamma)()) : Tensor();
+  const TensorOptions options{x.dtype(), x.device()};
+  std::array<Tensor, 3> d;
+  if (need[0]) d[0] = empty(x.shape(), options);
+  if (need[1]) d[1] = empty({x.size(-1)}, options);
+  if (need[2]) d[2] = empty({x.size(-1)}, options);
+  dispatch_floating("layer_norm", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    MatrixView<T> dx{nullptr, 0, 0, 0};
+    if (need[0]) dx = as_rows<T>(d[0]);
+    on_device(x.device(), [&](auto device) {
+      kernels::layer_norm_backward(device, as_rows<const T>(x), data_or_null<T>(gamma),
+                                   kept.mean.data<T>(), kept.rstd.data<T>(), as_rows<const T>(g),
+                                   dx, data_or_null<T>(d[1]), data_or_null<T>(d[2]));
+    });
+  });
+  return d;
+}
+
+}  // namespace
+
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  require(x.rank() >= 1, "layer_norm", "x must be [.., features], got ", x.shape());
+  check_factor("gamma", gamma, x);
+  check_factor("beta", beta, x);
+  const Tensor packed = dense(x);
+  const Tensor scale = gamma ? dense(gamma) : gamma;
+  const Tensor shift = beta ? dense(beta) : beta;
+  const TensorOptions options{x.dtype(), x.device()};
+  Tensor y = empty(x.shape(), options);
+  Shape rows = x.shape();
+  rows.erase(rows.rank() - 1);
+  const Tensor mean = empty(rows, options), rstd = empty(rows, options);
+  dispatch_floating("layer_norm", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(x.device(), [&](auto device) {
+      kernels::layer_norm(device, as_rows<const T>(packed), data_or_null<T>(scale),
+                          data_or_null<T>(shift), eps, as_rows<T>(y), mean.data<T>(),
+                          rstd.data<T>());
+    });
+  });
+  Kept kept{save(x), {}, mean, rstd};
+  if (gamma) kept.gamma = save(gamma);
+  return attach_joint<3>(
+      "layer_norm", std::move(y), {&x, &gamma, &beta},
+      [kept = std::move(kept)](const Tensor& dy, const std::array<bool, 3>& need) {
+        return gradients(kept, dy, need);
+      });
+}
+
+}  // namespace trireme

@@ -1,0 +1,145 @@
+// Every differentiable op, grouped. Ops are free functions; binary ones broadcast as NumPy does.
+//
+// All throw InvalidArgument `op: what must hold, got values` for wrong shapes, dtypes or devices,
+// before touching memory. Operands of one op have the same dtype; nothing is converted silently.
+// Floating ops take f32 and f64. Results are contiguous unless they are views. -1 counts from the
+// end.
+
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/base/philox.h"
+#include "core/tensor/copy.h"
+#include "core/tensor/create.h"
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+// --- pointwise ----------------------------------------------------------------------------------
+
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor sub(const Tensor& a, const Tensor& b);
+Tensor mul(const Tensor& a, const Tensor& b);
+Tensor div(const Tensor& a, const Tensor& b);
+Tensor maximum(const Tensor& a, const Tensor& b);  // ties: half the gradient to each
+Tensor minimum(const Tensor& a, const Tensor& b);
+/// x + value, x * value. The scalar is converted to x's dtype.
+Tensor add(const Tensor& x, double value);
+Tensor mul(const Tensor& x, double value);
+Tensor neg(const Tensor& x);
+Tensor pow(const Tensor& x, double exponent);
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor rsqrt(const Tensor& x);
+Tensor reciprocal(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor abs(const Tensor& x);
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);
+Tensor relu(const Tensor& x);
+enum class Gelu { kErf, kTanh };
+/// x * Phi(x), exact (erf) or in the tanh approximation that GPT-2 uses. Hendrycks and Gimpel,
+/// "Gaussian error linear units", 2016.
+Tensor gelu(const Tensor& x, Gelu form = Gelu::kErf);
+/// min(max(x, low), high); the gradient is zero outside.
+Tensor clamp(const Tensor& x, double low, double high);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+inline Tensor operator+(const Tensor& x, double value) { return add(x, value); }
+inline Tensor operator-(const Tensor& x, double value) { return add(x, -value); }
+inline Tensor operator*(const Tensor& x, double value) { return mul(x, value); }
+inline Tensor operator*(double value, const Tensor& x) { return mul(x, value); }
+inline Tensor operator/(const Tensor& x, double value) { return mul(x, 1.0 / value); }
+
+// --- comparison and choice (no gradient of their own) -------------------------------------------
+
+/// Elementwise, broadcasting; the result is bool.
+Tensor equal(const Tensor& a, const Tensor& b);
+Tensor greater(const Tensor& a, const Tensor& b);
+/// condition ? a : b; condition is bool. Gradients flow to a and b.
+Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
+/// Index of the largest element along `dim`, first one on ties; i64, `dim` removed.
+Tensor argmax(const Tensor& x, int dim);
+
+// --- reductions ---------------------------------------------------------------------------------
+
+enum class KeepDim { kNo, kYes };
+/// f32 is summed in f64; integers and bool sum to i64. The sum of nothing is 0, its mean NaN.
+Tensor sum(const Tensor& x);  // to a scalar (rank 0)
+Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep = KeepDim::kNo);
+Tensor sum(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
+Tensor mean(const Tensor& x);
+Tensor mean(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
+Tensor max(const Tensor& x);  // the gradient goes to the first largest element
+Tensor max(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
+/// Sums the dimensions that broadcasting `shape` to x.shape() had added or stretched.
+Tensor sum_to(const Tensor& x, const Shape& shape);
+
+// --- views: no element is copied unless said ----------------------------------------------------
+
+Tensor reshape(const Tensor& x, const Shape& shape);  // one extent may be -1; copies if it must
+Tensor transpose(const Tensor& x, int dim0, int dim1);
+Tensor permute(const Tensor& x, std::span<const int> order);
+Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end);
+Tensor expand(const Tensor& x, const Shape& shape);
+Tensor squeeze(const Tensor& x, int dim);
+Tensor unsqueeze(const Tensor& x, int dim);
+/// Copies; shapes may differ in `dim` only.
+Tensor concat(const std::vector<Tensor>& parts, int dim);
+/// A contiguous tensor with x's elements; x itself if it is contiguous.
+Tensor contiguous(const Tensor& x);
+/// Converted to a floating dtype (a gradient flows back converted) or to any dtype without
+/// gradient.
+Tensor to(const Tensor& x, DType dtype);
+
+// --- matrix products ----------------------------------------------------------------------------
+
+/// [.., m, k] x [.., k, n] -> [.., m, n]; leading dimensions broadcast. Transposed operands are
+/// read in place. 2 m n k FLOPs per matrix, through oneDNN.
+Tensor matmul(const Tensor& a, const Tensor& b);
+/// x [.., in] times weight [in, out] plus bias [out] (bias may be undefined) -> [.., out]. The
+/// fused form of a GPT-2 layer: forward writes y once, backward gets dbias from the same pass.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// --- neural network ops -------------------------------------------------------------------------
+
+Tensor softmax(const Tensor& x, int dim = -1);
+Tensor log_softmax(const Tensor& x, int dim = -1);
+/// Mean over the rows whose target is not ignore_index of -log softmax(logits)[target].
+/// logits [.., classes], targets i64 or i32 [..]. A target outside [0, classes) is an error that
+/// names it. All rows ignored: NaN, as 0/0 says.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index = -100);
+/// Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta. gamma and beta [features]
+/// may be undefined. Ba, Kiros, Hinton, "Layer normalization", 2016.
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
+/// weight [vocabulary, features], ids i64 or i32 [..] -> [.., features]. An id outside the
+/// vocabulary is an error that names it.
+Tensor embedding(const Tensor& weight, const Tensor& ids);
+/// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The mask is a
+/// function of the generator's state, which advances, and is not stored: backward makes it again.
+Tensor dropout(const Tensor& x, double p, Generator& generator);
+/// softmax(q k^T / sqrt(head_dim), future masked) v with q, k, v [batch, heads, time, head_dim];
+/// any strides with contiguous head_dim. Memory is linear in time: scores are made again in
+/// backward.
+Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v);
+/// The same from one packed projection: qkv [batch, time, 3 * heads * head_dim] as GPT-2's c_attn
+/// makes it -> [batch, time, heads * head_dim].
+Tensor causal_attention_qkv(const Tensor& qkv, int heads);
+
+// --- in place, without history ------------------------------------------------------------------
+
+/// y += alpha * x. Bumps y's version; refuses a leaf that needs a gradient while recording.
+void add_inplace(const Tensor& y, const Tensor& x, double alpha = 1.0);
+void mul_inplace(const Tensor& y, double value);
+
+}  // namespace trireme

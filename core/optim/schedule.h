@@ -1,0 +1,51 @@
+// Learning-rate schedules: functions of the step number, from 0. All but PlateauSchedule have no
+// state, so a resumed run needs only its step. optimizer.set_lr(schedule.at(step)) before a step.
+
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+namespace trireme {
+
+/// min_lr + (lr - min_lr) / 2 (1 + cos(pi progress)) from `warmup` to `steps`, after a linear rise
+/// from lr / warmup to lr; min_lr afterwards. Loshchilov, Hutter, "SGDR", 2017.
+struct CosineSchedule {
+  double lr = 1e-3;
+  double min_lr = 0;
+  int64_t warmup = 0;
+  int64_t steps = 1;
+  double at(int64_t step) const;
+};
+
+/// The same lr throughout, after a linear rise over `warmup` steps.
+struct ConstantSchedule {
+  double lr = 1e-3;
+  int64_t warmup = 0;
+  double at(int64_t step) const;
+};
+
+/// lr * gamma^(step / every): a fall by `gamma` after each `every` steps. Requires every >= 1.
+struct StepSchedule {
+  double lr = 1e-3;
+  int64_t every = 1000;
+  double gamma = 0.1;
+  double at(int64_t step) const;
+};
+
+/// Multiplies lr by `factor` when more than `patience` measurements in a row were no better than
+/// the best one by at least `threshold` of its size. NaN is no better. best, bad and lr are its
+/// whole state.
+struct PlateauSchedule {
+  double lr = 1e-3;
+  double factor = 0.1;
+  int64_t patience = 10;
+  double threshold = 1e-4;
+  double min_lr = 0;
+  double best = std::numeric_limits<double>::infinity();
+  int64_t bad = 0;  // measurements since the best one, or since lr fell
+  /// Takes a measurement; returns the learning rate from now on.
+  double observe(double loss);
+};
+
+}  // namespace trireme

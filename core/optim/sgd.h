@@ -1,0 +1,29 @@
+// Stochastic gradient descent with momentum.
+
+#pragma once
+
+#include "core/optim/optimizer.h"
+
+namespace trireme {
+
+struct SgdOptions {
+  double lr = 1e-2;
+  double momentum = 0;
+  double dampening = 0;
+  bool nesterov = false;
+};
+
+/// The update is that of kernels/sgd.h: weight decay adds to the gradient, the momentum buffer
+/// starts as the first gradient. Sutskever et al., "On the importance of initialization and
+/// momentum in deep learning", 2013.
+class Sgd final : public Optimizer {
+ public:
+  /// Nesterov needs momentum > 0 and no dampening.
+  Sgd(std::vector<ParameterGroup> groups, SgdOptions options);
+
+ private:
+  void update(const Update& update) override;
+  SgdOptions options_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,65 @@
+// Caching CPU allocator with statistics by kind.
+//
+// Freed blocks are kept and given out again: a training step asks for the same sizes over and over,
+// and a fresh large block costs page faults that are dearer than the kernel that fills it. Small
+// blocks (up to 2 KiB) come from a list of the calling thread without locking; larger ones from one
+// list per size class under a mutex. Blocks are aligned to 64 bytes. Thread-safe; a block may be
+// freed by another thread than the one that asked for it.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace trireme {
+
+/// What a block is for. Set for a scope by MemoryKindGuard; shown in metrics.
+enum class MemoryKind : uint8_t {
+  kOther,
+  kParameters,
+  kGradients,
+  kOptimizer,
+  kActivations,
+  kCommunication,
+};
+inline constexpr int kMemoryKinds = 6;
+const char* name_of(MemoryKind kind);  // "parameters" and so on
+
+/// Blocks allocated by this thread while the guard lives are counted under `kind`.
+class MemoryKindGuard {
+ public:
+  explicit MemoryKindGuard(MemoryKind kind);
+  ~MemoryKindGuard();
+  MemoryKindGuard(const MemoryKindGuard&) = delete;
+
+ private:
+  MemoryKind previous_;
+};
+
+struct MemoryStats {
+  std::array<int64_t, kMemoryKinds> allocated_bytes{};  // in use now, by kind
+  int64_t total_allocated_bytes = 0;                    // sum of the above
+  int64_t peak_allocated_bytes = 0;                     // most in use since the last reset_peak
+  int64_t reserved_bytes = 0;                           // held from the system, in use or cached
+};
+
+/// At least `bytes` bytes. Throws Error that shows the request and the statistics when the system
+/// has no memory left.
+void* cpu_allocate(size_t bytes);
+void cpu_free(void* block) noexcept;
+
+/// Counts a live block from cpu_allocate under another kind from now on.
+void set_memory_kind(void* block, MemoryKind kind);
+
+/// Counts memory that Trireme uses but did not get from cpu_allocate (shared gradient buckets).
+/// Negative bytes uncount it.
+void count_external_bytes(MemoryKind kind, int64_t bytes);
+
+/// Small blocks of other threads are counted with a delay of at most 64 KiB per thread and kind.
+MemoryStats memory_stats();
+void reset_peak_memory();
+/// Gives cached blocks of the shared lists back to the system.
+void release_cached_memory();
+
+}  // namespace trireme

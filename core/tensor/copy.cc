@@ -1,0 +1,68 @@
+#include "core/tensor/copy.h"
+
+#include "core/tensor/create.h"
+#include "core/tensor/raw_view.h"
+
+namespace trireme {
+namespace {
+
+void check_writable(const char* op, const Tensor& dst) {
+  require(
+      !(detail::recording && dst.requires_grad()), op,
+      "cannot change a tensor in place that requires a gradient; use NoGrad, or detach() first");
+}
+
+}  // namespace
+
+Tensor clone_detached(const Tensor& x) {
+  const Tensor result = empty_like(x);
+  on_device(x.device(),
+            [&](auto device) { kernels::copy(device, as_any_view(result), as_const_any_view(x)); });
+  return result;
+}
+
+Tensor to_contiguous(const Tensor& x) { return x.is_contiguous() ? x.detach() : clone_detached(x); }
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x.detach();
+  const Tensor result = empty(x.shape(), {dtype, x.device()});
+  on_device(x.device(),
+            [&](auto device) { kernels::copy(device, as_any_view(result), as_const_any_view(x)); });
+  return result;
+}
+
+void copy_inplace(const Tensor& dst, const Tensor& src) {
+  check_writable("copy_inplace", dst);
+  dst.bump_version();
+  if (src.shape() == dst.shape()) {
+    on_device(dst.device(), [&](auto device) {
+      kernels::copy(device, as_any_view(dst), as_const_any_view(src));
+    });
+    return;
+  }
+  require(broadcast_shapes("copy_inplace", src.shape(), dst.shape()) == dst.shape(), "copy_inplace",
+          "cannot broadcast ", src.shape(), " to ", dst.shape());
+  const Strides strides = broadcast_strides(src.shape(), src.strides(), dst.shape());
+  on_device(dst.device(), [&](auto device) {
+    kernels::copy(device, as_any_view(dst), {src.raw_data(), src.dtype(), dst.shape(), strides});
+  });
+}
+
+void fill_inplace(const Tensor& dst, double value) {
+  check_writable("fill_inplace", dst);
+  dst.bump_version();
+  on_device(dst.device(), [&](auto device) { kernels::fill(device, as_any_view(dst), value); });
+}
+
+void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha) {
+  check_writable("accumulate_inplace", dst);
+  require(src.shape() == dst.shape() && src.dtype() == dst.dtype(), "accumulate_inplace",
+          "needs equal shapes and dtypes, got ", name_of(dst.dtype()), dst.shape(), " and ",
+          name_of(src.dtype()), src.shape());
+  dst.bump_version();
+  on_device(dst.device(), [&](auto device) {
+    kernels::add_scaled_inplace(device, as_any_view(dst), as_const_any_view(src), alpha);
+  });
+}
+
+}  // namespace trireme

@@ -1,0 +1,25 @@
+// Copies and conversions without history (core/ops has the differentiable `to`).
+
+#pragma once
+
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+/// x itself if it is contiguous, else a dense row-major copy. The result has no history.
+Tensor to_contiguous(const Tensor& x);
+/// Always a fresh contiguous copy, without history.
+Tensor clone_detached(const Tensor& x);
+/// A copy converted to `dtype` (x without history if it has that dtype already). Float to integer
+/// truncates.
+Tensor cast(const Tensor& x, DType dtype);
+/// dst[...] = src[...] in place, converting the dtype; src broadcasts to dst. Bumps dst's version.
+/// Throws InvalidArgument if dst needs a gradient and gradients are being recorded.
+void copy_inplace(const Tensor& dst, const Tensor& src);
+/// dst[...] = value. Bumps dst's version. The same rule for gradients.
+void fill_inplace(const Tensor& dst, double value);
+/// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward; the same
+/// rule for gradients.
+void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha = 1.0);
+
+}  // namespace trireme

@@ -1,0 +1,84 @@
+#include "core/tensor/create.h"
+
+#include <cstring>
+
+#include "core/tensor/copy.h"
+#include "kernels/device_tag.h"
+#include "kernels/random.h"
+
+namespace trireme {
+
+Tensor empty(const Shape& shape, TensorOptions options) {
+  for (int64_t extent : shape) {
+    require(extent >= 0, "empty", "extents must not be negative, got ", shape);
+  }
+  return Tensor(Storage::allocate(shape.product() * size_of(options.dtype), options.device), 0,
+                shape, contiguous_strides(shape), options.dtype);
+}
+
+Tensor empty_like(const Tensor& like) { return empty(like.shape(), {like.dtype(), like.device()}); }
+
+Tensor full(const Shape& shape, double value, TensorOptions options) {
+  Tensor result = empty(shape, options);
+  fill_inplace(result, value);
+  return result;
+}
+
+Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
+Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
+Tensor zeros_like(const Tensor& like) { return zeros(like.shape(), {like.dtype(), like.device()}); }
+Tensor ones_like(const Tensor& like) { return ones(like.shape(), {like.dtype(), like.device()}); }
+Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
+
+Tensor arange(int64_t count, TensorOptions options) {
+  require(count >= 0, "arange", "count must not be negative, got ", count);
+  Tensor result = empty({count}, {options.dtype, {}});
+  dispatch_dtype(options.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    T* out = result.data<T>();
+    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(i);
+  });
+  return result;
+}
+
+Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
+  Tensor result = empty(shape, options);
+  const uint64_t first = generator.reserve(static_cast<uint64_t>(result.numel()));
+  dispatch_floating("rand", options.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(options.device, [&](auto device) {
+      kernels::fill_uniform(device, result.data<T>(), result.numel(), generator.seed(), first);
+    });
+  });
+  return result;
+}
+
+Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
+  Tensor result = empty(shape, options);
+  const uint64_t first = generator.reserve(static_cast<uint64_t>(result.numel()));
+  dispatch_floating("randn", options.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(options.device, [&](auto device) {
+      kernels::fill_normal(device, result.data<T>(), result.numel(), generator.seed(), first);
+    });
+  });
+  return result;
+}
+
+template <typename T>
+Tensor from_span(std::span<const T> values, const Shape& shape) {
+  const auto count = static_cast<int64_t>(values.size());
+  require(count == shape.product(), "from_span", "shape ", shape, " needs ", shape.product(),
+          " values, got ", count);
+  Tensor result = empty(shape, {dtype_of<T>, {}});
+  if (count > 0) std::memcpy(result.data<T>(), values.data(), values.size_bytes());
+  return result;
+}
+template Tensor from_span(std::span<const double>, const Shape&);
+template Tensor from_span(std::span<const float>, const Shape&);
+template Tensor from_span(std::span<const int64_t>, const Shape&);
+template Tensor from_span(std::span<const int32_t>, const Shape&);
+template Tensor from_span(std::span<const uint8_t>, const Shape&);
+template Tensor from_span(std::span<const bool>, const Shape&);
+
+}  // namespace trireme

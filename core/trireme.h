@@ -1,0 +1,33 @@
+// Everything a program needs to build and train a model on one rank. Training on several adds
+// "distributed/make_communicator.h" and "distributed/ddp.h".
+
+#pragma once
+
+#include "core/autograd/attach.h"
+#include "core/autograd/backward.h"
+#include "core/autograd/gradcheck.h"
+#include "core/autograd/hooks.h"
+#include "core/autograd/no_grad.h"
+#include "core/base/error.h"
+#include "core/base/log.h"
+#include "core/base/parallel_for.h"
+#include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/load_state.h"
+#include "core/checkpoint/safetensors.h"
+#include "core/data/idx.h"
+#include "core/data/image_data.h"
+#include "core/data/loader.h"
+#include "core/data/sampler.h"
+#include "core/data/token_files.h"
+#include "core/data/token_windows.h"
+#include "core/models/gpt.h"
+#include "core/models/gpt_checkpoint.h"
+#include "core/models/mlp.h"
+#include "core/nn/init.h"
+#include "core/nn/layers.h"
+#include "core/nn/transformer.h"
+#include "core/ops/ops.h"
+#include "core/optim/adam.h"
+#include "core/optim/clip.h"
+#include "core/optim/schedule.h"
+#include "core/optim/sgd.h"

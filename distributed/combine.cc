@@ -1,0 +1,114 @@
+#include "distributed/combine.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <type_traits>
+
+namespace trireme {
+namespace {
+
+// Elements are combined in blocks that stay in the L1 cache beside their sources' lines.
+constexpr int64_t kBlockBytes = 4096;
+
+// bool is combined as bytes: sum and max are "or", min is "and".
+struct Or {
+  uint8_t operator()(uint8_t a, uint8_t b) const { return a | b; }
+};
+struct And {
+  uint8_t operator()(uint8_t a, uint8_t b) const { return a & b; }
+};
+template <typename T>
+struct Sum {
+  T operator()(T a, T b) const {
+    if constexpr (std::is_integral_v<T>) {
+      using U = std::make_unsigned_t<T>;
+      return static_cast<T>(static_cast<U>(a) + static_cast<U>(b));
+    } else {
+      return a + b;
+    }
+  }
+};
+// A NaN on either side wins, so that it is not lost in a reduction.
+template <typename T>
+struct Max {
+  T operator()(T a, T b) const { return (a > b || a != a) ? a : b; }
+};
+template <typename T>
+struct Min {
+  T operator()(T a, T b) const { return (a < b || a != a) ? a : b; }
+};
+
+template <typename T>
+void divide(T* data, int64_t count, int divisor) {
+  // The reciprocal of a power of two is exact, and a product is several times cheaper.
+  if (std::has_single_bit(static_cast<unsigned>(divisor))) {
+    const T factor = T{1} / static_cast<T>(divisor);
+    for (int64_t i = 0; i < count; ++i) data[i] *= factor;
+  } else {
+    for (int64_t i = 0; i < count; ++i) data[i] /= static_cast<T>(divisor);
+  }
+}
+
+template <typename T, typename Op>
+void combine_as(std::span<const std::byte* const> sources, std::span<std::byte* const> destinations,
+                int64_t count, const Op& op, int divisor) {
+  constexpr int64_t kBlock = kBlockBytes / static_cast<int64_t>(sizeof(T));
+  alignas(64) T block[kBlock];
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t n = std::min(kBlock, count - begin);
+    const auto source = [&](size_t k) { return reinterpret_cast<const T*>(sources[k]) + begin; };
+    const T* first = source(0);
+    if (sources.size() == 1) {
+      std::copy_n(first, n, block);
+    } else {
+      const T* second = source(1);
+      for (int64_t i = 0; i < n; ++i) block[i] = op(first[i], second[i]);
+    }
+    for (size_t k = 2; k < sources.size(); ++k) {
+      const T* other = source(k);
+      for (int64_t i = 0; i < n; ++i) block[i] = op(block[i], other[i]);
+    }
+    if constexpr (std::is_floating_point_v<T>) {
+      if (divisor > 1) divide(block, n, divisor);
+    }
+    const int64_t offset = begin * static_cast<int64_t>(sizeof(T));
+    const int64_t bytes = n * static_cast<int64_t>(sizeof(T));
+    for (std::byte* destination : destinations) std::memcpy(destination + offset, block, bytes);
+  }
+}
+
+}  // namespace
+
+void combine(std::span<const std::byte* const> sources, std::span<std::byte* const> destinations,
+             int64_t count, DType dtype, ReduceOp op) {
+  dispatch_dtype(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const auto run = [&]<typename U>(TypeTag<U>, const auto& fn, int divisor) {
+      combine_as<U>(sources, destinations, count, fn, divisor);
+    };
+    if constexpr (std::is_same_v<T, bool>) {
+      if (op == ReduceOp::kMin) return run(TypeTag<uint8_t>{}, And{}, 1);
+      return run(TypeTag<uint8_t>{}, Or{}, 1);
+    } else {
+      switch (op) {
+        case ReduceOp::kSum:
+          return run(tag, Sum<T>{}, 1);
+        case ReduceOp::kAverage:
+          return run(tag, Sum<T>{}, static_cast<int>(sources.size()));
+        case ReduceOp::kMax:
+          return run(tag, Max<T>{}, 1);
+        case ReduceOp::kMin:
+          return run(tag, Min<T>{}, 1);
+      }
+    }
+  });
+}
+
+void divide_inplace(void* data, int64_t count, DType dtype, int divisor) {
+  dispatch_floating("average", dtype, [&](auto tag) {
+    divide(static_cast<typename decltype(tag)::type*>(data), count, divisor);
+  });
+}
+
+}  // namespace trireme

@@ -1,0 +1,89 @@
+// Communicator: collectives among the ranks of one job.
+//
+// Every rank calls the same collectives in the same order with the same sizes. A collective is
+// started by the calling thread and runs in the background; Work::wait() blocks until the buffer
+// may be used again and rethrows what went wrong. Buffers must stay valid, and untouched, until
+// then. Collectives of one communicator run one after another, in the order they were started. One
+// thread at a time may start collectives.
+//
+// Every wait has a deadline (CommOptions::timeout). A peer that is gone, or late past the deadline,
+// ends the collective on every other rank with CommError, whose message says which collective, how
+// many bytes, and which ranks had arrived.
+//
+// Backends: local (ranks are threads), shm (processes of one node), mpi (any number of nodes), and
+// later nccl for CUDA buffers. make_communicator (make_communicator.h) chooses one.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/base/dtype.h"
+
+namespace trireme {
+
+/// kAverage: floating dtypes only. For bool, sum and max mean "or", min means "and".
+enum class ReduceOp { kSum, kAverage, kMax, kMin };
+
+struct CommOptions {
+  std::chrono::milliseconds timeout{300'000};
+};
+
+/// What a communicator has done so far; read by metrics.
+struct CommStats {
+  int64_t operations = 0;
+  int64_t bytes = 0;          // payload: bytes of the buffers given to collectives
+  double busy_seconds = 0;    // collectives were running (background time)
+  double waited_seconds = 0;  // callers were blocked in Work::wait: the exposed part
+};
+
+/// A started collective. Destroying it without wait() is allowed: the collective still completes,
+/// and its error, if any, is thrown by the next collective.
+class Work {
+ public:
+  virtual ~Work() = default;
+  /// Blocks until done; throws CommError. May be called again (returns or throws at once).
+  virtual void wait() = 0;
+  virtual bool is_done() const = 0;
+};
+using WorkPtr = std::shared_ptr<Work>;
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;  // never blocks on peers, never throws
+
+  virtual const char* backend() const = 0;  // "shm"
+  virtual int rank() const = 0;
+  virtual int world_size() const = 0;
+
+  /// In place: every rank's data becomes the reduction over ranks. Bitwise the same result on every
+  /// rank, whatever the timing. On shm, a buffer from allocate() is reduced where it lies.
+  virtual WorkPtr all_reduce(void* data, int64_t count, DType dtype, ReduceOp op) = 0;
+  /// Rank r receives elements [r * count, (r + 1) * count) of the reduction; `in` has
+  /// world_size * count elements, `out` count.
+  virtual WorkPtr reduce_scatter(const void* in, void* out, int64_t count, DType dtype,
+                                 ReduceOp op) = 0;
+  /// `in` has `bytes` bytes, `out` world_size * bytes in rank order.
+  virtual WorkPtr all_gather(const void* in, void* out, int64_t bytes) = 0;
+  virtual WorkPtr broadcast(void* data, int64_t bytes, int root) = 0;
+  virtual void barrier() = 0;
+  /// Point to point; matched by (peer, order). Not ordered with collectives of other ranks.
+  virtual WorkPtr send(const void* data, int64_t bytes, int to) = 0;
+  virtual WorkPtr recv(void* data, int64_t bytes, int from) = 0;
+
+  /// Memory that this backend reduces fastest (shm: shared memory). Collective: every rank asks for
+  /// the same sizes in the same order. Zeroed, aligned to 64 bytes; freed with the last pointer, by
+  /// which time no collective may be using it. It may outlive the communicator.
+  virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
+
+  /// Makes every pending and later operation here and, as far as the backend can, on the peers
+  /// fail with CommError(kAborted) soon. Called when this rank is about to die of an error.
+  virtual void abort(const std::string& reason) noexcept = 0;
+
+  virtual CommStats stats() const = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,24 @@
+#include "distributed/control_channel.h"
+
+namespace trireme {
+
+StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator) {
+  // Doubles hold counts exactly up to 2^53.
+  double sums[] = {mine.loss_sum, static_cast<double>(mine.samples),
+                   static_cast<double>(mine.tokens), mine.wants_stop ? 1.0 : 0.0};
+  communicator.all_reduce(sums, std::size(sums), DType::kF64, ReduceOp::kSum)->wait();
+  return {.mean_loss = sums[0] / sums[1],
+          .samples = static_cast<int64_t>(sums[1]),
+          .tokens = static_cast<int64_t>(sums[2]),
+          .stop = sums[3] > 0};
+}
+
+std::string broadcast_text(std::string text, Communicator& communicator) {
+  auto size = static_cast<int64_t>(text.size());
+  communicator.broadcast(&size, sizeof(size), 0)->wait();
+  text.resize(static_cast<size_t>(size));
+  communicator.broadcast(text.data(), size, 0)->wait();
+  return text;
+}
+
+}  // namespace trireme

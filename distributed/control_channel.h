@@ -1,0 +1,37 @@
+// Control channel: what ranks tell each other once per step, besides gradients.
+//
+// One small all-reduce carries the loss and the stop wish, so that every rank logs the same loss
+// and all leave at the same step boundary. A few microseconds on shm.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "distributed/communicator.h"
+
+namespace trireme {
+
+/// What one rank has to say about the step it just did.
+struct StepReport {
+  double loss_sum = 0;  // sum over this rank's samples
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  bool wants_stop = false;
+};
+
+/// What all ranks know afterwards, the same on every rank.
+struct StepAgreement {
+  double mean_loss = 0;  // over all samples of all ranks
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  bool stop = false;  // some rank wants to stop
+};
+
+/// Collective, blocking.
+StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator);
+
+/// Rank 0's text on every rank. Collective, blocking.
+std::string broadcast_text(std::string text, Communicator& communicator);
+
+}  // namespace trireme

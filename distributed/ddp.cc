@@ -1,0 +1,95 @@
+#include "distributed/ddp.h"
+
+#include "core/autograd/backward.h"
+#include "core/base/config.h"
+#include "core/tensor/create.h"
+#include "distributed/replica_check.h"
+
+namespace trireme {
+namespace {
+
+Description describe(const Module& module, const ReducerOptions& options) {
+  Description lines;
+  lines.push_back(concat("trireme ", kVersion, ", buckets ", options.sizes.head_bytes, "/",
+                         options.sizes.cap_bytes, "/", options.sizes.tail_bytes, ", unused ",
+                         options.unused == UnusedParameters::kError ? "error" : "allow"));
+  const auto add = [&](const char* kind, const std::string& name, const Tensor& t) {
+    lines.push_back(concat(kind, " ", name, " ", t.dtype(), t.shape(), " strides ", t.strides(),
+                           t.requires_grad() ? " trained" : " fixed"));
+  };
+  for (const auto& [name, p] : module.named_parameters()) add("parameter", name, p);
+  for (const auto& [name, b] : module.named_buffers()) add("buffer", name, b);
+  return lines;
+}
+
+void broadcast_all(const StateDict& tensors, Communicator& communicator) {
+  std::vector<WorkPtr> started;
+  for (const auto& [name, t] : tensors) {
+    require(t.is_contiguous(), "ddp", name, " must be contiguous, has strides ", t.strides());
+    started.push_back(communicator.broadcast(t.raw_data(), t.nbytes(), 0));
+  }
+  for (const WorkPtr& work : started) work->wait();
+  for (const auto& [name, t] : tensors) t.bump_version();
+}
+
+StateDict trained(const Module& module) {
+  StateDict result;
+  for (const auto& [name, p] : module.named_parameters()) {
+    if (p.requires_grad()) result.emplace_back(name, p);
+  }
+  return result;
+}
+
+}  // namespace
+
+DistributedDataParallel::DistributedDataParallel(Module& module, Communicator& communicator,
+                                                 ReducerOptions options)
+    : module_(module), communicator_(communicator) {
+  require_same_on_all_ranks("ddp", describe(module, options), communicator);
+  broadcast_parameters();
+  broadcast_buffers();
+  reducer_ = std::make_unique<Reducer>(trained(module), communicator, options);
+}
+
+void DistributedDataParallel::backward(const Tensor& loss) {
+  if (accumulate_ == 1) {
+    trireme::backward(loss);
+    return;
+  }
+  require(loss.defined() && loss.numel() == 1, "ddp", "backward needs a scalar loss");
+  const Tensor share = full(loss.shape(), 1.0 / accumulate_, {loss.dtype(), loss.device()});
+  const bool last = ++micro_step_ == accumulate_;
+  if (last) {
+    micro_step_ = 0;
+    trireme::backward(loss, {.gradient = share});
+  } else {
+    const NoSync local = no_sync();
+    trireme::backward(loss, {.gradient = share});
+  }
+}
+
+void DistributedDataParallel::accumulate(int k) {
+  require(k >= 1, "ddp", "accumulate needs at least 1, got ", k);
+  require(micro_step_ == 0, "ddp", "accumulate cannot change in the middle of a step, ",
+          micro_step_, " of ", accumulate_, " done");
+  accumulate_ = k;
+}
+
+void DistributedDataParallel::broadcast_parameters() {
+  broadcast_all(module_.named_parameters(), communicator_);
+}
+
+void DistributedDataParallel::broadcast_buffers() {
+  broadcast_all(module_.named_buffers(), communicator_);
+}
+
+void DistributedDataParallel::check_replicas() {
+  Description lines;
+  for (const auto& [name, p] : module_.named_parameters()) {
+    lines.push_back(
+        concat(name, " digest ", digest_of(p.raw_data(), static_cast<size_t>(p.nbytes()))));
+  }
+  require_same_on_all_ranks("check_replicas", lines, communicator_);
+}
+
+}  // namespace trireme

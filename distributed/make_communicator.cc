@@ -1,0 +1,79 @@
+#include "distributed/make_communicator.h"
+
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/settings.h"
+#include "distributed/local_communicator.h"
+#include "distributed/mpi_communicator.h"
+#include "distributed/mpi_session.h"
+#include "distributed/shm_communicator.h"
+
+namespace trireme {
+namespace {
+
+enum class Backend { kLocal, kShm, kMpi };
+
+Backend choose_backend(const CommunicatorOptions& options) {
+  const std::string wish =
+      options.backend.empty() ? get_setting("TRIREME_BACKEND") : options.backend;
+  const bool is_auto = wish.empty() || wish == "auto";
+  require(is_auto || wish == "local" || wish == "shm" || wish == "mpi", "make_communicator",
+          "backend must be auto, local, shm or mpi, got '", wish, "'");
+  const bool one_node = options.local_world_size == options.world_size;
+  require(wish != "local" || options.world_size == 1, "make_communicator",
+          "local ranks are threads of one process, got world size ", options.world_size,
+          "; use shm or mpi");
+  require(wish != "shm" || one_node, "make_communicator", "shm needs all ranks on one node, got ",
+          options.local_world_size, " of ", options.world_size, " here; use mpi");
+  if (wish == "local" || (is_auto && options.world_size == 1)) return Backend::kLocal;
+  if (wish == "shm" || (is_auto && one_node)) return Backend::kShm;
+  require(kHasMpi, "make_communicator",
+          "this build has no MPI, which ranks on several nodes need; configure with "
+          "TRIREME_MPI=ON");
+  return Backend::kMpi;
+}
+
+std::string run_id_of(const CommunicatorOptions& options) {
+  if (!options.run_id.empty() || options.world_size == 1) return options.run_id;
+  if constexpr (kHasMpi) {
+    start_mpi();
+    if (mpi_world_size() == options.world_size) return agree_on_run_id();
+  }
+  fail("make_communicator",
+       "shm needs a run id that all ranks share; set TRIREME_RUN_ID, or start the program with "
+       "trireme run or mpirun");
+}
+
+std::unique_ptr<Communicator> make(const CommunicatorOptions& options,
+                                   const CommOptions& comm_options) {
+  switch (choose_backend(options)) {
+    case Backend::kLocal:
+      break;
+    case Backend::kShm:
+      return make_shm_communicator(run_id_of(options), options.rank, options.world_size,
+                                   comm_options);
+    case Backend::kMpi:
+      if constexpr (kHasMpi) {
+        return make_mpi_communicator(options.rank, options.world_size, comm_options);
+      }
+  }
+  return std::move(make_local_communicators(1, comm_options).front());
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions& options) {
+  require(options.world_size >= 1 && options.rank >= 0 && options.rank < options.world_size,
+          "make_communicator", "rank must be within the world size, got rank ", options.rank,
+          " of ", options.world_size);
+  CommOptions comm_options;
+  comm_options.timeout =
+      options.timeout.value_or(std::chrono::seconds(get_setting_int("TRIREME_TIMEOUT_SECONDS")));
+  auto communicator = make(options, comm_options);
+  if (options.rank == 0) {
+    log_info("communicator backend=", communicator->backend(), " ranks=", options.world_size);
+  }
+  return communicator;
+}
+
+}  // namespace trireme

@@ -1,0 +1,294 @@
+#include "distributed/mpi_communicator.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <atomic>
+#include <climits>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "distributed/combine.h"
+#include "distributed/host_name.h"
+#include "distributed/mpi_session.h"
+#include "distributed/mpi_transfer.h"
+#include "distributed/page_memory.h"
+#include "distributed/transport_communicator.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kAbortTag = 1;
+constexpr int64_t kChunkElements = 1 << 28;  // MPI counts are int
+constexpr int kPollsOfCaller = 20'000;       // before a waiting thread gives up its core
+constexpr int kPollsInBackground = 100;
+constexpr std::chrono::microseconds kNap{20};
+constexpr int kPollsPerCheck = 64;  // polls between looks at the clock and at aborts
+
+MPI_Datatype type_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF64:
+      return MPI_DOUBLE;
+    case DType::kF32:
+      return MPI_FLOAT;
+    case DType::kI64:
+      return MPI_INT64_T;
+    case DType::kI32:
+      return MPI_INT32_T;
+    case DType::kU8:
+    case DType::kBool:
+      return MPI_UINT8_T;
+  }
+  fail("mpi", "unknown dtype ", static_cast<int>(dtype));
+}
+
+MPI_Op op_of(ReduceOp op, DType dtype) {
+  if (dtype == DType::kBool) return op == ReduceOp::kMin ? MPI_BAND : MPI_BOR;
+  switch (op) {
+    case ReduceOp::kSum:
+    case ReduceOp::kAverage:
+      return MPI_SUM;
+    case ReduceOp::kMax:
+      return MPI_MAX;
+    case ReduceOp::kMin:
+      return MPI_MIN;
+  }
+  fail("mpi", "unknown op ", static_cast<int>(op));
+}
+
+int int_count(int64_t count) {
+  require(count <= INT_MAX, "mpi", "at most ", INT_MAX, " elements per rank, got ", count,
+          "; split the buffer");
+  return static_cast<int>(count);
+}
+
+/// A private copy of MPI_COMM_WORLD whose errors are returned.
+MPI_Comm make_private_comm() {
+  MPI_Comm comm = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup");
+  MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+  return comm;
+}
+
+class MpiTransport final : public Transport {
+ public:
+  MpiTransport(int rank, int world_size, std::chrono::milliseconds timeout)
+      : rank_(rank),
+        world_size_(world_size),
+        timeout_(timeout),
+        collectives_(make_private_comm()),
+        messages_(make_private_comm()),
+        aborts_(make_private_comm()),
+        calls_(world_size) {}
+
+  ~MpiTransport() override {
+    // A rank that leaves because of an error must not wait for the others at its exit. The MPI
+    // communicators stay: freeing them is collective.
+    if (std::uncaught_exceptions() > 0 || is_failed_) mark_mpi_failed();
+  }
+
+  const char* name() const override { return "mpi"; }
+  bool post(const Collective&) override {
+    ++number_;
+    return false;
+  }
+  void finish(const Collective& call, Patience patience) override;
+
+  std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override {
+    return start_mpi_send(messages_, data, bytes, to);
+  }
+  std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override {
+    return start_mpi_recv(messages_, data, bytes, from);
+  }
+
+  void abort(const std::string& reason) noexcept override;
+  void stop() noexcept override { stopped_ = true; }
+
+ private:
+  void check_same_call(const CallShape& shape, Patience patience);
+  void run(const Collective& call, Patience patience);
+  /// Polls until `request` is complete.
+  void wait(MPI_Request& request, const CallShape& shape, Patience patience);
+  void throw_if_ended(const CallShape& shape);
+
+  const int rank_;
+  const int world_size_;
+  const std::chrono::milliseconds timeout_;
+  const MPI_Comm collectives_;
+  const MPI_Comm messages_;
+  const MPI_Comm aborts_;
+  std::vector<CallShape> calls_;  // scratch, one per rank
+  uint64_t number_ = 0;
+  std::atomic<bool> stopped_{false};
+  std::atomic<bool> is_failed_{false};
+
+  std::mutex abort_mutex_;
+  std::string abort_reason_;  // guarded by abort_mutex_; empty: not aborted
+  std::vector<MPI_Request> abort_sends_;
+};
+
+void MpiTransport::finish(const Collective& call, Patience patience) {
+  try {
+    check_same_call(call.shape, patience);
+    run(call, patience);
+  } catch (const CommError& error) {
+    // After a mismatch, which all ranks see alike, MPI itself is sound.
+    is_failed_ = error.kind() != CommError::Kind::kMismatch;
+    throw;
+  }
+}
+
+void MpiTransport::check_same_call(const CallShape& shape, Patience patience) {
+  // Sent as bytes: all ranks run the same program.
+  static_assert(std::is_trivially_copyable_v<CallShape>);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Iallgather(&shape, sizeof(shape), MPI_BYTE, calls_.data(), sizeof(shape), MPI_BYTE,
+                           collectives_, &request),
+            "MPI_Iallgather");
+  wait(request, shape, patience);
+  const bool same =
+      std::all_of(calls_.begin(), calls_.end(), [&](const CallShape& c) { return c == shape; });
+  if (same) return;
+  std::string calls;
+  for (int r = 0; r < world_size_; ++r) {
+    calls += concat(r > 0 ? ", rank " : "rank ", r, " called ", describe(calls_[r], number_));
+  }
+  throw CommError(CommError::Kind::kMismatch,
+                  concat(describe(shape, number_),
+                         ": ranks must call the same collectives in the same order, but ", calls));
+}
+
+void MpiTransport::run(const Collective& call, Patience patience) {
+  const CallShape& shape = call.shape;
+  const int64_t size = size_of(shape.dtype);
+  const MPI_Datatype type = type_of(shape.dtype);
+  MPI_Request request = MPI_REQUEST_NULL;
+  switch (shape.kind) {
+    case CollectiveKind::kAllReduce:
+    case CollectiveKind::kBroadcast: {
+      const bool reduces = shape.kind == CollectiveKind::kAllReduce;
+      for (int64_t begin = 0; begin < shape.count; begin += kChunkElements) {
+        const int n = static_cast<int>(std::min(kChunkElements, shape.count - begin));
+        std::byte* data = static_cast<std::byte*>(call.out) + begin * size;
+        if (reduces) {
+          check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, n, type, op_of(shape.op, shape.dtype),
+                                   collectives_, &request),
+                    "MPI_Iallreduce");
+        } else {
+          check_mpi(MPI_Ibcast(data, n, type, shape.root, collectives_, &request), "MPI_Ibcast");
+        }
+        wait(request, shape, patience);
+      }
+      break;
+    }
+    case CollectiveKind::kReduceScatter:
+      check_mpi(MPI_Ireduce_scatter_block(call.in, call.out, int_count(shape.count), type,
+                                          op_of(shape.op, shape.dtype), collectives_, &request),
+                "MPI_Ireduce_scatter_block");
+      wait(request, shape, patience);
+      break;
+    case CollectiveKind::kAllGather: {
+      const int n = int_count(shape.count);
+      check_mpi(MPI_Iallgather(call.in, n, type, call.out, n, type, collectives_, &request),
+                "MPI_Iallgather");
+      wait(request, shape, patience);
+      break;
+    }
+    case CollectiveKind::kAllocate:
+      *call.memory = allocate_pages(shape.count);
+      break;
+    case CollectiveKind::kBarrier:  // the comparison of calls was one
+      break;
+  }
+  const bool reduces =
+      shape.kind == CollectiveKind::kAllReduce || shape.kind == CollectiveKind::kReduceScatter;
+  if (reduces && shape.op == ReduceOp::kAverage) {
+    divide_inplace(call.out, shape.count, shape.dtype, world_size_);
+  }
+}
+
+void MpiTransport::wait(MPI_Request& request, const CallShape& shape, Patience patience) {
+  const int busy_polls = patience == Patience::kCallerWaits ? kPollsOfCaller : kPollsInBackground;
+  const auto start = Clock::now();
+  for (int64_t polls = 1;; ++polls) {
+    int done = 0;
+    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done) return;
+    if (polls > busy_polls) {
+      std::this_thread::sleep_for(kNap);
+    } else if (polls % 16 == 0) {
+      std::this_thread::yield();
+    }
+    if (polls % kPollsPerCheck != 0) continue;
+    throw_if_ended(shape);
+    if (Clock::now() - start > timeout_) {
+      throw CommError(CommError::Kind::kTimeout,
+                      concat(describe(shape, number_), ": rank ", rank_, " on ", host_name(),
+                             " waited ", timeout_.count(), " ms for ", world_size_ - 1,
+                             " other ranks; set TRIREME_TIMEOUT_SECONDS if this may take longer"));
+    }
+  }
+}
+
+void MpiTransport::throw_if_ended(const CallShape& shape) {
+  if (stopped_) {
+    throw CommError(CommError::Kind::kAborted,
+                    concat(describe(shape, number_), ": the communicator was closed meanwhile"));
+  }
+  std::lock_guard lock(abort_mutex_);
+  if (abort_reason_.empty()) {
+    int there = 0;
+    MPI_Status status;
+    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAbortTag, aborts_, &there, &status), "MPI_Iprobe");
+    if (!there) return;
+    int bytes = 0;
+    MPI_Get_count(&status, MPI_CHAR, &bytes);
+    std::string text(bytes, '\0');
+    check_mpi(MPI_Recv(text.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kAbortTag, aborts_,
+                       MPI_STATUS_IGNORE),
+              "MPI_Recv");
+    abort_reason_ = text;
+  }
+  throw CommError(CommError::Kind::kAborted, concat(describe(shape, number_), ": ", abort_reason_));
+}
+
+void MpiTransport::abort(const std::string& reason) noexcept {
+  is_failed_ = true;
+  mark_mpi_failed();
+  try {
+    std::lock_guard lock(abort_mutex_);
+    if (!abort_reason_.empty()) return;
+    abort_reason_ = concat("aborted by rank ", rank_, ": ", reason).substr(0, 1000);
+    // Small enough to leave at once; the text must stay as long as the requests.
+    for (int r = 0; r < world_size_; ++r) {
+      if (r == rank_) continue;
+      MPI_Request request = MPI_REQUEST_NULL;
+      MPI_Isend(abort_reason_.data(), static_cast<int>(abort_reason_.size()), MPI_CHAR, r,
+                kAbortTag, aborts_, &request);
+      abort_sends_.push_back(request);
+    }
+    int done = 0;
+    MPI_Testall(static_cast<int>(abort_sends_.size()), abort_sends_.data(), &done,
+                MPI_STATUSES_IGNORE);
+  } catch (const std::exception&) {
+    // The others find out by their deadline.
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_mpi_communicator(int rank, int world_size,
+                                                    const CommOptions& options) {
+  start_mpi();
+  require(rank == mpi_rank() && world_size == mpi_world_size(), "mpi", "rank ", rank, " of ",
+          world_size, " was asked for, but MPI says ", mpi_rank(), " of ", mpi_world_size(),
+          "; start the program with mpirun");
+  return std::make_unique<TransportCommunicator>(
+      std::make_unique<MpiTransport>(rank, world_size, options.timeout), rank, world_size, options);
+}
+
+}  // namespace trireme

@@ -1,0 +1,154 @@
+#include "distributed/node_group.h"
+
+#include <cstring>
+#include <thread>
+
+#include "core/base/error.h"
+#include "distributed/host_name.h"
+#include "distributed/local_socket.h"
+
+namespace trireme {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr uint64_t kMagic = 0x7472697265'6d6531;  // changes with the layout of what is exchanged
+constexpr milliseconds kRetryEvery{10};
+constexpr milliseconds kLookEvery{100};
+
+/// What a rank says first.
+struct Hello {
+  uint64_t magic = kMagic;
+  int32_t rank = 0;
+  int32_t world_size = 0;
+  ProcessIdentity process;
+};
+
+[[noreturn]] void fail_group(CommError::Kind kind, const std::string& text) {
+  throw CommError(kind, concat("shm rendezvous on ", host_name(), ": ", text));
+}
+
+milliseconds left_until(Clock::time_point deadline) {
+  return std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
+}
+
+}  // namespace
+
+NodeGroup::NodeGroup(const std::string& name, int rank, int world_size, milliseconds timeout)
+    : rank_(rank), world_size_(world_size), timeout_(timeout), processes_(world_size) {
+  processes_[rank] = this_process();
+  if (rank == 0) {
+    links_.resize(world_size);
+    try {
+      gather(listen_local(name));
+    } catch (const std::exception& error) {
+      give_error(error.what());
+      throw;
+    }
+  } else {
+    join(name);
+  }
+}
+
+void NodeGroup::gather(const FileDescriptor& listener) {
+  const auto deadline = Clock::now() + timeout_;
+  for (int present = 1; present < world_size_;) {
+    for (int r = 1; r < world_size_; ++r) {
+      if (links_[r] && !is_alive(processes_[r])) {
+        fail_group(CommError::Kind::kPeerLost,
+                   concat("rank ", r, " (process ", processes_[r].pid, ") is gone"));
+      }
+    }
+    if (left_until(deadline).count() <= 0) {
+      std::string missing;
+      for (int r = 1; r < world_size_; ++r) {
+        if (!links_[r]) missing += concat(missing.empty() ? "" : ", ", r);
+      }
+      fail_group(CommError::Kind::kTimeout,
+                 concat("rank 0 waited ", timeout_.count(), " ms for rank ", missing));
+    }
+    FileDescriptor link = accept_local(listener, std::min(kLookEvery, left_until(deadline)));
+    if (!link) continue;
+    LocalMessage message;
+    if (receive_message(link, kLookEvery, message) != Received::kMessage) continue;
+    Hello hello;
+    if (message.text.size() != sizeof(hello)) continue;
+    std::memcpy(&hello, message.text.data(), sizeof(hello));
+    std::string objection;
+    if (hello.magic != kMagic) {
+      objection = "ranks run different versions of Trireme";
+    } else if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
+      objection = concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
+                         hello.world_size, " ranks, rank 0 counts ", world_size_);
+    } else if (links_[hello.rank]) {
+      objection = concat("processes ", processes_[hello.rank].pid, " and ", hello.process.pid,
+                         " both say they are rank ", hello.rank);
+    }
+    if (!objection.empty()) {
+      send_message(link, objection);
+      fail_group(CommError::Kind::kMismatch, objection);
+    }
+    processes_[hello.rank] = hello.process;
+    links_[hello.rank] = std::move(link);
+    ++present;
+  }
+}
+
+void NodeGroup::join(const std::string& name) {
+  const auto deadline = Clock::now() + timeout_;
+  links_.resize(1);
+  while (!(links_[0] = connect_local(name))) {
+    if (Clock::now() >= deadline) {
+      fail_group(CommError::Kind::kTimeout,
+                 concat("rank ", rank_, " waited ", timeout_.count(),
+                        " ms, but rank 0 is not on this host under the name '", name, "'"));
+    }
+    std::this_thread::sleep_for(kRetryEvery);
+  }
+  const Hello hello{kMagic, rank_, world_size_, processes_[rank_]};
+  // A failure shows when the answer is taken.
+  send_message(links_[0], {reinterpret_cast<const char*>(&hello), sizeof(hello)});
+}
+
+void NodeGroup::give(const FileDescriptor& memory) {
+  for (int r = 1; r < world_size_; ++r) {
+    if (!send_message(links_[r], "memory", &memory)) {
+      const std::string lost = concat("rank ", r, " (process ", processes_[r].pid, ") is gone");
+      give_error(lost);
+      fail_group(CommError::Kind::kPeerLost, lost);
+    }
+  }
+}
+
+void NodeGroup::give_error(const std::string& text) noexcept {
+  for (const FileDescriptor& link : links_) {
+    try {
+      if (link) send_message(link, text);
+    } catch (const std::exception&) {
+      // The link closes next, which the other side notices too.
+    }
+  }
+}
+
+FileDescriptor NodeGroup::take() {
+  // Rank 0 answers at the latest at its own deadline; the extra time lets its reason arrive.
+  const auto deadline = Clock::now() + timeout_ + std::chrono::seconds(1);
+  LocalMessage message;
+  while (true) {
+    switch (receive_message(links_[0], std::min(kLookEvery, left_until(deadline)), message)) {
+      case Received::kMessage:
+        if (message.attached) return std::move(message.attached);
+        fail_group(CommError::Kind::kSystem, concat("rank 0 says: ", message.text));
+      case Received::kClosed:
+        fail_group(CommError::Kind::kPeerLost, "rank 0 is gone");
+      case Received::kNothing:
+        if (Clock::now() >= deadline) {
+          fail_group(CommError::Kind::kTimeout,
+                     concat("rank ", rank_, " waited ", timeout_.count(), " ms for rank 0"));
+        }
+    }
+  }
+}
+
+}  // namespace trireme

@@ -1,0 +1,31 @@
+#!/bin/bash
+# Entry point of the MPI image.
+#
+#   mpi_entrypoint.sh worker          serves ssh until the job ends
+#   mpi_entrypoint.sh launch ARGS...  waits for the workers, then `mpirun ARGS...`
+#
+# The MPIJob controller mounts the key of the job at SSH_KEYS (default /home/trireme/.ssh).
+set -euo pipefail
+keys=${SSH_KEYS:-$HOME/.ssh}
+state=/tmp/trireme-ssh
+mkdir -p "$state" && chmod 700 "$state"
+
+case ${1:-} in
+  worker)
+    [ -f "$state/host_key" ] || ssh-keygen -q -t ed25519 -N '' -f "$state/host_key"
+    exec /usr/sbin/sshd -De -f /opt/trireme/etc/sshd_config -o "HostKey $state/host_key" \
+      -o "PidFile $state/sshd.pid" -o "AuthorizedKeysFile $keys/authorized_keys"
+    ;;
+  launch)
+    shift
+    # ssh refuses a key that a group may read, which is how a volume with fsGroup shows it.
+    install -m 600 "$keys/id_rsa" "$state/id"
+    rsh_args="-i $state/id -p 2222 -o BatchMode=yes -o ConnectTimeout=10 -o ConnectionAttempts=30"
+    rsh_args+=" -o StrictHostKeyChecking=accept-new -o UserKnownHostsFile=$state/known_hosts"
+    rsh_args+=" -o LogLevel=ERROR"
+    exec mpirun --mca plm_rsh_args "$rsh_args" --mca plm_rsh_no_tree_spawn 1 "$@"
+    ;;
+  *)
+    exec "$@"
+    ;;
+esac

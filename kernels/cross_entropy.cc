@@ -1,0 +1,75 @@
+#include "kernels/cross_entropy.h"
+
+#include <algorithm>
+
+#include "kernels/row_softmax.h"
+#include "kernels/rows.h"
+
+namespace trireme::kernels {
+namespace {
+
+template <typename Id>
+int64_t any_find_outside(const Id* ids, int64_t count, int64_t bound, int64_t ignored) {
+  for (int64_t i = 0; i < count; ++i) {
+    if ((ids[i] < 0 || ids[i] >= bound) && ids[i] != ignored) return i;
+  }
+  return -1;
+}
+
+}  // namespace
+
+int64_t find_outside(Cpu, const int64_t* ids, int64_t count, int64_t bound, int64_t ignored) {
+  return any_find_outside(ids, count, bound, ignored);
+}
+int64_t find_outside(Cpu, const int32_t* ids, int64_t count, int64_t bound, int64_t ignored) {
+  return any_find_outside(ids, count, bound, ignored);
+}
+
+template <typename T, typename Id>
+void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t ignore_index,
+                   T* logsumexp, T* result) {
+  each_row(logits.rows, logits.cols, [&](int64_t r) {
+    logsumexp[r] = targets[r] == ignore_index ? T{0} : logsumexp_of_row(logits.row(r), logits.cols);
+  });
+  // One order of summation whatever the threads, and in f64: there may be a million rows.
+  double sum = 0;
+  int64_t count = 0;
+  for (int64_t r = 0; r < logits.rows; ++r) {
+    if (targets[r] == ignore_index) continue;
+    sum += static_cast<double>(logsumexp[r]) - static_cast<double>(logits.row(r)[targets[r]]);
+    ++count;
+  }
+  result[0] = static_cast<T>(sum / static_cast<double>(count));
+  result[1] = static_cast<T>(1.0 / static_cast<double>(count));
+}
+
+template <typename T, typename Id>
+void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
+                            int64_t ignore_index, const T* logsumexp, const T* dloss,
+                            const T* inverse_count, MatrixView<T> dlogits) {
+  const T scale = *dloss * *inverse_count;
+  each_row(logits.rows, logits.cols, [&](int64_t r) {
+    const T* from = logits.row(r);
+    T* to = dlogits.row(r);
+    if (targets[r] == ignore_index) {
+      std::fill_n(to, logits.cols, T{0});
+      return;
+    }
+    each_vector<T>(logits.cols, [&](int64_t i, auto part) {
+      part.store(to + i, exp_of<T>(part.load(from + i) - logsumexp[r]) * scale);
+    });
+    to[targets[r]] -= scale;
+  });
+}
+
+#define TRIREME_INSTANTIATE(T, Id)                                                          \
+  template void cross_entropy<T, Id>(Cpu, MatrixView<const T>, const Id*, int64_t, T*, T*); \
+  template void cross_entropy_backward<T, Id>(Cpu, MatrixView<const T>, const Id*, int64_t, \
+                                              const T*, const T*, const T*, MatrixView<T>)
+TRIREME_INSTANTIATE(float, int64_t);
+TRIREME_INSTANTIATE(float, int32_t);
+TRIREME_INSTANTIATE(double, int64_t);
+TRIREME_INSTANTIATE(double, int32_t);
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme::kernels

@@ -1,0 +1,27 @@
+// Device tags: a kernel is chosen by overload on the tag, so a missing kernel is a compile or link
+// error, not a surprise at run time.
+//
+//   on_device(x.device(), [&](auto device) { kernels::softmax(device, ...); });
+
+#pragma once
+
+#include "core/base/device.h"
+#include "core/base/error.h"
+
+namespace trireme {
+
+/// The CPU: kernels run on the calling thread and the OpenMP pool and are done when they return.
+struct Cpu {};
+
+/// Calls fn with the tag of `device`. This build has CPU kernels only; any other device is an
+/// error that says so.
+template <typename Fn>
+decltype(auto) on_device(Device device, Fn&& fn) {
+  if (!device.is_cpu()) [[unlikely]] {
+    throw CudaError(
+        concat("device ", device, ": this build has CPU kernels only; use --device cpu"));
+  }
+  return fn(Cpu{});
+}
+
+}  // namespace trireme

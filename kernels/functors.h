@@ -1,0 +1,216 @@
+// Pointwise formulas and their derivatives: one text for host and device.
+//
+// A unary functor has operator()(x) and grad(dy, v) = dL/dx, where v is its input or its output as
+// kSaves says: what backward must keep. Choices are written so that NaN stays NaN, and so that a
+// gradient is dropped (not multiplied by 0) where the function is constant.
+
+#pragma once
+
+#include <cmath>
+#include <numbers>
+
+#include "core/base/host_device.h"
+#include "kernels/vector_math.h"
+
+namespace trireme::kernels {
+
+enum class Saves { kInput, kOutput };
+
+#define TRIREME_FN      \
+  template <typename T> \
+  TRIREME_HD T
+
+struct Exp {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return vmath::exp(x); }
+  TRIREME_FN grad(T dy, T y) const { return dy * y; }
+};
+
+struct Log {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN operator()(T x) const { return vmath::log(x); }
+  TRIREME_FN grad(T dy, T x) const { return dy / x; }
+};
+
+struct Sqrt {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return std::sqrt(x); }
+  TRIREME_FN grad(T dy, T y) const { return dy / (y + y); }
+};
+
+struct Rsqrt {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return T(1) / std::sqrt(x); }
+  TRIREME_FN grad(T dy, T y) const { return T(-0.5) * dy * y * y * y; }
+};
+
+struct Reciprocal {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return T(1) / x; }
+  TRIREME_FN grad(T dy, T y) const { return -dy * y * y; }
+};
+
+struct Square {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN operator()(T x) const { return x * x; }
+  TRIREME_FN grad(T dy, T x) const { return dy * (x + x); }
+};
+
+struct Abs {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN operator()(T x) const { return std::fabs(x); }
+  TRIREME_FN grad(T dy, T x) const { return x > T(0) ? dy : x < T(0) ? -dy : x * T(0); }
+};
+
+struct Sin {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN operator()(T x) const { return std::sin(x); }
+  TRIREME_FN grad(T dy, T x) const { return dy * std::cos(x); }
+};
+
+struct Cos {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN operator()(T x) const { return std::cos(x); }
+  TRIREME_FN grad(T dy, T x) const { return -dy * std::sin(x); }
+};
+
+struct Tanh {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return vmath::tanh(x); }
+  TRIREME_FN grad(T dy, T y) const { return dy * (T(1) - y * y); }
+};
+
+struct Sigmoid {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return vmath::sigmoid(x); }
+  TRIREME_FN grad(T dy, T y) const { return dy * y * (T(1) - y); }
+};
+
+struct Relu {
+  static constexpr Saves kSaves = Saves::kOutput;
+  TRIREME_FN operator()(T x) const { return x < T(0) ? T(0) : x; }
+  TRIREME_FN grad(T dy, T y) const { return y <= T(0) ? T(0) : dy; }
+};
+
+// x Phi(x), Phi the normal distribution function.
+struct GeluErf {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN phi(T x) const { return T(0.5) * vmath::erfc(x * (T(-1) / std::numbers::sqrt2_v<T>)); }
+  TRIREME_FN operator()(T x) const { return x * phi(x); }
+  TRIREME_FN grad(T dy, T x) const {
+    constexpr T kDensityAt0 = std::numbers::inv_sqrtpi_v<T> / std::numbers::sqrt2_v<T>;
+    return dy * (phi(x) + x * kDensityAt0 * vmath::exp(T(-0.5) * x * x));
+  }
+};
+
+// x (1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3), written as x sigmoid(2u): one
+// exponential instead of the two ranges of tanh.
+struct GeluTanh {
+  static constexpr Saves kSaves = Saves::kInput;
+  TRIREME_FN gate(T x) const {
+    return vmath::sigmoid(x * (two_a<T>() + two_a<T>() * T(0.044715) * x * x));
+  }
+  TRIREME_FN operator()(T x) const { return x * gate(x); }
+  TRIREME_FN grad(T dy, T x) const {
+    const T s = gate(x);
+    const T du2 = two_a<T>() + two_a<T>() * T(3 * 0.044715) * x * x;  // derivative of 2u
+    return dy * (s + x * s * (T(1) - s) * du2);
+  }
+  template <typename T>
+  TRIREME_HD static constexpr T two_a() {
+    return 2 * std::numbers::sqrt2_v<T> * std::numbers::inv_sqrtpi_v<T>;
+  }
+};
+
+struct Clamp {
+  static constexpr Saves kSaves = Saves::kInput;
+  double low, high;
+  TRIREME_FN operator()(T x) const { return x < T(low) ? T(low) : x > T(high) ? T(high) : x; }
+  TRIREME_FN grad(T dy, T x) const { return x < T(low) || x > T(high) ? T(0) : dy; }
+};
+
+struct Pow {
+  static constexpr Saves kSaves = Saves::kInput;
+  double exponent;
+  TRIREME_FN operator()(T x) const { return std::pow(x, T(exponent)); }
+  TRIREME_FN grad(T dy, T x) const {
+    return exponent == 0 ? T(0) : dy * T(exponent) * std::pow(x, T(exponent) - T(1));
+  }
+};
+
+/// A unary functor's gradient as a binary functor.
+template <typename Fn>
+struct GradOf {
+  Fn fn;
+  TRIREME_FN operator()(T dy, T v) const { return fn.grad(dy, v); }
+};
+
+/// Instantiated for f32 and f64, forward and as GradOf.
+#define TRIREME_UNARY_FUNCTORS(X) \
+  X(Exp)                          \
+  X(Log)                          \
+  X(Sqrt)                         \
+  X(Rsqrt)                        \
+  X(Reciprocal)                   \
+  X(Square) X(Abs) X(Sin) X(Cos) X(Tanh) X(Sigmoid) X(Relu) X(GeluErf) X(GeluTanh) X(Clamp) X(Pow)
+
+// --- with a scalar, and of two operands; for integers too ----------------------------------------
+
+struct AddScalar {
+  double value;
+  TRIREME_FN operator()(T x) const { return x + T(value); }
+};
+
+struct MulScalar {
+  double value;
+  TRIREME_FN operator()(T x) const { return x * T(value); }
+};
+
+struct Add {
+  TRIREME_FN operator()(T a, T b) const { return a + b; }
+};
+
+struct Sub {
+  TRIREME_FN operator()(T a, T b) const { return a - b; }
+};
+
+struct Mul {
+  TRIREME_FN operator()(T a, T b) const { return a * b; }
+};
+
+// A comparison with NaN is false, so either operand's NaN is what both results fall through to.
+struct Maximum {
+  TRIREME_FN operator()(T a, T b) const { return a > b ? a : b >= a ? b : a + b; }
+};
+
+struct Minimum {
+  TRIREME_FN operator()(T a, T b) const { return a < b ? a : b <= a ? b : a + b; }
+};
+
+// --- floating only -------------------------------------------------------------------------------
+
+struct Div {
+  TRIREME_FN operator()(T a, T b) const { return a / b; }
+};
+
+// Gradient of a / b = y with respect to b.
+struct DivGradRhs {
+  TRIREME_FN operator()(T dy, T y, T b) const { return -(dy * y) / b; }
+};
+
+// Gradient of max(mine, other) with respect to `mine`.
+struct MaximumGrad {
+  TRIREME_FN operator()(T dy, T mine, T other) const {
+    return mine < other ? T(0) : mine == other ? T(0.5) * dy : dy;
+  }
+};
+
+struct MinimumGrad {
+  TRIREME_FN operator()(T dy, T mine, T other) const {
+    return mine > other ? T(0) : mine == other ? T(0.5) * dy : dy;
+  }
+};
+
+#undef TRIREME_FN
+
+}  // namespace trireme::kernels

@@ -1,0 +1,54 @@
+#include "kernels/global_norm.h"
+
+#include <algorithm>
+
+#include "kernels/rows.h"
+#include "kernels/scratch.h"
+#include "kernels/simd.h"
+
+namespace trireme::kernels {
+namespace {
+
+// Pieces that are summed on their own; many enough for any number of threads, and always the same.
+constexpr int64_t kPiece = kSerialElements;
+
+template <typename T>
+double squares_of_piece(const T* x, int64_t count) {
+  // Independent sums hide the latency of the additions and widen to f64 as they go.
+  constexpr int64_t kSums = 32;
+  double sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums) {
+    for (int64_t j = 0; j < kSums; ++j) {
+      const auto value = static_cast<double>(x[i + j]);
+      sums[j] += value * value;
+    }
+  }
+  for (; i < count; ++i) sums[0] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double sum = 0;
+  for (double s : sums) sum += s;
+  return sum;
+}
+
+template <typename T>
+void any_sum_of_squares(const T* x, int64_t count, double* sum) {
+  const int64_t pieces = (count + kPiece - 1) / kPiece;
+  double* partials = scratch<double>(Scratch::kPartials, pieces);
+  parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      partials[p] = squares_of_piece(x + p * kPiece, std::min(kPiece, count - p * kPiece));
+    }
+  });
+  for (int64_t p = 0; p < pieces; ++p) *sum += partials[p];
+}
+
+}  // namespace
+
+void add_sum_of_squares(Cpu, const float* x, int64_t count, double* sum) {
+  any_sum_of_squares(x, count, sum);
+}
+void add_sum_of_squares(Cpu, const double* x, int64_t count, double* sum) {
+  any_sum_of_squares(x, count, sum);
+}
+
+}  // namespace trireme::kernels

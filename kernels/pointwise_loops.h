@@ -1,0 +1,99 @@
+// The loops of pointwise kernels, for the .cc files that instantiate them.
+//
+// A functor contributes one function over dense blocks (the vectorised loop). Strided operands are
+// gathered block by block into buffers of the first-level cache, so broadcasting and transposition
+// are written once and not once per functor.
+
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/pointwise.h"
+#include "kernels/strided_loop.h"
+
+namespace trireme::kernels::detail {
+
+/// out[i] = fn(in[0][i], ...) for n dense elements.
+template <typename T>
+using DenseBlock = void (*)(const void* fn, const T* const* in, T* out, int64_t n);
+
+template <typename Fn, typename T, size_t N>
+void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
+  const Fn fn = *static_cast<const Fn*>(erased);
+  // ivdep: an operand may be `out` itself, never a shifted part of it.
+  if constexpr (N == 1) {
+    const T* a = in[0];
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = fn(a[i]);
+  } else if constexpr (N == 2) {
+    const T *a = in[0], *b = in[1];
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = fn(a[i], b[i]);
+  } else {
+    const T *a = in[0], *b = in[1], *c = in[2];
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) out[i] = fn(a[i], b[i], c[i]);
+  }
+}
+
+/// Elements of a gather buffer: 4 KiB of f64 per operand.
+inline constexpr int64_t kGatherBlock = 512;
+
+template <typename T, size_t N>
+void run_strided(DenseBlock<T> block, const void* fn, const Shape& shape,
+                 const std::array<const T*, N>& in, const std::array<const Strides*, N>& strides,
+                 T* y) {
+  const Strides y_strides = contiguous_strides(shape);
+  const Strides* all[N + 1] = {&y_strides};
+  std::copy(strides.begin(), strides.end(), all + 1);
+  const auto loop = plan_loop<N + 1>(shape, all);
+  parallel_walk(loop, [&](const int64_t(&offset)[N + 1], int64_t n) {
+    alignas(64) T buffer[N][kGatherBlock];
+    const T* at[N];
+    for (size_t k = 0; k < N; ++k) {
+      at[k] = in[k] + offset[k + 1];
+      if (loop.inner_stride(k + 1) == 0) std::fill_n(buffer[k], std::min(n, kGatherBlock), *at[k]);
+    }
+    for (int64_t done = 0; done < n;) {
+      const int64_t step = std::min(n - done, kGatherBlock);
+      const T* dense[N];
+      for (size_t k = 0; k < N; ++k) {
+        const int64_t stride = loop.inner_stride(k + 1);
+        dense[k] = stride == 1 ? at[k] + done : buffer[k];
+        if (stride > 1) {
+          const T* from = at[k] + done * stride;
+          for (int64_t i = 0; i < step; ++i) buffer[k][i] = from[i * stride];
+        }
+      }
+      block(fn, dense, y + offset[0] + done, step);
+      done += step;
+    }
+  });
+}
+
+}  // namespace trireme::kernels::detail
+
+namespace trireme::kernels {
+
+template <typename Fn, typename T, size_t N>
+void map(Cpu, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t count) {
+  parallel_for(count, kPointwiseGrain, [&](int64_t begin, int64_t end) {
+    std::array<const T*, N> from = in;
+    for (const T*& p : from) p += begin;
+    detail::dense_block<Fn, T, N>(&fn, from.data(), y + begin, end - begin);
+  });
+}
+
+template <typename Fn, typename T, size_t N>
+void map_strided(Cpu, const Fn& fn, const Shape& shape, const std::array<const T*, N>& in,
+                 const std::array<const Strides*, N>& strides, T* y) {
+  detail::run_strided<T, N>(detail::dense_block<Fn, T, N>, &fn, shape, in, strides, y);
+}
+
+/// Instantiates both forms of a functor of N operands.
+#define TRIREME_INSTANTIATE_MAP(Fn, T, N)                                                 \
+  template void map(Cpu, const Fn&, const std::array<const T*, N>&, T*, int64_t);         \
+  template void map_strided(Cpu, const Fn&, const Shape&, const std::array<const T*, N>&, \
+                            const std::array<const Strides*, N>&, T*);
+
+}  // namespace trireme::kernels

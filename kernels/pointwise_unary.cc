@@ -1,0 +1,10 @@
+#include "kernels/pointwise_loops.h"
+
+namespace trireme::kernels {
+
+#define TRIREME_INSTANTIATE(Fn)         \
+  TRIREME_INSTANTIATE_MAP(Fn, float, 1) \
+  TRIREME_INSTANTIATE_MAP(Fn, double, 1)
+TRIREME_UNARY_FUNCTORS(TRIREME_INSTANTIATE)
+
+}  // namespace trireme::kernels

@@ -1,0 +1,20 @@
+// Random fills. Element i is a function of (seed, first + i) alone, so the result does not depend
+// on the number of threads or on the device.
+
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/device_tag.h"
+
+namespace trireme::kernels {
+
+/// out[i] uniform in [0, 1): 24 random bits in f32, 53 in f64.
+void fill_uniform(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first);
+void fill_uniform(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first);
+
+/// out[i] standard normal, by Box and Muller's transform of one Philox block.
+void fill_normal(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first);
+void fill_normal(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first);
+
+}  // namespace trireme::kernels

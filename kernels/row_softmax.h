@@ -1,0 +1,33 @@
+// Parts of a row's softmax that softmax and cross entropy share.
+
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "kernels/simd.h"
+
+namespace trireme::kernels {
+
+template <typename T>
+T max_of_row(const T* x, int64_t n) {
+  Vec<T> most = broadcast(-std::numeric_limits<T>::infinity());
+  each_vector<T>(n, [&](int64_t i, auto part) {
+    // NaN must win, or a row with one would look healthy: it is the first argument.
+    most = max_of(part.load(x + i, -std::numeric_limits<T>::infinity()), most);
+  });
+  return max_of_lanes<T>(most);
+}
+
+/// log sum_c exp(x[c]), safe for large x.
+template <typename T>
+T logsumexp_of_row(const T* x, int64_t n) {
+  const T most = max_of_row(x, n);
+  Vec<T> sum = {};
+  each_vector<T>(n, [&](int64_t i, auto part) {
+    sum += exp_of<T>(part.load(x + i, -std::numeric_limits<T>::infinity()) - most);
+  });
+  return most + std::log(sum_of_lanes<T>(sum));
+}
+
+}  // namespace trireme::kernels

@@ -1,0 +1,91 @@
+#include "kernels/softmax.h"
+
+#include "kernels/row_softmax.h"
+#include "kernels/rows.h"
+
+namespace trireme::kernels {
+namespace {
+
+template <typename T>
+void any_softmax(MatrixView<const T> x, MatrixView<T> y) {
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T* from = x.row(r);
+    T* to = y.row(r);
+    const T most = max_of_row(from, x.cols);
+    Vec<T> sum = {};
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> e = exp_of<T>(part.load(from + i, -std::numeric_limits<T>::infinity()) - most);
+      sum += e;
+      part.store(to + i, e);
+    });
+    const T scale = 1 / sum_of_lanes<T>(sum);
+    each_vector<T>(x.cols,
+                   [&](int64_t i, auto part) { part.store(to + i, part.load(to + i) * scale); });
+  });
+}
+
+template <typename T>
+void any_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
+  each_row(y.rows, y.cols, [&](int64_t r) {
+    const T *a = y.row(r), *b = dy.row(r);
+    Vec<T> sum = {};
+    each_vector<T>(y.cols,
+                   [&](int64_t i, auto part) { sum += part.load(a + i) * part.load(b + i); });
+    const T dot = sum_of_lanes<T>(sum);
+    each_vector<T>(y.cols, [&](int64_t i, auto part) {
+      part.store(dx.row(r) + i, part.load(a + i) * (part.load(b + i) - dot));
+    });
+  });
+}
+
+template <typename T>
+void any_log_softmax(MatrixView<const T> x, MatrixView<T> y) {
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T* from = x.row(r);
+    const T total = logsumexp_of_row(from, x.cols);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      part.store(y.row(r) + i, part.load(from + i) - total);
+    });
+  });
+}
+
+template <typename T>
+void any_log_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
+  each_row(y.rows, y.cols, [&](int64_t r) {
+    const T *a = y.row(r), *b = dy.row(r);
+    Vec<T> sum = {};
+    each_vector<T>(y.cols, [&](int64_t i, auto part) { sum += part.load(b + i); });
+    const T total = sum_of_lanes<T>(sum);
+    each_vector<T>(y.cols, [&](int64_t i, auto part) {
+      part.store(dx.row(r) + i, part.load(b + i) - exp_of<T>(part.load(a + i)) * total);
+    });
+  });
+}
+
+}  // namespace
+
+void softmax(Cpu, MatrixView<const float> x, MatrixView<float> y) { any_softmax(x, y); }
+void softmax(Cpu, MatrixView<const double> x, MatrixView<double> y) { any_softmax(x, y); }
+
+void softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
+                      MatrixView<float> dx) {
+  any_softmax_backward(y, dy, dx);
+}
+void softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
+                      MatrixView<double> dx) {
+  any_softmax_backward(y, dy, dx);
+}
+
+void log_softmax(Cpu, MatrixView<const float> x, MatrixView<float> y) { any_log_softmax(x, y); }
+void log_softmax(Cpu, MatrixView<const double> x, MatrixView<double> y) { any_log_softmax(x, y); }
+
+void log_softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
+                          MatrixView<float> dx) {
+  any_log_softmax_backward(y, dy, dx);
+}
+void log_softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
+                          MatrixView<double> dx) {
+  any_log_softmax_backward(y, dy, dx);
+}
+
+}  // namespace trireme::kernels

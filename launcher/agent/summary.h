@@ -1,0 +1,40 @@
+// What the launcher says when a gang has failed: a block of at most 25 lines for people, and
+// failure.json with the same for programs.
+
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "launcher/agent/verdict.h"
+
+namespace trireme {
+
+struct FailureReport {
+  std::string run_id;
+  std::string run_directory;
+  std::string host;
+  int ranks = 1;
+  RankExit culprit;
+  std::vector<RankExit> exits;  // of all ranks, as seen
+  int exit_code = 0;            // of the launcher
+};
+
+/// "exit code 65 (bad data or checkpoint)", "killed by SIGSEGV".
+std::string describe_end(const RankExit& exit);
+
+/// What to try, or "" if there is nothing to say.
+std::string hint_for(const RankExit& exit);
+
+/// The last `most` lines of a file, each cut to 240 characters. Empty if it cannot be read.
+std::vector<std::string> last_lines(const std::string& path, size_t most);
+
+/// Cause, other ranks, hint, logs, and the last 20 lines of the culprit's stderr (of its stdout if
+/// stderr is empty). Ends with a newline.
+std::string summarise(const FailureReport& report);
+
+/// Writes <run directory>/failure.json. Throws IoError.
+void write_failure_json(const FailureReport& report);
+
+}  // namespace trireme

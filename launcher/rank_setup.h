@@ -1,0 +1,24 @@
+// What a rank settles before training: threads, run id, run directory.
+
+#pragma once
+
+#include <string>
+
+#include "distributed/communicator.h"
+#include "distributed/env.h"
+
+namespace trireme {
+
+/// TRIREME_NUM_THREADS if set, else OMP_NUM_THREADS, else this process's cores divided by the ranks
+/// of the node when all of them may use the same cores.
+void choose_num_threads(const RankEnv& env);
+
+/// The run's name, from rank 0: the environment's if it names runs, else a new one.
+std::string agree_on_run_name(const RankEnv& env, Communicator& communicator);
+
+/// The run directory: `out` if given, else TRIREME_RUN_DIR (set by the launcher), else
+/// runs/<run id>. Rank 0 creates it. Throws IoError with path and reason.
+std::string prepare_run_directory(const std::string& out, const std::string& run_id,
+                                  Communicator& communicator);
+
+}  // namespace trireme

@@ -1,0 +1,135 @@
+// trireme-train: the reference trainer. `trireme-train gpt --help` documents it.
+
+#include <cstdio>
+#include <functional>
+#include <iostream>
+
+#include "core/base/config.h"
+#include "core/base/log.h"
+#include "core/base/parallel_for.h"
+#include "distributed/env.h"
+#include "distributed/host_name.h"
+#include "distributed/make_communicator.h"
+#include "launcher/args.h"
+#include "launcher/exit_code_of.h"
+#include "launcher/rank_setup.h"
+#include "launcher/stop_wish.h"
+#include "launcher/train_options.h"
+#include "launcher/train_report.h"
+#include "launcher/trainer.h"
+
+namespace trireme {
+namespace {
+
+constexpr char kUsage[] =
+    "usage: trireme-train gpt|mlp --data PATH [flags]\n"
+    "\n"
+    "Trains a model on one rank, or on as many as started it: `trireme run -n 2 -- trireme-train\n"
+    "gpt ...` on one node, `mpirun -np 4 trireme-train gpt ...` on one or several.\n"
+    "\n"
+    "  gpt  a GPT-2-shaped language model, on text or token files\n"
+    "  mlp  a classifier of images in IDX files\n"
+    "\n"
+    "`trireme-train gpt --help` lists the flags. Exit codes: docs/exit_codes.md\n";
+
+using MakeTask = std::function<std::unique_ptr<TrainingTask>()>;
+
+// Everything after the flags are known.
+int train(const char* program, const TrainOptions& options, const MakeTask& make_task) {
+  const RankEnv env = detect_rank_env();
+  set_log_rank(env.rank, env.world_size);
+  watch_for_stop_signals();
+  parse_device(options.device);
+  check(options, env.world_size);
+  choose_num_threads(env);
+
+  // The data is looked at before ranks meet: a wrong path is then one clear message at once.
+  const std::unique_ptr<TrainingTask> task = make_task();
+  const std::unique_ptr<Communicator> communicator =
+      make_communicator({.backend = options.backend == "auto" ? "" : options.backend,
+                         .rank = env.rank,
+                         .world_size = env.world_size,
+                         .local_world_size = env.local_world_size,
+                         .run_id = env.run_id,
+                         .timeout = {}});
+  try {
+    const std::string run_id = agree_on_run_name(env, *communicator);
+    const std::string out = prepare_run_directory(options.out, run_id, *communicator);
+    TrainReport report({.task = task->name(),
+                        .is_classifier = task->is_classifier(),
+                        .out = out,
+                        .run_id = run_id,
+                        .log_every = options.log_every},
+                       env, *communicator);
+    if (env.rank == 0) {
+      log_info("trireme ", kVersion, " ", program, ": ", describe(env), "; ", num_threads(),
+               " threads per rank, device ", options.device, ", backend ", communicator->backend());
+      log_info(task->description());
+      log_info("run directory ", out);
+    }
+    Trainer trainer(*task, options, out, *communicator, report);
+    if (trainer.run() == Trainer::Outcome::kStopped && env.rank == 0) {
+      log_info("stopped on request; run again with --resume auto to go on");
+    }
+    return kExitOk;
+  } catch (const std::exception& error) {
+    communicator->abort(error.what());
+    throw;
+  }
+}
+
+template <typename Model>
+int run(const std::string& name, const char* about, TrainOptions options, Model model,
+        const std::vector<std::string>& words,
+        std::unique_ptr<TrainingTask> (*make_task)(const TrainOptions&, const Model&)) {
+  const std::string program = "trireme-train " + name;
+  ArgParser parser(program, "--data PATH [flags]", about);
+  add_flags(parser, options);
+  add_flags(parser, model);
+  if (parser.parse(words).wants_help) {
+    std::cout << parser.help();
+    return kExitOk;
+  }
+  return train(name.c_str(), options, [&] { return make_task(options, model); });
+}
+
+int main_of(const std::vector<std::string>& words) {
+  const std::string command = words.empty() ? "" : words.front();
+  const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
+  if (command == "gpt") {
+    return run<GptOptions>("gpt", "Trains a GPT-2-shaped language model on text or token files.",
+                           {}, {}, rest, make_gpt_task);
+  }
+  if (command == "mlp") {
+    TrainOptions options;
+    options.batch = 64;
+    options.weight_decay = 0.01;
+    return run<MlpOptions>("mlp", "Trains a classifier on images in IDX files (MNIST).", options,
+                           {}, rest, make_mlp_task);
+  }
+  if (command == "--help" || command == "-h") {
+    std::cout << kUsage;
+    return kExitOk;
+  }
+  if (command == "--version") {
+    std::cout << "trireme-train " << kVersion << " (" << kGitCommit << ")\n";
+    return kExitOk;
+  }
+  throw InvalidArgument(concat("trireme-train: the first word must be gpt or mlp, got '", command,
+                               "'; trireme-train --help"));
+}
+
+}  // namespace
+}  // namespace trireme
+
+int main(int argc, char** argv) {
+  using namespace trireme;
+  // Behind a launcher's pipe, too, a line is seen when it is written.
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  try {
+    return main_of(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& error) {
+    log_error(error.what(), " (host ", host_name(), ")");
+    return exit_code_of(error);
+  }
+}

@@ -1,0 +1,76 @@
+// The options of trireme-train: one struct, filled from flags. `trireme-train gpt --help` prints
+// what stands here, with defaults.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "launcher/args.h"
+
+namespace trireme {
+
+struct TrainOptions {
+  // Data and run directory.
+  std::string data;
+  std::string out;  // default: the launcher's run directory, else runs/<run id>
+  std::string device = "cpu";
+  std::string resume = "auto";
+  std::string init_from;
+  int64_t checkpoint_every = 0;
+  int64_t keep_checkpoints = 3;
+
+  // Length and size of a step.
+  int64_t steps = 1000;
+  int64_t batch = 12;
+  int64_t accumulate = 1;
+  int64_t seed = 1337;
+
+  // Optimizer and schedule.
+  std::string optimizer = "adamw";
+  std::string schedule = "cosine";
+  double lr = 1e-3;
+  double min_lr = -1;  // negative: lr / 10
+  int64_t warmup = 100;
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double momentum = 0.9;
+  double clip = 1.0;
+
+  // Evaluation and reporting.
+  int64_t eval_every = 250;
+  int64_t eval_batches = 50;
+  int64_t log_every = 10;
+
+  // Parallelism.
+  std::string backend = "auto";
+  int64_t bucket_mb = 0;  // 0: TRIREME_BUCKET_MB
+  int64_t check_replicas_every = 0;
+};
+
+struct GptOptions {
+  int64_t layers = 4;
+  int64_t heads = 4;
+  int64_t dim = 128;
+  int64_t context = 64;
+  double dropout = 0.0;
+  int64_t vocab = 0;  // 0: 256 for text, 50257 for token files
+  int64_t sample = 0;
+  std::string prompt = "\n";
+  double temperature = 0.8;
+};
+
+struct MlpOptions {
+  std::string hidden = "1024,1024";
+  double dropout = 0.0;
+};
+
+void add_flags(ArgParser& parser, TrainOptions& options);
+void add_flags(ArgParser& parser, GptOptions& options);
+void add_flags(ArgParser& parser, MlpOptions& options);
+
+/// Throws InvalidArgument naming the flag when values contradict each other or the world size.
+void check(const TrainOptions& options, int world_size);
+
+}  // namespace trireme

@@ -1,0 +1,171 @@
+#include "launcher/train_report.h"
+
+#include <cstdio>
+#include <ctime>
+
+#include "core/base/log.h"
+#include "core/metrics/run_summary.h"
+#include "core/tensor/allocator.h"
+
+namespace trireme {
+
+static_assert(kMemoryKindsReported == kMemoryKinds);
+
+TrainReport::TrainReport(const ReportOptions& options, const RankEnv& env,
+                         Communicator& communicator)
+    : options_(options), env_(env), communicator_(communicator) {
+  try {
+    page_ = std::make_unique<StatsPage>(RankInfo{.run_id = options.run_id,
+                                                 .rank = env.rank,
+                                                 .world_size = env.world_size,
+                                                 .local_rank = env.local_rank,
+                                                 .host = {},
+                                                 .pid = 0,
+                                                 .version = {},
+                                                 .git_commit = {}});
+  } catch (const Error& error) {
+    log_warning("this rank has no metrics page: ", error.what());
+  }
+  if (wants_exporter_process() && env.local_rank == 0) {
+    exporter_ = start_exporter_process({.run_id = options.run_id});
+    if (exporter_ && env.rank == 0) log_info("metrics ", exporter_->url());
+  }
+  stats().world_size = env.world_size;
+  timer_.emplace(stats());
+  if (env.rank != 0) return;
+  progress_ = std::make_unique<ProgressReporter>();
+  jsonl_ = std::make_unique<JsonlSink>(options.out + "/metrics.jsonl");
+}
+
+void TrainReport::start(int64_t first_step, int64_t total_steps) {
+  stats().step = first_step;
+  total_steps_ = total_steps;
+  update_memory();
+  publish();
+}
+
+void TrainReport::publish() {
+  if (page_) page_->publish();
+}
+
+void TrainReport::update_memory() {
+  const MemoryStats memory = memory_stats();
+  for (int k = 0; k < kMemoryKinds; ++k) {
+    stats().memory_allocated_bytes[static_cast<size_t>(k)] = memory.allocated_bytes[k];
+  }
+  stats().memory_reserved_bytes = memory.reserved_bytes;
+  stats().memory_peak_bytes = memory.peak_allocated_bytes;
+}
+
+void TrainReport::count_communication() {
+  const CommStats comm = communicator_.stats();
+  stats().comm_operations = comm.operations;
+  stats().comm_bytes = comm.bytes;
+  stats().comm_busy_seconds = comm.busy_seconds;
+  stats().comm_exposed_seconds = comm.waited_seconds;
+  // Waiting happens inside backward: what the computation there did not hide.
+  timer_->reassign(Phase::kBackward, Phase::kCommExposed, comm.waited_seconds - exposed_so_far_);
+  exposed_so_far_ = comm.waited_seconds;
+}
+
+void TrainReport::step_done(const FinishedStep& step) {
+  const double seconds = timer_->end_step();
+  StepStats& s = stats();
+  s.step = step.step;
+  s.samples += step.local_samples;
+  s.tokens += step.local_tokens;
+  s.loss = step.loss;
+  s.learning_rate = step.lr;
+  s.gradient_norm = step.grad_norm;
+  count_communication();
+  update_memory();
+  publish();
+
+  const int64_t units = step.tokens > 0 ? step.tokens : step.samples;
+  ++line_steps_;
+  line_units_ += units;
+  line_seconds_ += seconds;
+  all_units_ += units;
+  all_seconds_ += seconds;
+  if (!first_loss_) first_loss_ = step.loss;
+  last_loss_ = step.loss;
+  if (env_.rank == 0) log_step(step);
+}
+
+void TrainReport::log_step(const FinishedStep& step) {
+  const ProgressValues values{.step = step.step,
+                              .total_steps = total_steps_,
+                              .loss = step.loss,
+                              .learning_rate = step.lr,
+                              .gradient_norm = step.grad_norm,
+                              .step_seconds = line_seconds_ / static_cast<double>(line_steps_),
+                              .per_second = static_cast<double>(line_units_) / line_seconds_,
+                              .unit = options_.is_classifier ? "img" : "tok"};
+  progress_->move_bar(values);
+  if (step.step % options_.log_every != 0 && step.step != total_steps_) return;
+  progress_->print_line(values);
+  const char* rate = options_.is_classifier ? "samples_per_second" : "tokens_per_second";
+  jsonl_->write({{"step", step.step},
+                 {"time", static_cast<int64_t>(std::time(nullptr))},
+                 {"loss", step.loss},
+                 {"learning_rate", step.lr},
+                 {"grad_norm", step.grad_norm},
+                 {"step_seconds", values.step_seconds},
+                 {rate, values.per_second}});
+  line_steps_ = line_units_ = 0;
+  line_seconds_ = 0;
+}
+
+void TrainReport::validated(int64_t step, double loss, std::optional<double> accuracy) {
+  val_loss_ = loss;
+  accuracy_ = accuracy;
+  publish();
+  if (env_.rank != 0) return;
+  progress_->clear_bar();
+  if (accuracy) {
+    log_info("step ", step, " | validation loss ", loss, " | accuracy ", *accuracy);
+    jsonl_->write({{"step", step}, {"val_loss", loss}, {"accuracy", *accuracy}});
+  } else {
+    log_info("step ", step, " | validation loss ", loss);
+    jsonl_->write({{"step", step}, {"val_loss", loss}});
+  }
+}
+
+void TrainReport::checkpointed(int64_t step) {
+  stats().last_checkpoint_step = step;
+  stats().last_checkpoint_unix_seconds = static_cast<double>(std::time(nullptr));
+  publish();
+}
+
+void TrainReport::finish(int64_t steps, const std::string& sample) {
+  int64_t peak = memory_stats().peak_allocated_bytes;
+  communicator_.all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
+  if (env_.rank != 0) return;
+  progress_->clear_bar();
+  const std::optional<double> rate =
+      all_seconds_ > 0 ? std::optional(static_cast<double>(all_units_) / all_seconds_)
+                       : std::nullopt;
+  const double wall =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  const std::string path = options_.out + "/summary.json";
+  write_run_summary(path, {.final_loss = last_loss_,
+                           .val_loss = val_loss_,
+                           .accuracy = accuracy_,
+                           .tokens_per_second = options_.is_classifier ? std::nullopt : rate,
+                           .samples_per_second = options_.is_classifier ? rate : std::nullopt,
+                           .steps = steps,
+                           .world_size = env_.world_size,
+                           .wall_seconds = wall,
+                           .peak_memory_bytes = peak});
+  if (first_loss_)
+    log_info("loss ", *first_loss_, " at the first step, ", *last_loss_, " at the last");
+  if (rate) {
+    log_info(format_rate(*rate), options_.is_classifier ? " images/s" : " tokens/s", ", wall time ",
+             format_duration(wall), ", peak memory ", peak >> 20, " MiB per rank");
+  }
+  if (!sample.empty()) std::printf("--- sample ---\n%s\n--- end of sample ---\n", sample.c_str());
+  log_info("summary ", path, ", metrics ", options_.out, "/metrics.jsonl, checkpoints ",
+           options_.out, "/checkpoints");
+}
+
+}  // namespace trireme

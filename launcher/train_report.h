@@ -1,0 +1,88 @@
+// Everything a training run tells the outside: console, metrics.jsonl, summary.json and the metrics
+// page that the exporter serves. Reports never stop training: what cannot be written is warned of
+// once.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/metrics/jsonl_sink.h"
+#include "core/metrics/phase_timer.h"
+#include "core/metrics/progress.h"
+#include "core/metrics/spawn_exporter.h"
+#include "core/metrics/stats_page.h"
+#include "distributed/communicator.h"
+#include "distributed/env.h"
+
+namespace trireme {
+
+struct ReportOptions {
+  std::string task;
+  bool is_classifier = false;
+  std::string out;
+  std::string run_id;
+  int64_t log_every = 10;
+};
+
+/// One finished step; sums over all ranks unless said.
+struct FinishedStep {
+  int64_t step = 0;  // from 1
+  double loss = 0;
+  double lr = 0;
+  double grad_norm = 0;
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  int64_t local_samples = 0;  // of this rank
+  int64_t local_tokens = 0;
+};
+
+/// Every rank has one; only rank 0 writes files and prints. Used by the training thread.
+class TrainReport {
+ public:
+  TrainReport(const ReportOptions& options, const RankEnv& env, Communicator& communicator);
+
+  void start(int64_t first_step, int64_t total_steps);
+  /// The phase that lasts until the returned scope ends.
+  [[nodiscard]] StepTimer::Scope phase(Phase phase) { return timer_->phase(phase); }
+  void step_begins() { timer_->begin_step(); }
+  void step_done(const FinishedStep& step);
+  void validated(int64_t step, double loss, std::optional<double> accuracy);
+  void checkpointed(int64_t step);
+  /// Collective: writes summary.json with the peak memory of all ranks and prints the end.
+  void finish(int64_t steps, const std::string& sample);
+
+ private:
+  StepStats& stats() { return page_ ? page_->stats() : own_stats_; }
+  void publish();
+  void update_memory();
+  void count_communication();
+  void log_step(const FinishedStep& step);
+
+  const ReportOptions options_;
+  const RankEnv env_;
+  Communicator& communicator_;
+  std::unique_ptr<StatsPage> page_;            // null if shared memory was refused
+  StepStats own_stats_;                        // then used instead
+  std::unique_ptr<ExporterProcess> exporter_;  // local rank 0, where no launcher serves metrics
+  std::optional<StepTimer> timer_;
+
+  // Rank 0 only.
+  std::unique_ptr<JsonlSink> jsonl_;
+  std::unique_ptr<ProgressReporter> progress_;
+
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  int64_t total_steps_ = 0;
+  double exposed_so_far_ = 0;
+  // Since the last log line, and since the start: steps alone, without validation and checkpoints.
+  int64_t line_steps_ = 0, line_units_ = 0;
+  double line_seconds_ = 0;
+  int64_t all_units_ = 0;
+  double all_seconds_ = 0;
+  std::optional<double> first_loss_, last_loss_, val_loss_, accuracy_;
+};
+
+}  // namespace trireme

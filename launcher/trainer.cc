@@ -1,0 +1,199 @@
+#include "launcher/trainer.h"
+
+#include <cmath>
+
+#include "core/base/settings.h"
+#include "core/data/loader.h"
+#include "core/ops/ops.h"
+#include "core/optim/adam.h"
+#include "core/optim/clip.h"
+#include "core/optim/schedule.h"
+#include "core/optim/sgd.h"
+#include "core/tensor/allocator.h"
+#include "distributed/control_channel.h"
+#include "launcher/stop_wish.h"
+#include "launcher/train_checkpoint.h"
+
+namespace trireme {
+namespace {
+
+std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
+  std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
+  const AdamOptions adam{.lr = o.lr, .beta1 = o.beta1, .beta2 = o.beta2};
+  if (o.optimizer == "adamw") return std::make_unique<AdamW>(std::move(groups), adam);
+  if (o.optimizer == "adam") return std::make_unique<Adam>(std::move(groups), adam);
+  return std::make_unique<Sgd>(std::move(groups), SgdOptions{.lr = o.lr, .momentum = o.momentum});
+}
+
+ReducerOptions reducer_options(const TrainOptions& o) {
+  ReducerOptions options;
+  const int64_t mb = o.bucket_mb > 0 ? o.bucket_mb : get_setting_int("TRIREME_BUCKET_MB");
+  options.sizes.cap_bytes = mb << 20;
+  return options;
+}
+
+// Micro-batch `i` of `count`: an equal slice of the rank's samples.
+Batch micro_batch(const Batch& batch, int64_t i, int64_t count) {
+  if (count == 1) return batch;
+  const int64_t each = batch.samples / count;
+  return {.inputs = slice(batch.inputs, 0, i * each, (i + 1) * each),
+          .targets = slice(batch.targets, 0, i * each, (i + 1) * each),
+          .samples = each,
+          .tokens = batch.tokens / count};
+}
+
+// Dropout draws other numbers on every rank; on rank 0 the same as without ranks.
+void reseed_generators(Module& model, int rank) {
+  for (const auto& [name, generator] : model.named_generators()) {
+    if (rank > 0) *generator = Generator(Generator(generator->seed() + rank).next_u64());
+  }
+}
+
+}  // namespace
+
+Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::string& out,
+                 Communicator& communicator, TrainReport& report)
+    : task_(task),
+      options_(options),
+      out_(out),
+      communicator_(communicator),
+      report_(report),
+      shard_{communicator.rank(), communicator.world_size()},
+      ddp_(task.model(), communicator, reducer_options(options)),
+      optimizer_(make_optimizer(options, task.model().named_parameters())),
+      parameters_(optimizer_->parameters()) {
+  reseed_generators(task.model(), communicator.rank());
+  first_step_ =
+      restore_training_state(out, options.resume, task.model(), *optimizer_, communicator);
+  if (first_step_ > 0) ddp_.broadcast_parameters();
+  ddp_.accumulate(static_cast<int>(options.accumulate));
+}
+
+Trainer::Outcome Trainer::run() {
+  report_.start(first_step_, options_.steps);
+  Loader loader(
+      task_.training_data(),
+      task_.training_sampler(options_.batch, static_cast<uint64_t>(options_.seed), shard_),
+      {.first_step = first_step_});
+  int64_t done = first_step_;
+  while (done < options_.steps && !stop_) {
+    if (done == first_step_ && options_.eval_every > 0) validate(done);
+    report_.step_begins();
+    step(done, next_batch(loader));
+    ++done;
+    if (options_.check_replicas_every > 0 && done % options_.check_replicas_every == 0) {
+      ddp_.check_replicas();
+    }
+    if (options_.eval_every > 0 && done % options_.eval_every == 0 && done < options_.steps) {
+      validate(done);
+    }
+    const bool due = options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0;
+    if (due || stop_ || done == options_.steps) save(done);
+  }
+  if (!stop_) validate(done);
+  const std::string sample = communicator_.rank() == 0 && !stop_ ? task_.sample() : "";
+  report_.finish(done, sample);
+  communicator_.barrier();
+  return stop_ ? Outcome::kStopped : Outcome::kFinished;
+}
+
+void Trainer::step(int64_t step, const Batch& batch) {
+  const MemoryKindGuard kind(MemoryKind::kActivations);
+  StepReport mine{.samples = batch.samples, .tokens = batch.tokens};
+  for (int64_t i = 0; i < options_.accumulate; ++i) {
+    const Batch part = micro_batch(batch, i, options_.accumulate);
+    const Tensor loss = forward(part);
+    mine.loss_sum += loss.item() * static_cast<double>(part.samples);
+    const auto scope = report_.phase(Phase::kBackward);
+    ddp_.backward(loss);
+  }
+  const double lr = learning_rate(step);
+  const double norm = update(step, lr);
+  mine.wants_stop = stop_wished();
+  const StepAgreement all = agree_on_step(mine, communicator_);
+  stop_ = all.stop;
+  report_.step_done({.step = step + 1,
+                     .loss = all.mean_loss,
+                     .lr = lr,
+                     .grad_norm = norm,
+                     .samples = all.samples,
+                     .tokens = all.tokens,
+                     .local_samples = batch.samples,
+                     .local_tokens = batch.tokens});
+}
+
+Batch Trainer::next_batch(Loader& loader) {
+  const auto scope = report_.phase(Phase::kDataWait);
+  return *loader.next();  // the samplers of training have no end
+}
+
+Tensor Trainer::forward(const Batch& batch) {
+  const auto scope = report_.phase(Phase::kForward);
+  return task_.loss(batch);
+}
+
+double Trainer::update(int64_t step, double lr) {
+  const auto scope = report_.phase(Phase::kOptimizer);
+  const double norm = grad_norm(parameters_);
+  // The averages are the same on every rank, so all of them decide alike.
+  if (!std::isfinite(norm)) fail_not_finite(step);
+  optimizer_->set_lr(lr);
+  optimizer_->step(clip_factor(norm, options_.clip));
+  optimizer_->zero_grad();
+  return norm;
+}
+
+double Trainer::learning_rate(int64_t step) const {
+  const double min_lr = options_.min_lr >= 0 ? options_.min_lr : options_.lr / 10;
+  if (options_.schedule == "constant") {
+    return ConstantSchedule{.lr = options_.lr, .warmup = options_.warmup}.at(step);
+  }
+  return CosineSchedule{
+      .lr = options_.lr, .min_lr = min_lr, .warmup = options_.warmup, .steps = options_.steps}
+      .at(step);
+}
+
+void Trainer::validate(int64_t step) {
+  const auto scope = report_.phase(Phase::kEval);
+  const std::shared_ptr<const Dataset> data = task_.validation_data();
+  int64_t samples = options_.eval_batches * options_.batch;
+  if (samples == 0 || samples > data->size()) samples = data->size();
+  const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
+  task_.model().eval();
+  double sums[3] = {};  // loss, correct, samples
+  for (int64_t i = 0; i < sampler.steps(); ++i) {
+    const Batch batch = data->collate(sampler.indices(i));
+    if (batch.samples == 0) continue;
+    const TrainingTask::Evaluation e = task_.evaluate(batch);
+    sums[0] += e.loss_sum;
+    sums[1] += static_cast<double>(e.correct);
+    sums[2] += static_cast<double>(batch.samples);
+  }
+  task_.model().train();
+  communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
+  const std::optional<double> accuracy =
+      task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
+  report_.validated(step, sums[0] / sums[2], accuracy);
+}
+
+void Trainer::save(int64_t step) {
+  const auto scope = report_.phase(Phase::kCheckpoint);
+  save_training_state(out_, step, task_.model(), *optimizer_,
+                      static_cast<int>(options_.keep_checkpoints), communicator_);
+  report_.checkpointed(step);
+}
+
+void Trainer::fail_not_finite(int64_t step) const {
+  std::string first = "none";
+  for (const auto& [name, p] : parameters_) {
+    if (p.grad().defined() && !std::isfinite(grad_norm({{name, p}}))) {
+      first = name;
+      break;
+    }
+  }
+  throw Error(concat("training: gradients are not finite at step ", step + 1,
+                     ", first in parameter ", first,
+                     "; lower --lr, raise --warmup, or look at the data"));
+}
+
+}  // namespace trireme

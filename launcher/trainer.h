@@ -1,0 +1,53 @@
+// The training loop of trireme-train: the same for every task.
+
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/data/loader.h"
+#include "core/optim/optimizer.h"
+#include "distributed/communicator.h"
+#include "distributed/ddp.h"
+#include "launcher/train_report.h"
+#include "launcher/training_task.h"
+
+namespace trireme {
+
+class Trainer {
+ public:
+  /// Collective: checks and broadcasts the model, resumes if asked to. Everything given must
+  /// outlive the trainer.
+  Trainer(TrainingTask& task, const TrainOptions& options, const std::string& out,
+          Communicator& communicator, TrainReport& report);
+
+  enum class Outcome { kFinished, kStopped };
+  /// Trains until options.steps are done or some rank wishes to stop, validates, writes the last
+  /// checkpoint and the summary. Throws Error when the gradients stop being finite.
+  Outcome run();
+
+ private:
+  void step(int64_t step, const Batch& batch);
+  Batch next_batch(Loader& loader);
+  Tensor forward(const Batch& batch);
+  /// Clips and applies the gradients; returns their norm before clipping.
+  double update(int64_t step, double lr);
+  double learning_rate(int64_t step) const;
+  void validate(int64_t step);
+  void save(int64_t step);
+  [[noreturn]] void fail_not_finite(int64_t step) const;
+
+  TrainingTask& task_;
+  const TrainOptions& options_;
+  const std::string out_;
+  Communicator& communicator_;
+  TrainReport& report_;
+  const Shard shard_;
+  DistributedDataParallel ddp_;
+  std::unique_ptr<Optimizer> optimizer_;
+  StateDict parameters_;
+  int64_t first_step_ = 0;
+  bool stop_ = false;
+};
+
+}  // namespace trireme

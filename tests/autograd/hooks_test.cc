@@ -1,0 +1,141 @@
+#include "core/autograd/hooks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/autograd/backward.h"
+#include "core/autograd/gradient_slot.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::ElementsAre;
+
+Tensor leaf(std::vector<double> values) {
+  const auto count = static_cast<int64_t>(values.size());
+  return from_vector(values, {count}).set_requires_grad();
+}
+
+TEST(Hooks, TensorHookSeesAndReplacesTheCompleteGradient) {
+  const Tensor x = leaf({1});
+  const Tensor y = x * 2.0;
+  std::vector<double> seen;
+  auto handle = register_hook(y, [&](const Tensor& dy) {
+    seen.push_back(dy.item());
+    return dy * 10.0;
+  });
+  backward(sum(y + y * 4.0));
+  EXPECT_THAT(seen, ElementsAre(5)) << "once, with both contributions";
+  EXPECT_EQ(x.grad().item(), 100);
+}
+
+TEST(Hooks, RunInDocumentedOrder) {
+  std::vector<std::string> order;
+  const Tensor x = leaf({1});
+  const Tensor y = x * 2.0;
+  auto a = register_post_hook(y, [&] { order.push_back("post"); });
+  auto b = register_pre_hook(y, [&](const Tensor&) { order.push_back("pre"); });
+  auto c = register_hook(y, [&](const Tensor&) { return order.push_back("tensor 1"), Tensor(); });
+  auto d = register_hook(y, [&](const Tensor&) { return order.push_back("tensor 2"), Tensor(); });
+  auto e =
+      register_accumulate_hook(x, [&] { order.push_back(concat("leaf has ", x.grad().item())); });
+  auto f =
+      register_hook(x, [&](const Tensor&) { return order.push_back("leaf tensor"), Tensor(); });
+  backward(sum(y));
+  EXPECT_THAT(order,
+              ElementsAre("tensor 1", "tensor 2", "pre", "post", "leaf tensor", "leaf has 2"));
+}
+
+TEST(Hooks, AccumulateHookFiresOncePerBackward) {
+  const Tensor x = leaf({3});
+  int fired = 0;
+  auto handle = register_accumulate_hook(x, [&] { ++fired; });
+  backward(sum(x * x + x * 2.0 + x));
+  EXPECT_EQ(fired, 1);
+  backward(sum(x * x));
+  EXPECT_EQ(fired, 2);
+  handle.remove();
+  backward(sum(x * x));
+  EXPECT_EQ(fired, 2);
+}
+
+TEST(Hooks, HandleMayOutliveItsTensorAndRemoveItselfWhileRunning) {
+  HookHandle handle;
+  {
+    const Tensor x = leaf({1});
+    int fired = 0;
+    handle = register_accumulate_hook(x, [&] {
+      ++fired;
+      handle.remove();
+    });
+    backward(sum(x * 1.0));
+    backward(sum(x * 1.0));
+    EXPECT_EQ(fired, 1);
+    handle = register_hook(x, [](const Tensor&) { return Tensor(); });
+  }
+  handle.remove();
+}
+
+TEST(Hooks, RetainGradKeepsAResultsGradient) {
+  const Tensor x = leaf({2});
+  const Tensor y = x * 3.0;
+  retain_grad(y);
+  backward(sum(y * y));
+  EXPECT_EQ(y.grad().item(), 12);
+}
+
+TEST(Hooks, AnErrorInAHookEndsBackwardAndLeavesTheGraphUsable) {
+  const Tensor x = leaf({2});
+  const Tensor y = sum(x * x);
+  auto handle = register_hook(x, [](const Tensor&) -> Tensor { throw Error("from the hook"); });
+  EXPECT_THROW(backward(y, {.retain_graph = true}), Error);
+  handle.remove();
+  EXPECT_FALSE(in_backward());
+  backward(y, {.retain_graph = true});
+  EXPECT_EQ(x.grad().item(), 4);
+}
+
+TEST(Hooks, EndCallbacksRunAfterEverything) {
+  const Tensor x = leaf({2});
+  std::vector<std::string> order;
+  auto start = register_backward_start([&](const BackwardStart& pass) {
+    order.push_back(pass.is_reached(x) ? "start reaches x" : "start");
+    queue_backward_callback([&] { order.push_back("end"); });
+  });
+  auto hook = register_accumulate_hook(x, [&] { order.push_back("leaf"); });
+  backward(sum(x * x));
+  EXPECT_THAT(order, ElementsAre("start reaches x", "leaf", "end"));
+  EXPECT_THROW(queue_backward_callback([] {}), InvalidArgument);
+}
+
+TEST(GradientSlot, ReceivesTheGradientInPlace) {
+  const Tensor x = leaf({1, 2});
+  const Tensor slot = full({2}, 99, {DType::kF64});
+  set_gradient_slot(x, slot);
+  EXPECT_FALSE(x.grad().defined()) << "what the slot held before is of an earlier epoch";
+  backward(sum(x * x));
+  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
+  EXPECT_EQ(x.grad().data<double>(), slot.data<double>());
+  backward(sum(x * x));
+  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(4, 8)) << "added to in the same epoch";
+  Tensor(x).zero_grad();
+  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(4, 8)) << "zero_grad touches no memory";
+  backward(sum(x * 1.0));
+  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(1, 1)) << "overwritten in the next epoch";
+}
+
+TEST(GradientSlot, MovesAnExistingGradientInAndOut) {
+  const Tensor x = leaf({1, 2});
+  backward(sum(x * x));
+  const Tensor slot = zeros({2}, {DType::kF64});
+  set_gradient_slot(x, slot);
+  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
+  set_gradient_slot(x, Tensor());
+  EXPECT_NE(x.grad().data<double>(), slot.data<double>());
+  EXPECT_THAT(x.grad().to_vector<double>(), ElementsAre(2, 4));
+  EXPECT_THROW(set_gradient_slot(x, zeros({3}, {DType::kF64})), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace trireme

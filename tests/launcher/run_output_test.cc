@@ -1,0 +1,93 @@
+// What ranks print: all of it in files, rank 0's on the console, in whole lines.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "core/base/error.h"
+#include "tests/launcher/launched.h"
+
+namespace trireme::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int kFloodLines = 50'000;
+
+/// The numbers from 1 to kFloodLines, one a line, as `seq` prints them.
+std::string flood() {
+  std::ostringstream text;
+  for (int i = 1; i <= kFloodLines; ++i) text << i << "\n";
+  return text.str();
+}
+
+TEST(RunOutput, ShowsOnlyRankZeroAndKeepsStreamsApart) {
+  RunTest test;
+  Launched launched(test.folder(),
+                    RunTest::words({"-n", "2"}, "echo out $RANK; echo err $RANK >&2"));
+  ASSERT_EQ(launched.wait(), 0);
+  EXPECT_EQ(launched.out(), "out 0\n");
+  EXPECT_THAT(launched.err(), HasSubstr("err 0\n"));
+  EXPECT_THAT(launched.err(), Not(HasSubstr("err 1\n")));
+  EXPECT_EQ(test.log(0, "stdout"), "out 0\n");
+  EXPECT_EQ(test.log(0, "stderr"), "err 0\n");
+  EXPECT_EQ(test.log(1, "stdout"), "out 1\n");
+  EXPECT_EQ(test.log(1, "stderr"), "err 1\n");
+}
+
+TEST(RunOutput, LosesNothingOfAFlood) {
+  RunTest test;
+  const std::string script = concat("seq ", kFloodLines, "; seq ", kFloodLines, " >&2");
+  Launched launched(test.folder(), RunTest::words({"-n", "2"}, script));
+  ASSERT_EQ(launched.wait(), 0);
+  const std::string expected = flood();
+  EXPECT_TRUE(launched.out() == expected);
+  for (const int rank : {0, 1}) {
+    EXPECT_TRUE(test.log(rank, "stdout") == expected) << "rank " << rank;
+    EXPECT_TRUE(test.log(rank, "stderr") == expected) << "rank " << rank;
+  }
+}
+
+TEST(RunOutput, KeepsWholeLinesWhereTwoStreamsMeet) {
+  RunTest test;
+  // Both streams of rank 0 reach the console in pieces that end anywhere.
+  const std::string script =
+      "i=0; while [ $i -lt 300 ]; do printf 'out-'; printf 'err-' >&2; "
+      "printf '%d\\n' $i; printf '%d\\n' $i >&2; i=$((i+1)); done";
+  Launched launched(test.folder(), RunTest::words({}, script));
+  ASSERT_EQ(launched.wait(), 0);
+  std::istringstream lines(launched.err());
+  int next = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("trireme run:")) continue;
+    EXPECT_EQ(line, concat("err-", next++));
+  }
+  EXPECT_EQ(next, 300);
+}
+
+TEST(RunOutput, AFailuresLastWordsAreShownThoughOtherRanksAreSilent) {
+  RunTest test;
+  Launched launched(test.folder(),
+                    RunTest::words({"-n", "2"},
+                                   "[ $RANK = 0 ] && exec sleep 100; "
+                                   "seq 2000 >&2; printf 'the last word' >&2; exit 3"));
+  EXPECT_EQ(launched.wait(), 3);
+  EXPECT_THAT(launched.err(), HasSubstr("  | 2000\n  | the last word\n"));
+  EXPECT_THAT(launched.err(), Not(HasSubstr("| 1981\n")));
+}
+
+TEST(RunOutput, AClosedConsoleDoesNotStopTheRun) {
+  RunTest test;
+  const std::string script = "trireme=\"$0\"; \"$trireme\" run --metrics-port off -- sh -c 'seq " +
+                             std::to_string(kFloodLines) + "; echo ran > $TEST_REPORT' | head -n 1";
+  Launched launched(test.folder(),
+                    {"run", "--metrics-port", "off", "--", "sh", "-c", script, TRIREME_PROGRAM},
+                    test.environment());
+  EXPECT_EQ(test.next_report(), "ran");
+  EXPECT_EQ(launched.wait(), 0);
+  EXPECT_EQ(launched.out(), "1\n");
+}
+
+}  // namespace
+}  // namespace trireme::testing

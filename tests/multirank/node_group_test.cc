@@ -1,0 +1,104 @@
+// How processes of a node find each other; here threads play the processes.
+
+#include "distributed/node_group.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "core/base/error.h"
+#include "core/base/shm_name.h"
+#include "distributed/shm_communicator.h"
+
+namespace trireme {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+constexpr milliseconds kPatient{60'000};
+
+std::string unique_name(const char* test) { return concat("test-", getpid(), "-", test); }
+
+template <typename Fn>
+std::string comm_error(CommError::Kind kind, const Fn& fn) {
+  try {
+    fn();
+  } catch (const CommError& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "no CommError";
+  return "";
+}
+
+TEST(NodeGroup, MissingRankIsNamedAtTheDeadline) {
+  EXPECT_THAT(comm_error(CommError::Kind::kTimeout,
+                         [] { NodeGroup(unique_name("missing"), 0, 3, milliseconds(50)); }),
+              HasSubstr("rank 0 waited 50 ms for rank 1, 2"));
+}
+
+TEST(NodeGroup, MissingRankZeroIsNamedAtTheDeadline) {
+  EXPECT_THAT(comm_error(CommError::Kind::kTimeout,
+                         [] { NodeGroup(unique_name("zero"), 1, 2, milliseconds(50)); }),
+              HasSubstr("rank 1 waited 50 ms, but rank 0 is not on this host"));
+}
+
+TEST(NodeGroup, NameInUseNamesTheProcess) {
+  const std::string name = unique_name("used");
+  std::thread first([&] {
+    // Is left by its peer below, which is not of its size.
+    EXPECT_THAT(comm_error(CommError::Kind::kMismatch, [&] { NodeGroup(name, 0, 2, kPatient); }),
+                HasSubstr("counts 3 ranks, rank 0 counts 2"));
+  });
+  NodeGroup peer(name, 1, 3, kPatient);  // returns once the first one listens
+  // The first may have ended already; then nobody is in the way and only the deadline is met.
+  comm_error(CommError::Kind::kSystem, [&] { peer.take(); });
+  first.join();
+
+  std::thread second([&] {
+    comm_error(CommError::Kind::kTimeout, [&] { NodeGroup(name, 0, 3, milliseconds(500)); });
+  });
+  NodeGroup joined(name, 1, 3, kPatient);
+  EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { NodeGroup(name, 0, 3, kPatient); }),
+              HasSubstr(concat("is in use by process ", getpid())));
+  second.join();
+}
+
+TEST(NodeGroup, RankThatComesTwiceIsAnErrorForAll) {
+  const std::string name = unique_name("twice");
+  std::thread zero([&] {
+    EXPECT_THAT(comm_error(CommError::Kind::kMismatch, [&] { NodeGroup(name, 0, 3, kPatient); }),
+                HasSubstr("both say they are rank 1"));
+  });
+  NodeGroup first(name, 1, 3, kPatient), second(name, 1, 3, kPatient);
+  EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { first.take(); }),
+              HasSubstr("both say they are rank 1"));
+  EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { second.take(); }),
+              HasSubstr("both say they are rank 1"));
+  zero.join();
+}
+
+TEST(NodeGroup, NameCanBeUsedAgainAtOnce) {
+  for (int round = 0; round < 3; ++round) {
+    std::thread other([] { make_shm_communicator(unique_name("again"), 1, 2, {})->barrier(); });
+    make_shm_communicator(unique_name("again"), 0, 2, {})->barrier();
+    other.join();
+  }
+}
+
+TEST(ShmName, IsSafeShortAndDistinct) {
+  const std::string user = concat("trireme-", getuid(), "-");
+  EXPECT_EQ(shm_name_prefix("20261124-ab.c_d"), user + "20261124-ab.c_d+");
+  EXPECT_FALSE(shm_name_prefix("a-b").starts_with(shm_name_prefix("a")));
+  const std::string odd = shm_name_prefix("a/b c");
+  EXPECT_TRUE(odd.starts_with(user + "a_b_c-"));
+  EXPECT_NE(odd, shm_name_prefix("a/b_c"));
+  EXPECT_LE(shm_name_prefix(std::string(500, 'x')).size(), 90u);
+  EXPECT_NE(shm_name_prefix(std::string(500, 'x')), shm_name_prefix(std::string(501, 'x')));
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,188 @@
+// Processes of an shm group that die, stop or do not come. The others must say who, and end.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "distributed/node_group.h"
+#include "tests/support/run_ranks.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::AnyOf;
+using ::testing::HasSubstr;
+using testing::RankOutcome;
+using testing::RankPlace;
+using testing::run_rank_processes;
+using testing::StartWith;
+using testing::TestBackend;
+
+// Far beyond what detection needs: a test that reaches it gets kTimeout instead of kPeerLost.
+constexpr CommOptions kPatient{std::chrono::seconds(100)};
+
+std::unique_ptr<Communicator> join(const RankPlace& place, const CommOptions& options = kPatient) {
+  return testing::make_test_communicator(TestBackend::kShm, place, options);
+}
+
+/// Runs fn, which must end with a CommError of this kind, and returns its text.
+template <typename Fn>
+std::string comm_error(CommError::Kind kind, const Fn& fn) {
+  try {
+    fn();
+  } catch (const CommError& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "no CommError";
+  return "";
+}
+
+void expect_passed(const RankOutcome& outcome) {
+  EXPECT_TRUE(outcome.exit_code == 0 && outcome.signal == 0) << outcome.output;
+}
+
+std::set<std::string> shared_memory_names() {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm")) {
+    if (entry.path().filename().string().starts_with("trireme-")) names.insert(entry.path());
+  }
+  return names;
+}
+
+TEST(PeerDeath, KilledBetweenCollectives) {
+  const auto names_before = shared_memory_names();
+  const auto outcomes = run_rank_processes(StartWith::kFork, 3, [](const RankPlace& place) {
+    auto comm = join(place);
+    comm->barrier();
+    if (place.rank == 1) raise(SIGKILL);
+    std::vector<float> data(100'000);
+    const std::string text = comm_error(CommError::Kind::kPeerLost, [&] {
+      comm->all_reduce(data.data(), 100'000, DType::kF32, ReduceOp::kSum)->wait();
+    });
+    EXPECT_THAT(text, HasSubstr("all_reduce #2 (sum of 100000 f32, 400000 bytes)"));
+    EXPECT_THAT(text, HasSubstr("rank 1 (process "));
+    EXPECT_THAT(text, HasSubstr("is gone"));
+    // Broken once, broken for good, and at once.
+    EXPECT_EQ(comm_error(CommError::Kind::kPeerLost, [&] { comm->barrier(); }), text);
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[0]);
+  EXPECT_EQ(outcomes[1].signal, SIGKILL);
+  expect_passed(outcomes[2]);
+  EXPECT_EQ(shared_memory_names(), names_before);
+}
+
+TEST(PeerDeath, KilledInsideACollective) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    auto comm = join(place);
+    constexpr int64_t kCount = 4'000'000;
+    const std::shared_ptr<void> memory = comm->allocate(kCount * 4);
+    const auto reduce = [&] {
+      return comm->all_reduce(memory.get(), kCount, DType::kF32, ReduceOp::kSum);
+    };
+    for (int i = 0; i < 5; ++i) reduce()->wait();
+    if (place.rank == 1) {
+      const WorkPtr work = reduce();  // runs in the background from here on
+      raise(SIGKILL);
+    }
+    const std::string text = comm_error(CommError::Kind::kPeerLost, [&] {
+      for (int i = 0; i < 3; ++i) reduce()->wait();
+    });
+    EXPECT_THAT(text, HasSubstr("rank 1 (process "));
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[0]);
+  EXPECT_EQ(outcomes[1].signal, SIGKILL);
+}
+
+TEST(PeerDeath, ExitsWithoutAWord) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 3, [](const RankPlace& place) {
+    auto comm = join(place);
+    if (place.rank == 2) _exit(7);
+    EXPECT_THAT(comm_error(CommError::Kind::kPeerLost, [&] { comm->barrier(); }),
+                HasSubstr("rank 2 (process "));
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[0]);
+  expect_passed(outcomes[1]);
+  EXPECT_EQ(outcomes[2].exit_code, 7);
+}
+
+TEST(PeerDeath, LeavesWhileOthersContinue) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    auto comm = join(place);
+    comm->barrier();
+    if (place.rank == 1) return;
+    EXPECT_THAT(comm_error(CommError::Kind::kPeerLost, [&] { comm->barrier(); }),
+                AnyOf(HasSubstr("has closed its communicator"), HasSubstr("is gone")));
+  });
+  for (const RankOutcome& outcome : outcomes) expect_passed(outcome);
+}
+
+TEST(PeerDeath, SenderIsKilled) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    auto comm = join(place);
+    comm->barrier();
+    if (place.rank == 1) raise(SIGKILL);
+    std::vector<uint8_t> data(100);
+    EXPECT_THAT(
+        comm_error(CommError::Kind::kPeerLost, [&] { comm->recv(data.data(), 100, 1)->wait(); }),
+        HasSubstr("recv of 100 bytes from rank 1: rank 1 (process "));
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[0]);
+}
+
+TEST(PeerDeath, StoppedProcessRunsIntoTheDeadline) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    auto comm = join(place, {std::chrono::milliseconds(400)});
+    const pid_t own = getpid();
+    pid_t pids[2];
+    comm->all_gather(&own, pids, sizeof(own))->wait();
+    if (place.rank == 1) raise(SIGSTOP);  // rank 0 wakes it again
+    const std::string text = comm_error(CommError::Kind::kTimeout, [&] { comm->barrier(); });
+    EXPECT_THAT(text, HasSubstr("barrier #2: rank 0 on "));
+    EXPECT_THAT(text, HasSubstr("waited 400 ms; arrived: rank 0; missing: rank 1 (in its "
+                                "collective #1)"));
+    if (place.rank == 0) kill(pids[1], SIGCONT);
+  });
+  for (const RankOutcome& outcome : outcomes) expect_passed(outcome);
+}
+
+TEST(Rendezvous, KilledWhileOthersAreStillMissing) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 3, [](const RankPlace& place) {
+    const auto enter = [&] { NodeGroup(place.run_id, place.rank, 3, kPatient.timeout).take(); };
+    if (place.rank == 1) {
+      const NodeGroup group(place.run_id, 1, 3, kPatient.timeout);
+      raise(SIGKILL);
+    }
+    if (place.rank == 2) return;
+    EXPECT_THAT(comm_error(CommError::Kind::kPeerLost, enter), HasSubstr("rank 1 (process "));
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[0]);
+}
+
+TEST(Rendezvous, RankZeroIsKilled) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    if (place.rank == 0) {
+      const NodeGroup group(place.run_id, 0, 2, kPatient.timeout);
+      raise(SIGKILL);
+    }
+    NodeGroup group(place.run_id, 1, 2, kPatient.timeout);
+    EXPECT_THAT(comm_error(CommError::Kind::kPeerLost, [&] { group.take(); }),
+                HasSubstr("rank 0 is gone"));
+  });
+  if (testing::is_rank_process()) return;
+  expect_passed(outcomes[1]);
+}
+
+}  // namespace
+}  // namespace trireme

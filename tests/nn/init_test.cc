@@ -1,0 +1,134 @@
+#include "core/nn/init.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "core/tensor/create.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::Each;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+struct Statistics {
+  double mean, deviation, low, high;
+};
+
+// Over a weight of 200 x 800 elements: the mean errs by deviation / 400.
+Statistics statistics(DType dtype, const std::function<void(const Tensor&, Generator&)>& fill) {
+  Generator generator(11);
+  Tensor weight = zeros({200, 800}, {dtype});
+  weight.set_requires_grad();
+  fill(weight, generator);
+  EXPECT_TRUE(weight.is_leaf());
+  const std::vector<double> w = weight.to_vector<double>();
+  double sum = 0, squares = 0;
+  for (double v : w) sum += v;
+  const double mean = sum / static_cast<double>(w.size());
+  for (double v : w) squares += (v - mean) * (v - mean);
+  const auto [low, high] = std::minmax_element(w.begin(), w.end());
+  return {mean, std::sqrt(squares / static_cast<double>(w.size())), *low, *high};
+}
+
+class Init : public ::testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Dtypes, Init, ::testing::Values(DType::kF32, DType::kF64));
+
+TEST_P(Init, UniformFillsItsInterval) {
+  const auto s =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::uniform(w, -1.0, 3.0, g); });
+  EXPECT_NEAR(s.mean, 1, 0.015);
+  EXPECT_NEAR(s.deviation, 4 / std::sqrt(12.0), 0.015);
+  EXPECT_TRUE(s.low >= -1 && s.low < -0.99 && s.high <= 3 && s.high > 2.99);
+}
+
+TEST_P(Init, NormalHasItsMoments) {
+  const auto s =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::normal(w, -2.0, 0.5, g); });
+  EXPECT_NEAR(s.mean, -2, 0.006);
+  EXPECT_NEAR(s.deviation, 0.5, 0.006);
+}
+
+TEST_P(Init, TruncatedNormalStaysInside) {
+  const auto s = statistics(
+      GetParam(), [](const Tensor& w, Generator& g) { init::trunc_normal(w, 0, 2, -2, 2, g); });
+  EXPECT_NEAR(s.mean, 0, 0.015);
+  // A normal distribution cut at one deviation on both sides has 0.5396 of the deviation.
+  EXPECT_NEAR(s.deviation, 2 * 0.5396, 0.015);
+  EXPECT_TRUE(s.low >= -2 && s.low < -1.99 && s.high <= 2 && s.high > 1.99);
+}
+
+TEST_P(Init, XavierDividesByBothFans) {
+  const double deviation = 3 * std::sqrt(2.0 / 1000);
+  const auto n =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::xavier_normal(w, g, 3); });
+  EXPECT_NEAR(n.deviation, deviation, 0.01 * deviation);
+  const auto u =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::xavier_uniform(w, g, 3); });
+  EXPECT_NEAR(u.deviation, deviation, 0.01 * deviation);
+  EXPECT_NEAR(u.high, std::sqrt(3.0) * deviation, 0.01 * deviation);
+}
+
+TEST_P(Init, KaimingDividesByTheInputs) {
+  const double deviation = std::sqrt(2.0 / 200);
+  const auto n =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::kaiming_normal(w, g); });
+  EXPECT_NEAR(n.deviation, deviation, 0.01 * deviation);
+  const auto u =
+      statistics(GetParam(), [](const Tensor& w, Generator& g) { init::kaiming_uniform(w, g); });
+  EXPECT_NEAR(u.deviation, deviation, 0.01 * deviation);
+  EXPECT_NEAR(u.low, -std::sqrt(3.0) * deviation, 0.01 * deviation);
+}
+
+TEST(InitConstants, FillEveryElement) {
+  Tensor w = empty({3, 2});
+  w.set_requires_grad();
+  init::ones(w);
+  EXPECT_THAT(w.to_vector<float>(), Each(1));
+  init::constant(w, -2.5);
+  EXPECT_THAT(w.to_vector<float>(), Each(-2.5f));
+  init::zeros(w);
+  EXPECT_THAT(w.to_vector<float>(), Each(0));
+}
+
+TEST(InitSeeds, DecideTheValues) {
+  const auto values = [](uint64_t seed) {
+    Generator generator(seed);
+    const Tensor w = empty({5});
+    init::normal(w, 0, 1, generator);
+    auto v = w.to_vector<float>();
+    init::normal(w, 0, 1, generator);
+    for (float second : w.to_vector<float>()) v.push_back(second);
+    return v;
+  };
+  EXPECT_EQ(values(1), values(1));
+  EXPECT_NE(values(1), values(2));
+  EXPECT_NE(values(1)[0], values(1)[5]);
+}
+
+TEST(InitErrors, SayWhatIsWrong) {
+  Generator generator(1);
+  EXPECT_THAT(
+      [&] { init::xavier_uniform(zeros({3}), generator); },
+      ThrowsMessage<InvalidArgument>("xavier_uniform: needs a matrix [in, out], got shape [3]"));
+  EXPECT_THAT(
+      [&] {
+        init::kaiming_normal(zeros({1, 2, 3}), generator);
+      },
+      ThrowsMessage<InvalidArgument>(HasSubstr("kaiming_normal: needs a matrix")));
+  // Drawing until one falls inside would take for ever.
+  EXPECT_THAT([&] { init::trunc_normal(zeros({3}), 0, 1, 50, 51, generator); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("[50, 51] must hold at least")));
+  EXPECT_THAT([&] { init::trunc_normal(zeros({3}), 0, 1, 1, -1, generator); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("[1, -1] must hold at least")));
+  EXPECT_THAT([&] { init::trunc_normal(zeros({3}), 0, 0, -1, 1, generator); },
+              ThrowsMessage<InvalidArgument>("trunc_normal: deviation must be positive, got 0"));
+}
+
+}  // namespace
+}  // namespace trireme

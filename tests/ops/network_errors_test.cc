@@ -1,0 +1,135 @@
+// Bad input to the matrix and network ops: each message says which op, what must hold, what it got.
+
+#include <functional>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+const TensorOptions kF64{DType::kF64};
+
+TEST(MatmulErrors, NameBothShapesOrDtypes) {
+  EXPECT_EQ(message_of([] {
+              matmul(zeros({2, 3}), zeros({4, 5}));
+            }),
+            "matmul: inner dimensions differ, lhs is [2, 3] but rhs is [4, 5]");
+  EXPECT_EQ(message_of([] {
+              matmul(zeros({3}), zeros({3, 5}));
+            }),
+            "matmul: needs matrices, lhs is [3] but rhs is [3, 5]");
+  EXPECT_EQ(message_of([] {
+              matmul(zeros({2, 3}), zeros({3, 2}, kF64));
+            }),
+            "matmul: dtypes differ, lhs is f32 but rhs is f64");
+  EXPECT_THAT(message_of([] { matmul(zeros({2, 4, 3}), zeros({5, 3, 2})); }), HasSubstr("matmul"));
+  EXPECT_THAT(message_of([] {
+                matmul(zeros({2, 2}, {DType::kI64}), zeros({2, 2}, {DType::kI64}));
+              }),
+              HasSubstr("matmul: needs a floating-point dtype, got i64"));
+}
+
+TEST(LinearErrors, NameWeightAndBias) {
+  EXPECT_EQ(message_of([] {
+              linear(zeros({2, 3}), zeros({4, 5}));
+            }),
+            "linear: x must be [.., 4] for a weight of [4, 5], got [2, 3]");
+  EXPECT_EQ(message_of([] {
+              linear(zeros({2, 3}), zeros({3}));
+            }),
+            "linear: weight must be [in, out], got [3]");
+  EXPECT_EQ(message_of([] {
+              linear(zeros({2, 3}), zeros({3, 5}), zeros({4}));
+            }),
+            "linear: bias must be [5] for a weight of [3, 5], got [4]");
+  EXPECT_THAT(message_of([] {
+                linear(zeros({2, 3}), zeros({3, 5}, kF64));
+              }),
+              HasSubstr("x is f32 on cpu but weight is f64 on cpu"));
+}
+
+TEST(CrossEntropyErrors, NameTheRowAndTheTarget) {
+  const Tensor logits = zeros({3, 4});
+  EXPECT_EQ(message_of([&] {
+              cross_entropy(logits, from_vector<int64_t>({0, 4, 1}, {3}));
+            }),
+            "cross_entropy: target must lie in [0, 4), got 4 at position 1");
+  EXPECT_EQ(message_of([&] {
+              cross_entropy(logits, from_vector<int32_t>({0, 1, -1}, {3}));
+            }),
+            "cross_entropy: target must lie in [0, 4), got -1 at position 2");
+  EXPECT_EQ(message_of([&] {
+              cross_entropy(logits, from_vector<int64_t>({0, 1}, {2}));
+            }),
+            "cross_entropy: targets must be [3] for logits of [3, 4], got [2]");
+  EXPECT_EQ(message_of([&] { cross_entropy(logits, zeros({3})); }),
+            "cross_entropy: ids must be i64 or i32, got f32");
+}
+
+TEST(CrossEntropy, IsNanWhenEveryRowIsIgnored) {
+  const Tensor loss = cross_entropy(zeros({2, 3}), from_vector<int64_t>({-100, -100}, {2}));
+  EXPECT_TRUE(std::isnan(loss.item()));
+}
+
+TEST(LayerNormErrors, NameTheFactor) {
+  EXPECT_EQ(message_of([] {
+              layer_norm(zeros({2, 3}), zeros({4}), {});
+            }),
+            "layer_norm: gamma must be [3] for x of [2, 3], got [4]");
+  EXPECT_EQ(message_of([] {
+              layer_norm(zeros({2, 3}), {}, zeros({1, 3}));
+            }),
+            "layer_norm: beta must be [3] for x of [2, 3], got [1, 3]");
+}
+
+TEST(EmbeddingErrors, NameTheId) {
+  EXPECT_EQ(message_of([] {
+              embedding(zeros({3, 2}), from_vector<int64_t>({0, 1, 3}, {3}));
+            }),
+            "embedding: id must lie in [0, 3), got 3 at position 2");
+  EXPECT_EQ(message_of([] { embedding(zeros({3}), from_vector<int64_t>({0}, {1})); }),
+            "embedding: weight must be [vocabulary, features], got [3]");
+}
+
+TEST(DropoutErrors, NameTheProbability) {
+  Generator generator(1);
+  EXPECT_EQ(message_of([&] { dropout(zeros({2}), 1.0, generator); }),
+            "dropout: p must lie in [0, 1), got 1");
+}
+
+TEST(Dropout, AdvancesTheGeneratorByOneCounterPerFourElements) {
+  Generator generator(1);
+  dropout(zeros({9}), 0.5, generator);
+  EXPECT_EQ(generator.offset(), 3u);
+}
+
+TEST(AttentionErrors, NameTheShapes) {
+  EXPECT_EQ(message_of([] {
+              causal_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 3, 4}), zeros({1, 2, 4, 4}));
+            }),
+            "causal_attention: q, k and v must have one shape, got [1, 2, 3, 4], [1, 2, 3, 4] and "
+            "[1, 2, 4, 4]");
+  EXPECT_EQ(message_of([] {
+              causal_attention_qkv(zeros({1, 2, 10}), 2);
+            }),
+            "causal_attention_qkv: the last dimension must be a multiple of 3 * 2 heads, got "
+            "[1, 2, 10]");
+}
+
+}  // namespace
+}  // namespace trireme

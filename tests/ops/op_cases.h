@@ -1,0 +1,19 @@
+// The rows of the op table, one function per group of core/ops/ops.h.
+
+#pragma once
+
+#include <vector>
+
+#include "tests/ops/op_harness.h"
+
+namespace trireme::testing {
+
+std::vector<OpCase> pointwise_cases();
+std::vector<OpCase> binary_cases();
+std::vector<OpCase> reduction_cases();
+std::vector<OpCase> view_cases();
+std::vector<OpCase> product_cases();
+std::vector<OpCase> network_cases();
+std::vector<OpCase> attention_cases();
+
+}  // namespace trireme::testing

@@ -1,0 +1,102 @@
+// The table that tests every op: one row states an op, its operands and a reference in double
+// precision; the harness derives the tests (op_cases_test.cc instantiates them for all rows).
+//
+//   {.name = "mul_broadcast",
+//    .inputs = {real({3, 1}), real({4})},
+//    .op = [](const Tensors& in) { return in[0] * in[1]; },
+//    .reference = elementwise([](double a, double b) { return a * b; }),
+//    .empty_shapes = {{{0, 1}, {4}}}},
+//
+// For each row: against the reference in every dtype; gradients against central differences in f64;
+// operands that are not contiguous, and a dy that is not; an empty tensor; one element. A failure
+// prints the case, the operands and the first element that differs.
+
+#pragma once
+
+#include <functional>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/tensor/tensor.h"
+
+namespace trireme::testing {
+
+using Tensors = std::vector<Tensor>;
+using Shapes = std::vector<Shape>;
+
+/// What references compute with: row-major values in double precision.
+struct Array {
+  Shape shape;
+  std::vector<double> values;
+
+  static Array zeros(const Shape& shape);
+  double& operator[](int64_t i) { return values[static_cast<size_t>(i)]; }
+  double operator[](int64_t i) const { return values[static_cast<size_t>(i)]; }
+};
+using Arrays = std::vector<Array>;
+using Reference = std::function<Array(const Arrays& in)>;
+
+/// One operand. Elements are drawn uniformly with a fixed seed that depends on the case's name.
+struct OpInput {
+  Shape shape;
+  double low = -2;
+  double high = 2;
+  /// Unset: the dtype under test. Set: always this one (indices, conditions), without gradient.
+  std::optional<DType> dtype = {};
+  bool needs_grad = true;
+};
+/// Real numbers in [low, high), in the dtype under test, with gradient.
+OpInput real(const Shape& shape, double low = -2, double high = 2);
+/// Integers in [low, high).
+OpInput integers(const Shape& shape, int64_t low, int64_t high, DType dtype = DType::kI64);
+OpInput booleans(const Shape& shape);
+
+/// Shapes that say "this op has no such input": the reason stands in the row's comment.
+inline const Shapes kNotApplicable = {};
+
+struct OpCase {
+  std::string name;  // letters, digits and _, unique
+  std::vector<OpInput> inputs;
+  std::function<Tensor(const Tensors& in)> op;
+  Reference reference;
+  /// Largest |got - reference| / max(1, |reference|) in f32. In f64 it is 1e-12, integers are
+  /// exact.
+  double tolerance = 1e-6;
+  /// Dtypes of the operands under test. Gradients are checked in f64 whatever stands here.
+  std::vector<DType> dtypes = {DType::kF64, DType::kF32};
+  bool differentiable = true;
+  /// Shapes of the inputs in the run on empty tensors. Unset: the first dimension becomes 0, which
+  /// requires that all inputs have one shape of rank >= 1.
+  std::optional<Shapes> empty_shapes = {};
+  /// Shapes of the inputs in the run on single elements. Unset: all extents become 1.
+  std::optional<Shapes> one_shapes = {};
+};
+std::ostream& operator<<(std::ostream& out, const OpCase& row);
+
+/// Reference of a unary, or broadcasting binary or ternary, elementwise op.
+Reference elementwise(std::function<double(double)> fn);
+Reference elementwise(std::function<double(double, double)> fn);
+Reference elementwise(std::function<double(double, double, double)> fn);
+
+// The checks. Each reports through GoogleTest's EXPECT.
+
+void check_reference(const OpCase& row);
+/// Requires row.differentiable.
+void check_gradient(const OpCase& row);
+/// Operands with transposed (rank 1: doubled) strides, and the same for dy: values and gradients
+/// must equal those of contiguous operands.
+void check_non_contiguous(const OpCase& row);
+/// These two require that the row's shapes are not kNotApplicable.
+void check_empty(const OpCase& row);
+void check_one_element(const OpCase& row);
+
+/// Expects `got` to have the reference's shape and values within `tolerance`; `what` opens the
+/// message.
+void expect_close(const Tensor& got, const Array& reference, double tolerance,
+                  const std::string& what);
+/// Row-major values of any tensor.
+Array to_array(const Tensor& x);
+
+}  // namespace trireme::testing

@@ -1,0 +1,69 @@
+#include "core/optim/clip.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/autograd/gradient_slot.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::ThrowsMessage;
+
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+// Parameters with these gradients, f64 and f32, and one without any.
+StateDict with_gradients(const std::vector<double>& first, const std::vector<float>& second) {
+  const Tensor a = zeros({static_cast<int64_t>(first.size())}, {DType::kF64}).set_requires_grad();
+  const Tensor b = zeros({static_cast<int64_t>(second.size())}).set_requires_grad();
+  set_gradient(a, from_vector(first, a.shape()));
+  set_gradient(b, from_vector(second, b.shape()));
+  return {{"a", a}, {"b", b}, {"none", zeros({3}).set_requires_grad()}};
+}
+
+TEST(GradNorm, IsTheNormOverAllGradients) {
+  EXPECT_DOUBLE_EQ(grad_norm(with_gradients({3, -4}, {12})), 13);
+  EXPECT_EQ(grad_norm({{"none", zeros({3}).set_requires_grad()}}), 0);
+  EXPECT_EQ(grad_norm({}), 0);
+}
+
+TEST(GradNorm, DoesNotOverflowInF32) {
+  EXPECT_NEAR(grad_norm(with_gradients({0}, {3e30f, 4e30f})), 5e30, 1e24);
+}
+
+TEST(GradNorm, IsNotFiniteExactlyWhenAGradientIsNot) {
+  EXPECT_TRUE(std::isnan(grad_norm(with_gradients({1, std::nan("")}, {1}))));
+  EXPECT_EQ(grad_norm(with_gradients({1}, {-std::numeric_limits<float>::infinity()})), kInf);
+}
+
+TEST(ClipFactor, BringsTheNormDownAndNeverUp) {
+  EXPECT_DOUBLE_EQ(clip_factor(10, 2.5), 0.25);
+  EXPECT_EQ(clip_factor(2.5, 2.5), 1);
+  EXPECT_EQ(clip_factor(0, 2.5), 1);
+  EXPECT_EQ(clip_factor(10, 0), 1);
+  EXPECT_EQ(clip_factor(10, -1), 1);
+  EXPECT_EQ(clip_factor(kInf, 1), 1);
+  EXPECT_EQ(clip_factor(std::nan(""), 1), 1);
+}
+
+TEST(ClipGradValue, LimitsEveryElementInPlace) {
+  const StateDict parameters = with_gradients({-5, 0.5, 2}, {9});
+  const Tensor grad = parameters[0].second.grad();
+  clip_grad_value(parameters, 2);
+  EXPECT_THAT(grad.to_vector<double>(), ElementsAre(-2, 0.5, 2));
+  EXPECT_THAT(parameters[1].second.grad().to_vector<float>(), ElementsAre(2));
+  EXPECT_FALSE(parameters[2].second.grad().defined());
+}
+
+TEST(ClipGradValue, NeedsALimit) {
+  EXPECT_THAT([] { clip_grad_value({}, 0); },
+              ThrowsMessage<InvalidArgument>("clip_grad_value: limit must be positive, got 0"));
+}
+
+}  // namespace
+}  // namespace trireme

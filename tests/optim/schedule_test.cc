@@ -1,0 +1,102 @@
+#include "core/optim/schedule.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/base/error.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::ThrowsMessage;
+
+// Rates that torch.optim.lr_scheduler gives (tests/golden/make_optimizers.py).
+nlohmann::json golden() {
+  std::ifstream file(TRIREME_GOLDEN_DIR "/optimizers.json");
+  return nlohmann::json::parse(file);
+}
+std::vector<double> golden_rates(const char* name) {
+  return golden().at("schedules").at(name).get<std::vector<double>>();
+}
+
+TEST(CosineSchedule, IsTorchs) {
+  const auto rates = golden_rates("cosine");
+  ASSERT_EQ(rates.size(), 10u);
+  const CosineSchedule schedule{.lr = 0.4, .min_lr = 0.05, .steps = 10};
+  for (size_t i = 0; i < rates.size(); ++i) {
+    EXPECT_NEAR(schedule.at(static_cast<int64_t>(i)), rates[i], 1e-12);
+  }
+}
+
+TEST(CosineSchedule, WarmsUpLinearlyAndEndsAtTheLeast) {
+  const CosineSchedule schedule{.lr = 1, .min_lr = 0.1, .warmup = 4, .steps = 12};
+  EXPECT_DOUBLE_EQ(schedule.at(0), 0.25);
+  EXPECT_DOUBLE_EQ(schedule.at(3), 1);
+  EXPECT_DOUBLE_EQ(schedule.at(4), 1);
+  EXPECT_DOUBLE_EQ(schedule.at(8), 0.55);  // half way down
+  EXPECT_DOUBLE_EQ(schedule.at(12), 0.1);
+  EXPECT_DOUBLE_EQ(schedule.at(1000), 0.1);
+}
+
+TEST(CosineSchedule, MayBeAllWarmUp) {
+  const CosineSchedule schedule{.lr = 1, .warmup = 10, .steps = 5};
+  EXPECT_DOUBLE_EQ(schedule.at(4), 0.5);
+  EXPECT_DOUBLE_EQ(schedule.at(9), 1);
+}
+
+TEST(ConstantSchedule, StaysAfterItsWarmUp) {
+  const ConstantSchedule schedule{.lr = 2, .warmup = 2};
+  EXPECT_DOUBLE_EQ(schedule.at(0), 1);
+  EXPECT_DOUBLE_EQ(schedule.at(1), 2);
+  EXPECT_DOUBLE_EQ(schedule.at(100000), 2);
+}
+
+TEST(StepSchedule, IsTorchs) {
+  const auto rates = golden_rates("step");
+  ASSERT_EQ(rates.size(), 10u);
+  const StepSchedule schedule{.lr = 0.4, .every = 3, .gamma = 0.5};
+  for (size_t i = 0; i < rates.size(); ++i) {
+    EXPECT_NEAR(schedule.at(static_cast<int64_t>(i)), rates[i], 1e-15);
+  }
+  EXPECT_THAT([] { (void)StepSchedule{.every = 0}.at(1); },
+              ThrowsMessage<InvalidArgument>("step schedule: every must be at least 1, got 0"));
+}
+
+TEST(PlateauSchedule, IsTorchs) {
+  const auto rates = golden_rates("plateau");
+  const auto losses = golden().at("plateau_losses");
+  PlateauSchedule schedule{
+      .lr = 0.4, .factor = 0.5, .patience = 2, .threshold = 1e-3, .min_lr = 0.1};
+  ASSERT_EQ(rates.size(), losses.size());
+  for (size_t i = 0; i < rates.size(); ++i) {
+    EXPECT_NEAR(schedule.lr, rates[i], 1e-15) << "before measurement " << i;
+    schedule.observe(losses[i].is_null() ? std::nan("") : losses[i].get<double>());
+  }
+  EXPECT_EQ(schedule.lr, 0.1);
+}
+
+TEST(PlateauSchedule, MeasuresNegativeLossesToo) {
+  PlateauSchedule schedule{.lr = 1, .patience = 0, .threshold = 0.01};
+  EXPECT_EQ(schedule.observe(-10), 1);
+  EXPECT_EQ(schedule.observe(-11), 1);
+  EXPECT_EQ(schedule.observe(-10.95), 0.1);  // worse, though above 0.99 * -11
+}
+
+TEST(PlateauSchedule, ACopyOfItsFieldsContinuesAlike) {
+  PlateauSchedule schedule{.lr = 1, .factor = 0.5, .patience = 1};
+  schedule.observe(1);
+  schedule.observe(2);
+  PlateauSchedule restored{.factor = 0.5, .patience = 1};
+  restored.lr = schedule.lr;
+  restored.best = schedule.best;
+  restored.bad = schedule.bad;
+  EXPECT_EQ(schedule.observe(3), 0.5);
+  EXPECT_EQ(restored.observe(3), 0.5);
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,143 @@
+#include "core/tensor/tensor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <thread>
+
+#include "core/tensor/allocator.h"
+#include "core/tensor/copy.h"
+#include "core/tensor/create.h"
+#include "core/tensor/view.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+Tensor counting(const Shape& shape) { return views::reshape(arange(shape.product()), shape); }
+
+TEST(Tensor, KnowsItsExtents) {
+  const Tensor x = zeros({2, 3}, {DType::kF64});
+  EXPECT_EQ(x.shape(), Shape({2, 3}));
+  EXPECT_EQ(x.strides(), Strides({3, 1}));
+  EXPECT_EQ(x.size(-1), 3);
+  EXPECT_EQ(x.numel(), 6);
+  EXPECT_EQ(x.nbytes(), 48);
+  EXPECT_THROW(x.size(2), InvalidArgument);
+}
+
+TEST(Tensor, RefusesTheWrongElementType) {
+  try {
+    zeros({1}).data<double>();
+    FAIL();
+  } catch (const InvalidArgument& error) {
+    EXPECT_THAT(error.what(), HasSubstr("tensor is f32 but was read as f64"));
+  }
+}
+
+TEST(Tensor, PrintsItselfAndShortensLongDimensions) {
+  std::ostringstream out;
+  out << counting({2, 2}) << '\n' << arange(20);
+  EXPECT_EQ(out.str(),
+            "Tensor i64[2, 2] {{0, 1}, {2, 3}}\n"
+            "Tensor i64[20] {0, 1, 2, ..., 17, 18, 19}");
+}
+
+TEST(View, TransposeAndSliceShareMemory) {
+  const Tensor x = counting({2, 3});
+  const Tensor t = views::transpose(x, 0, 1);
+  EXPECT_THAT(t.to_vector<int64_t>(), ElementsAre(0, 3, 1, 4, 2, 5));
+  const Tensor s = views::slice(t, 0, 1, 3);
+  EXPECT_THAT(s.to_vector<int64_t>(), ElementsAre(1, 4, 2, 5));
+  fill_inplace(s, 9);
+  EXPECT_THAT(x.to_vector<int64_t>(), ElementsAre(0, 9, 9, 3, 9, 9));
+  EXPECT_EQ(x.version(), 1u);
+  EXPECT_EQ(t.version(), 1u);
+}
+
+TEST(View, ReshapeCopiesOnlyWhereItMust) {
+  const Tensor x = counting({2, 3, 4});
+  EXPECT_EQ(views::reshape(x, {6, -1}).data<int64_t>(), x.data<int64_t>());
+  const Tensor t = views::transpose(x, 0, 1);  // [3, 2, 4]
+  EXPECT_EQ(views::reshape(t, {3, 2, 2, 2}).data<int64_t>(), x.data<int64_t>());
+  const Tensor flat = views::reshape(t, {24});
+  EXPECT_NE(flat.data<int64_t>(), x.data<int64_t>());
+  EXPECT_EQ(flat.to_vector<int64_t>(), t.to_vector<int64_t>());
+  EXPECT_THROW(views::reshape(x, {5, -1}), InvalidArgument);
+  EXPECT_EQ(views::reshape(zeros({0, 3}), {3, 0}).numel(), 0);
+}
+
+TEST(View, ExpandRepeatsWithoutCopying) {
+  const Tensor x = counting({3, 1});
+  const Tensor e = views::expand(x, {2, 3, 2});
+  EXPECT_THAT(e.to_vector<int64_t>(), ElementsAre(0, 0, 1, 1, 2, 2, 0, 0, 1, 1, 2, 2));
+  EXPECT_THROW(views::expand(x, {2, 2}), InvalidArgument);
+}
+
+TEST(View, AsStridedStaysInsideItsStorage) {
+  const Tensor x = counting({6});
+  EXPECT_THAT(views::as_strided(x, {2, 2}, {3, 1}, 1).to_vector<int64_t>(),
+              ElementsAre(1, 2, 4, 5));
+  EXPECT_THROW(views::as_strided(x, {2, 3}, {4, 1}, 0), InvalidArgument);
+}
+
+TEST(Copy, ConvertsAndBroadcasts) {
+  const Tensor x = from_vector<float>({1.9f, -1.9f, 0.0f}, {3});
+  EXPECT_THAT(cast(x, DType::kI32).to_vector<int32_t>(), ElementsAre(1, -1, 0));
+  EXPECT_THAT(cast(x, DType::kBool).to_vector<bool>(), ElementsAre(true, true, false));
+  const Tensor y = zeros({2, 3}, {DType::kF64});
+  copy_inplace(y, x);
+  EXPECT_EQ(y.to_vector<float>(), (std::vector<float>{1.9f, -1.9f, 0, 1.9f, -1.9f, 0}));
+}
+
+TEST(Create, RandomNumbersDependOnSeedAndPositionOnly) {
+  Generator a(7), b(7);
+  const Tensor once = randn({1000}, a);
+  const Tensor first = randn({400}, b), second = randn({600}, b);
+  std::vector<float> joined = first.to_vector<float>();
+  for (float v : second.to_vector<float>()) joined.push_back(v);
+  EXPECT_EQ(once.to_vector<float>(), joined);
+  double mean = 0, square = 0;
+  for (float v : joined) mean += v / 1000, square += v * v / 1000;
+  EXPECT_NEAR(mean, 0, 0.1);
+  EXPECT_NEAR(square, 1, 0.15);
+}
+
+TEST(Allocator, CountsByKindAndReusesBlocks) {
+  const MemoryStats before = memory_stats();
+  void* block = nullptr;
+  {
+    MemoryKindGuard kind(MemoryKind::kOptimizer);
+    const Tensor x = empty({1 << 20});
+    block = x.raw_data();
+    const MemoryStats during = memory_stats();
+    const int k = static_cast<int>(MemoryKind::kOptimizer);
+    EXPECT_EQ(during.allocated_bytes[k] - before.allocated_bytes[k], 4 << 20);
+    EXPECT_GE(during.peak_allocated_bytes, during.total_allocated_bytes);
+  }
+  EXPECT_EQ(memory_stats().total_allocated_bytes, before.total_allocated_bytes);
+  EXPECT_GE(memory_stats().reserved_bytes, before.reserved_bytes + (4 << 20));
+  EXPECT_EQ(empty({1 << 20}).raw_data(), block) << "a freed block is given out again";
+  release_cached_memory();
+  EXPECT_LT(memory_stats().reserved_bytes, before.reserved_bytes + (4 << 20));
+}
+
+TEST(Allocator, BlocksMayBeFreedByAnotherThread) {
+  for (int round = 0; round < 50; ++round) {
+    std::vector<Tensor> tensors;
+    for (int i = 0; i < 100; ++i) tensors.push_back(full({i + 1}, i));
+    std::thread([moved = std::move(tensors)]() mutable { moved.clear(); }).join();
+  }
+}
+
+TEST(Allocator, AlignsEveryBlock) {
+  for (int64_t count : {1, 3, 17, 100, 513, 5000, 1 << 20}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(empty({count}).raw_data()) % 64, 0u) << count;
+  }
+}
+
+}  // namespace
+}  // namespace trireme
