@@ -1,21 +1,19 @@
 // How an op tells autograd its gradient: forward and formula stand together.
 //
-//   Tensor mul(const Tensor& a, const Tensor& b) {
+//   Tensor scale_rows(const Tensor& x, const Tensor& w) {
 //     Tensor y = ...;
-//     return attach("mul", y,
-//         wrt(a, [b = save(b), shape = a.shape()](const Tensor& dy) { return sum_to(dy * b(),
-//         shape); }), wrt(b, [a = save(a), shape = b.shape()](const Tensor& dy) { return sum_to(dy
-//         * a(), shape); }));
+//     return attach("scale_rows", y,
+//                   wrt(x, [w = save(w)](const Tensor& dy) { return dy * w(); }),
+//                   wrt(w, [x = save(x)](const Tensor& dy) { return sum(dy * x(), 0); }));
 //   }
 //
 // Laws of formulas:
 // 1. A formula keeps tensors through save(input), or save_output(y) for the op's own result: saving
 //    y itself would make the reference cycle node -> formula -> y -> node.
 // 2. Formulas run with recording off: first-order gradients.
-// 3. A formula returns a gradient of exactly its input's shape and dtype, or an undefined Tensor
-// for
-//    zero; backward checks it and names the op. Broadcasting is undone by sum_to(dy, x.shape()).
-//    It may return dy itself, but must not write into dy: others may see it.
+// 3. A formula returns a gradient of exactly its input's shape and dtype, or an undefined Tensor,
+//    which stands for zero; backward checks it and names the op. sum_to(dy, x.shape()) undoes
+//    broadcasting. It may return dy itself, but must not write into dy: others may see it.
 // 4. Leaves accumulate, everything else is overwritten.
 //
 // An input that needs no gradient drops its formula at once, and with it whatever it saved.

@@ -18,6 +18,12 @@ thread_local std::vector<std::function<void()>> end_callbacks;
 thread_local const std::shared_ptr<HookList<std::function<void(const BackwardStart&)>>>
     start_listeners = std::make_shared<HookList<std::function<void(const BackwardStart&)>>>();
 
+Tensor plus(const Tensor& a, const Tensor& b) {
+  Tensor sum = clone_detached(a);
+  accumulate_inplace(sum, b);
+  return sum;
+}
+
 // Adds `dx` to what a node has been given so far. What others can see is never written into.
 void add_to(Tensor& sum, Tensor dx) {
   if (!sum.defined()) {
@@ -25,9 +31,7 @@ void add_to(Tensor& sum, Tensor dx) {
   } else if (sum.is_sole_owner() && sum.is_contiguous()) {
     accumulate_inplace(sum, dx);
   } else {
-    Tensor fresh = clone_detached(sum);
-    accumulate_inplace(fresh, dx);
-    sum = std::move(fresh);
+    sum = plus(sum, dx);
   }
 }
 
@@ -42,7 +46,7 @@ const char* running_node_name() { return running_name; }
 // aside and puts it back at its end.
 class BackwardPass {
  public:
-  BackwardPass(Node* root, bool retain_graph) : retain_graph_(retain_graph) { count(root); }
+  explicit BackwardPass(bool retain_graph) : retain_graph_(retain_graph) {}
   ~BackwardPass() {
     for (Node* node : visited_) {
       node->pass_ = nullptr;
@@ -52,6 +56,19 @@ class BackwardPass {
       s.node->pass_ = s.pass;
       s.node->pending_ = s.pending;
       s.node->dy_ = std::move(s.dy);
+    }
+  }
+
+  // Counts, for each node that root reaches, the edges that point to it. Not part of the
+  // constructor: when a node refuses, the destructor must put back those that were entered.
+  void count(Node* root) {
+    enter(root);
+    for (size_t next = 0; next < visited_.size(); ++next) {
+      for (const Ref<Node>& edge : visited_[next]->edges()) {
+        if (!edge) continue;
+        if (edge->pass_ != this) enter(edge.get());
+        ++edge->pending_;
+      }
     }
   }
 
@@ -76,21 +93,13 @@ class BackwardPass {
     Tensor dy;
   };
 
-  // Counts, for each node that root reaches, the edges that point to it.
-  void count(Node* root) {
-    enter(root);
-    for (size_t next = 0; next < visited_.size(); ++next) {
-      for (const Ref<Node>& edge : visited_[next]->edges()) {
-        if (!edge) continue;
-        if (edge->pass_ != this) enter(edge.get());
-        ++edge->pending_;
-      }
-    }
+  static void require_unused(const Node& node) {
+    require(!node.released_, "backward", "the graph was already run and what ", node.name(),
+            " needs for its gradient was freed; pass retain_graph to the first backward");
   }
 
   void enter(Node* node) {
-    require(!node->released_, "backward", "the graph was already run and the tensors saved by ",
-            node->name(), " were freed; pass retain_graph to the first backward");
+    require_unused(*node);
     if (node->pass_) {
       set_aside_.push_back({node, node->pass_, node->pending_, std::move(node->dy_)});
     }
@@ -101,6 +110,7 @@ class BackwardPass {
 
   void run_node(Node* node) {
     running_name = node->name();
+    require_unused(*node);  // a hook may have run this part of the graph since it was counted
     Tensor dy = std::move(node->dy_);
     const std::shared_ptr<NodeHooks> hooks = node->hooks_;
     if (hooks && dy.defined()) run_hooks_before(*node, *hooks, dy);
@@ -136,7 +146,7 @@ class BackwardPass {
         dy = std::move(replaced);
       }
     });
-    if (hooks.retain) hooks.retained = dy;
+    if (hooks.retain) hooks.retained = hooks.retained.defined() ? plus(hooks.retained, dy) : dy;
     hooks.pre.run([&](const auto& hook) { hook(dy); });
   }
 
@@ -169,7 +179,7 @@ class BackwardPass {
 void backward(const Tensor& y, BackwardOptions options) {
   require(y.defined() && y.requires_grad(), "backward",
           "needs a result that depends on a tensor that requires a gradient");
-  Tensor gradient = std::move(options.gradient);
+  Tensor gradient = options.gradient.defined() ? options.gradient.detach() : Tensor();
   if (!gradient.defined()) {
     require(y.numel() == 1, "backward", "needs a scalar, got shape ", y.shape(),
             "; pass the output gradient (same shape), or reduce y to a scalar first");
@@ -191,7 +201,8 @@ void backward(const Tensor& y, BackwardOptions options) {
   NoGrad no_grad;
   const Ref<Node> root = edge_to(y);
   {
-    BackwardPass pass(root.get(), options.retain_graph);
+    BackwardPass pass(options.retain_graph);
+    pass.count(root.get());
     if (backward_depth == 1 && !start_listeners->empty()) {
       const BackwardStart start{
           [&](const Tensor& leaf) { return pass.reaches(&leaf_node("is_reached", leaf)); }};

@@ -44,11 +44,16 @@ void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
   backward(y, {.gradient = v});
 
   NoGrad no_grad;
+  std::vector<Tensor> gradients;
+  for (const Tensor& x : inputs) {
+    gradients.push_back(x.requires_grad() ? x.grad() : Tensor());
+    Tensor(x).zero_grad();
+  }
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
     if (!x.requires_grad()) continue;
-    const std::vector<double> dx = x.grad().defined()
-                                       ? x.grad().to_vector<double>()
+    const std::vector<double> dx = gradients[k].defined()
+                                       ? gradients[k].to_vector<double>()
                                        : std::vector<double>(static_cast<size_t>(x.numel()), 0.0);
     for (int64_t i = 0; i < x.numel(); ++i) {
       double& value = *element(x, i);

@@ -21,7 +21,8 @@ struct GradcheckOptions {
 
 /// Throws Error naming the input, the element, and both values where they differ first. Inputs that
 /// require a gradient are checked and must be f64; `fn` must give the same result when called again
-/// (an op with random numbers must start from the same generator state each time).
+/// (an op with random numbers must start from the same generator state each time). Gradients that
+/// the inputs had are lost; afterwards they have none.
 void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
                const std::vector<Tensor>& inputs, GradcheckOptions options = {});
 

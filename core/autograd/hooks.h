@@ -23,7 +23,10 @@ class [[nodiscard]] HookHandle {
   explicit HookHandle(std::function<void()> remove) : remove_(std::move(remove)) {}
   HookHandle(HookHandle&& other) noexcept : remove_(std::exchange(other.remove_, nullptr)) {}
   HookHandle& operator=(HookHandle&& other) noexcept {
-    std::swap(remove_, other.remove_);
+    if (this != &other) {
+      remove();
+      remove_ = std::exchange(other.remove_, nullptr);
+    }
     return *this;
   }
   ~HookHandle() { remove(); }
@@ -38,8 +41,9 @@ class [[nodiscard]] HookHandle {
   std::function<void()> remove_;
 };
 
-/// Called with the complete gradient of `x`; returns the gradient to use instead, or an undefined
-/// tensor to leave it as it is. Requires x.requires_grad().
+/// Called with the complete gradient of `x`, which others may see too: not to be written into;
+/// returns the gradient to use instead, or an undefined tensor to leave it as it is. Requires
+/// x.requires_grad().
 HookHandle register_hook(const Tensor& x, std::function<Tensor(const Tensor& dx)> hook);
 
 /// Called exactly once per backward in which `leaf` takes part, after its gradient is complete and
@@ -52,7 +56,8 @@ HookHandle register_pre_hook(const Tensor& x, std::function<void(const Tensor& d
 /// Called after the op that made `x` ran its formula. Requires a non-leaf.
 HookHandle register_post_hook(const Tensor& x, std::function<void()> hook);
 
-/// Keeps the gradient of a non-leaf, so that x.grad() returns it after backward.
+/// Keeps the gradient of a non-leaf, so that x.grad() returns it after backward. Like that of a
+/// leaf it accumulates over several backwards.
 void retain_grad(const Tensor& x);
 
 }  // namespace trireme

@@ -3,14 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/autograd/attach.h"
+#include "core/autograd/gradcheck.h"
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::message_of;
 
 Tensor leaf(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
@@ -18,16 +22,6 @@ Tensor leaf(std::vector<double> values) {
 }
 
 std::vector<double> grad_of(const Tensor& x) { return x.grad().to_vector<double>(); }
-
-template <typename Fn>
-std::string message_of(const Fn& fn) {
-  try {
-    fn();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
 
 TEST(Backward, DifferentiatesAnExpression) {
   const Tensor x = leaf({1, 2, 3});
@@ -102,6 +96,61 @@ TEST(Backward, ASecondBackwardNeedsRetainGraph) {
   EXPECT_THAT(grad_of(x), ElementsAre(12));
   EXPECT_THAT(message_of([&] { backward(y); }), HasSubstr("pass retain_graph"));
   EXPECT_THAT(grad_of(x), ElementsAre(12)) << "a refused backward must not change gradients";
+}
+
+TEST(Backward, ARefusedBackwardLeavesTheGraphUsable) {
+  const Tensor x = leaf({3}), w = leaf({5});
+  const Tensor h = x * x;
+  const Tensor b = sum(w * h);
+  backward(sum(h));
+  // Refused at h, when w was already counted.
+  EXPECT_THAT(message_of([&] { backward(b); }), HasSubstr("pass retain_graph"));
+  for (int i = 1; i <= 3; ++i) {
+    backward(sum(w * w));
+    EXPECT_THAT(grad_of(w), ElementsAre(10 * i));
+  }
+}
+
+TEST(Backward, NoticesThatAHookRanPartOfTheGraph) {
+  const Tensor x = leaf({2});
+  const Tensor h = (x * 1.0) * (x + 0.0);
+  const Tensor y = h * 3.0;
+  auto handle = register_pre_hook(y, [&](const Tensor&) { backward(h); });
+  EXPECT_THAT(message_of([&] { backward(y); }), HasSubstr("mul needs for its gradient was freed"));
+}
+
+TEST(Backward, KeepsNoGraphOfTheOutputGradient) {
+  const Tensor x = leaf({2}), w = leaf({5});
+  backward(x + 0.0, {.gradient = w * 2.0});
+  EXPECT_FALSE(x.grad().requires_grad());
+}
+
+TEST(Backward, RetainedGradientsAccumulateLikeThoseOfLeaves) {
+  const Tensor x = leaf({2});
+  const Tensor y = x * 3.0;
+  retain_grad(y);
+  const Tensor z = sum(y * y);
+  backward(z, {.retain_graph = true});
+  backward(z);
+  EXPECT_THAT(grad_of(y), ElementsAre(24));
+  EXPECT_THAT(grad_of(x), ElementsAre(72));
+}
+
+TEST(Gradcheck, FindsAWrongFormulaAndLeavesNoGradient) {
+  const Tensor x = leaf({1, 2});
+  const auto wrong = [](const std::vector<Tensor>& in) {
+    return attach("wrong", square(in[0]).detach(),
+                  wrt(in[0], [x = save(in[0])](const Tensor& dy) { return dy * x() * 2.001; }));
+  };
+  EXPECT_NO_THROW(gradcheck([](const auto& in) { return square(in[0]); }, {x}));
+  EXPECT_FALSE(x.grad().defined());
+  EXPECT_NO_THROW(gradcheck(wrong, {x}, {.relative_tolerance = 1e-2}));
+  try {
+    gradcheck(wrong, {x}, {.relative_tolerance = 1e-5});
+    FAIL() << "a wrong gradient passed";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("input 0 of shape [2], element 0: backward gives"));
+  }
 }
 
 TEST(Backward, NoticesAnInPlaceChangeOfASavedTensor) {
