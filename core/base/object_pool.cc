@@ -2,15 +2,12 @@
 
 #include <new>
 
+#include "core/base/sanitizer.h"
+
 namespace trireme {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kPooled = false;
-#else
-constexpr bool kPooled = true;
-#endif
-
+constexpr bool kPooled = !kAddressSanitizer;
 constexpr size_t kStep = 32;
 constexpr size_t kClasses = 16;  // 32, 64, ... 512 bytes
 constexpr int kMostCachedPerClass = 4096;
@@ -39,6 +36,9 @@ struct Closer {
     }
   }
 };
+// Called wherever a list may begin to hold something: a thread that only frees has one to close,
+// too.
+void close_at_thread_exit() { static thread_local Closer closer; }
 
 size_t class_of(size_t bytes) { return (bytes - 1) / kStep; }
 
@@ -52,7 +52,7 @@ void* pool_allocate(size_t bytes) {
     --lists.count[c];
     return block;
   }
-  static thread_local Closer closer;
+  close_at_thread_exit();
   return ::operator new((c + 1) * kStep);
 }
 
@@ -62,6 +62,7 @@ void pool_free(void* block, size_t bytes) noexcept {
     ::operator delete(block);
     return;
   }
+  if (lists.count[c] == 0) close_at_thread_exit();
   lists.first[c] = new (block) Block{lists.first[c]};
   ++lists.count[c];
 }

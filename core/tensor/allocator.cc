@@ -8,9 +8,11 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
-#include <vector>
+#include <new>
+#include <utility>
 
 #include "core/base/error.h"
+#include "core/base/sanitizer.h"
 
 namespace trireme {
 namespace {
@@ -23,8 +25,9 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 // Precedes every block, in a cache line of its own so that the block stays aligned.
 struct alignas(kAlignment) Header {
-  size_t bytes;
-  Header* next;  // in a free list
+  size_t bytes;     // behind the header
+  size_t reserved;  // from the system, the header included
+  Header* next;     // in a free list
   MemoryKind kind;
 };
 static_assert(sizeof(Header) == kAlignment);
@@ -33,6 +36,11 @@ std::atomic<int64_t> allocated_by_kind[kMemoryKinds];
 std::atomic<int64_t> total_allocated{0};
 std::atomic<int64_t> peak_allocated{0};
 std::atomic<int64_t> reserved{0};
+
+void to_system(Header* block) noexcept {
+  reserved.fetch_sub(static_cast<int64_t>(block->reserved), std::memory_order_relaxed);
+  std::free(block);
+}
 
 void count_now(MemoryKind kind, int64_t bytes) {
   allocated_by_kind[static_cast<int>(kind)].fetch_add(bytes, std::memory_order_relaxed);
@@ -74,18 +82,20 @@ struct CacheCloser {
     cache.flush();
     for (Header*& list : cache.free) {
       while (list) {
-        Header* next = list->next;
-        reserved.fetch_sub(static_cast<int64_t>(list->bytes), std::memory_order_relaxed);
-        std::free(list);
-        list = next;
+        to_system(std::exchange(list, list->next));
       }
     }
   }
 };
+// Called wherever the cache may begin to hold something: a thread that only frees has one to close,
+// too.
+void close_at_thread_exit() { static thread_local CacheCloser closer; }
 
 struct LargeBlocks {
   std::mutex mutex;
-  std::multimap<size_t, Header*> free;  // Guarded by mutex.
+  // Guarded by mutex.
+  std::multimap<size_t, Header*> free;
+  int64_t cached = 0;  // bytes of `free`
 };
 LargeBlocks& large_blocks() {
   // Never destroyed: tensors in static objects may be freed after main.
@@ -105,23 +115,45 @@ size_t round_large(size_t bytes) {
 
 Header* from_system(size_t bytes) {
   const bool huge = bytes >= kHugePage;
-  const size_t alignment = huge ? kHugePage : kAlignment;
-  const size_t whole = (bytes + sizeof(Header) + alignment - 1) / alignment * alignment;
-  void* block = std::aligned_alloc(alignment, whole);
-  if (!block) return nullptr;
-  if (huge) ::madvise(block, whole, MADV_HUGEPAGE);  // only a hint
-  reserved.fetch_add(static_cast<int64_t>(bytes), std::memory_order_relaxed);
-  return new (block) Header{bytes, nullptr, MemoryKind::kOther};
+  const size_t whole = bytes + sizeof(Header);
+  void* block = nullptr;
+  if (::posix_memalign(&block, huge ? kHugePage : kAlignment, whole) != 0) return nullptr;
+  // Only a hint, and for whole huge pages only: the header pushes the end of a block that is a
+  // power of two over into the next one, which would double a block of 2 MiB.
+  if (huge) ::madvise(block, whole / kHugePage * kHugePage, MADV_HUGEPAGE);
+  reserved.fetch_add(static_cast<int64_t>(whole), std::memory_order_relaxed);
+  return new (block) Header{bytes, whole, nullptr, MemoryKind::kOther};
 }
 
 Header* take_large(size_t bytes) {
   LargeBlocks& blocks = large_blocks();
   std::lock_guard lock(blocks.mutex);
   const auto it = blocks.free.lower_bound(bytes);
-  if (it == blocks.free.end() || it->first > bytes + bytes / 4) return nullptr;
+  if (it == blocks.free.end() || it->first > bytes + bytes / 4) {
+    // Nothing fits. Where sizes keep changing, what is kept is of no use: the smallest go first.
+    const int64_t most = peak_allocated.load(std::memory_order_relaxed);
+    while (blocks.cached > most) {
+      blocks.cached -= static_cast<int64_t>(blocks.free.begin()->first);
+      to_system(blocks.free.begin()->second);
+      blocks.free.erase(blocks.free.begin());
+    }
+    return nullptr;
+  }
   Header* block = it->second;
   blocks.free.erase(it);
+  blocks.cached -= static_cast<int64_t>(block->bytes);
   return block;
+}
+
+void keep_large(Header* block) noexcept {
+  LargeBlocks& blocks = large_blocks();
+  std::lock_guard lock(blocks.mutex);
+  try {
+    blocks.free.emplace(block->bytes, block);
+    blocks.cached += static_cast<int64_t>(block->bytes);
+  } catch (const std::bad_alloc&) {
+    to_system(block);
+  }
 }
 
 [[noreturn]] void fail_out_of_memory(size_t bytes) {
@@ -145,14 +177,19 @@ MemoryKindGuard::~MemoryKindGuard() { cache.kind = previous_; }
 void* cpu_allocate(size_t bytes) {
   ThreadCache& mine = cache;
   Header* block = nullptr;
-  if (bytes <= kLargestSmall) {
+  if (kAddressSanitizer) {
+    block = from_system(bytes);
+    if (!block) fail_out_of_memory(bytes);
+    block->kind = mine.kind;
+    count_now(block->kind, static_cast<int64_t>(block->bytes));
+  } else if (bytes <= kLargestSmall) {
     const int k = small_class(bytes);
     block = mine.free[k];
     if (block) {
       mine.free[k] = block->next;
       --mine.count[k];
     } else {
-      static thread_local CacheCloser closer;
+      close_at_thread_exit();
       block = from_system(kAlignment << k);
       if (!block) fail_out_of_memory(bytes);
     }
@@ -177,17 +214,15 @@ void cpu_free(void* data) noexcept {
   if (!data) return;
   Header* block = static_cast<Header*>(data) - 1;
   const auto bytes = static_cast<int64_t>(block->bytes);
-  if (block->bytes > kLargestSmall) {
+  if (kAddressSanitizer || block->bytes > kLargestSmall) {
     count_now(block->kind, -bytes);
-    LargeBlocks& blocks = large_blocks();
-    std::lock_guard lock(blocks.mutex);
-    blocks.free.emplace(block->bytes, block);
-    return;
+    return kAddressSanitizer ? to_system(block) : keep_large(block);
   }
   const int k = small_class(block->bytes);
   if (cache_closed) {
     count_now(block->kind, -bytes);
   } else {
+    if (cache.count[k] == 0) close_at_thread_exit();
     cache.add(block->kind, -bytes);
     if (cache.count[k] < kMostCachedPerClass) {
       block->next = cache.free[k];
@@ -196,8 +231,7 @@ void cpu_free(void* data) noexcept {
       return;
     }
   }
-  reserved.fetch_sub(bytes, std::memory_order_relaxed);
-  std::free(block);
+  to_system(block);
 }
 
 void set_memory_kind(void* data, MemoryKind kind) {
@@ -234,11 +268,9 @@ void reset_peak_memory() {
 void release_cached_memory() {
   LargeBlocks& blocks = large_blocks();
   std::lock_guard lock(blocks.mutex);
-  for (const auto& [bytes, block] : blocks.free) {
-    reserved.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
-    std::free(block);
-  }
+  for (const auto& [bytes, block] : blocks.free) to_system(block);
   blocks.free.clear();
+  blocks.cached = 0;
 }
 
 }  // namespace trireme

@@ -3,8 +3,10 @@
 // Freed blocks are kept and given out again: a training step asks for the same sizes over and over,
 // and a fresh large block costs page faults that are dearer than the kernel that fills it. Small
 // blocks (up to 2 KiB) come from a list of the calling thread without locking; larger ones from one
-// list per size class under a mutex. Blocks are aligned to 64 bytes. Thread-safe; a block may be
-// freed by another thread than the one that asked for it.
+// list per size class under a mutex. What is kept never exceeds the most that was in use at one
+// time. Blocks are aligned to 64 bytes. Thread-safe; a block may be freed by another thread than
+// the one that asked for it. Under AddressSanitizer nothing is kept, and blocks have their exact
+// size.
 
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include "core/base/sanitizer.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
@@ -77,6 +78,23 @@ TEST(View, ExpandRepeatsWithoutCopying) {
   EXPECT_THROW(views::expand(x, {2, 2}), InvalidArgument);
 }
 
+TEST(View, RefusesExtentsThatCannotBe) {
+  const Tensor x = ones({6});
+  EXPECT_THROW(views::reshape(ones({1}), {-1, -1}), InvalidArgument);
+  EXPECT_THROW(views::reshape(x, {-2, -3}), InvalidArgument);
+  EXPECT_THROW(views::reshape(x, {-1, 4}), InvalidArgument);
+  EXPECT_THROW(views::reshape(zeros({0, 3}), {-1, 0}), InvalidArgument);
+  EXPECT_EQ(views::reshape(zeros({0, 3}), {-1, 3}).shape(), (Shape{0, 3}));
+  EXPECT_EQ(views::expand(ones({1, 4}), {3, -1}).shape(), (Shape{3, 4}));
+  EXPECT_EQ(views::expand(ones({4}), {2, -1}).shape(), (Shape{2, 4}));
+  EXPECT_THROW(views::expand(ones({4}), {-1, 4}), InvalidArgument);
+  EXPECT_THROW(views::expand(ones({1}), {-2}), InvalidArgument);
+  EXPECT_THROW(zeros({int64_t{1} << 62}), InvalidArgument);
+  EXPECT_THROW(zeros({int64_t{1} << 32, int64_t{1} << 32}), InvalidArgument);
+  EXPECT_THROW(views::as_strided(x, {2}, {-1}, 1), InvalidArgument);
+  EXPECT_THROW(views::as_strided(x, {3}, {int64_t{1} << 62}, 0), InvalidArgument);
+}
+
 TEST(View, AsStridedStaysInsideItsStorage) {
   const Tensor x = counting({6});
   EXPECT_THAT(views::as_strided(x, {2, 2}, {3, 1}, 1).to_vector<int64_t>(),
@@ -119,18 +137,34 @@ TEST(Allocator, CountsByKindAndReusesBlocks) {
     EXPECT_GE(during.peak_allocated_bytes, during.total_allocated_bytes);
   }
   EXPECT_EQ(memory_stats().total_allocated_bytes, before.total_allocated_bytes);
+  if (kAddressSanitizer) GTEST_SKIP() << "nothing is kept under AddressSanitizer";
   EXPECT_GE(memory_stats().reserved_bytes, before.reserved_bytes + (4 << 20));
   EXPECT_EQ(empty({1 << 20}).raw_data(), block) << "a freed block is given out again";
   release_cached_memory();
   EXPECT_LT(memory_stats().reserved_bytes, before.reserved_bytes + (4 << 20));
 }
 
+TEST(Allocator, KeepsNoMoreThanWasEverInUse) {
+  reset_peak_memory();
+  const int64_t before = memory_stats().total_allocated_bytes;
+  int64_t bytes = 64 << 10;
+  for (; bytes < 64 << 20; bytes += bytes / 2) empty({bytes}, {DType::kU8});
+  // One tensor lived at a time; what is kept of the others is at most as much again.
+  EXPECT_LE(memory_stats().reserved_bytes,
+            2 * memory_stats().peak_allocated_bytes + before + bytes);
+  release_cached_memory();
+}
+
 TEST(Allocator, BlocksMayBeFreedByAnotherThread) {
+  const MemoryStats before = memory_stats();
   for (int round = 0; round < 50; ++round) {
     std::vector<Tensor> tensors;
     for (int i = 0; i < 100; ++i) tensors.push_back(full({i + 1}, i));
     std::thread([moved = std::move(tensors)]() mutable { moved.clear(); }).join();
   }
+  // Such threads never ask for memory themselves, and still leave nothing behind.
+  EXPECT_EQ(memory_stats().total_allocated_bytes, before.total_allocated_bytes);
+  EXPECT_LE(memory_stats().reserved_bytes, before.reserved_bytes + (64 << 10));
 }
 
 TEST(Allocator, AlignsEveryBlock) {
