@@ -166,6 +166,12 @@ struct MulScalar {
   TRIREME_FN operator()(T x) const { return x * T(value); }
 };
 
+// Floating only.
+struct DivScalar {
+  double value;
+  TRIREME_FN operator()(T x) const { return x / T(value); }
+};
+
 struct Add {
   TRIREME_FN operator()(T a, T b) const { return a + b; }
 };

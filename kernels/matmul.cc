@@ -163,8 +163,8 @@ template <typename T>
 void any_column_sums(MatrixView<const T> x, T* y) {
   // Threads take columns, so every sum has one order. Four rows at a time: y is read and written
   // from the first-level cache once per four rows of x.
-  constexpr int64_t kSerialElements = 1 << 15;
-  const int64_t grain = std::max<int64_t>(64, kSerialElements / std::max<int64_t>(1, x.rows));
+  constexpr int64_t kSerialSums = 1 << 15;
+  const int64_t grain = std::max<int64_t>(64, kSerialSums / std::max<int64_t>(1, x.rows));
   parallel_for(x.cols, grain, [&](int64_t begin, int64_t end) {
     std::fill(y + begin, y + end, T{0});
     int64_t r = 0;

@@ -13,7 +13,7 @@ template <typename T>
 T max_of_row(const T* x, int64_t n) {
   Vec<T> most = broadcast(-std::numeric_limits<T>::infinity());
   each_vector<T>(n, [&](int64_t i, auto part) {
-    // NaN must win, or a row with one would look healthy: it is the first argument.
+    // A NaN may be lost here; it comes back when its own exponential enters the row's sum.
     most = max_of(part.load(x + i, -std::numeric_limits<T>::infinity()), most);
   });
   return max_of_lanes<T>(most);

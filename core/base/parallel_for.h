@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 
 namespace trireme {
 
@@ -19,7 +20,8 @@ int num_threads();
 
 /// Calls fn(begin, end) on disjoint ranges that cover [0, count), at most one per thread, each at
 /// least `grain` long. With one thread or one range it runs inline, without touching the pool.
-/// fn must not throw. Ranges depend only on count, grain and num_threads().
+/// What fn throws (the first, where several do) is thrown here once all ranges have ended. Ranges
+/// depend only on count, grain and num_threads().
 template <typename Fn>
 void parallel_for(int64_t count, int64_t grain, const Fn& fn) {
   if (count <= 0) return;
@@ -28,13 +30,20 @@ void parallel_for(int64_t count, int64_t grain, const Fn& fn) {
   if (most <= 1) return fn(int64_t{0}, count);
   const int chunks = static_cast<int>(std::min<int64_t>(most, num_threads()));
   if (chunks <= 1 || omp_in_parallel()) return fn(int64_t{0}, count);
+  std::exception_ptr error;
 #pragma omp parallel num_threads(chunks)
   {
     const int64_t i = omp_get_thread_num();
     const int64_t n = omp_get_num_threads();
     const int64_t begin = count * i / n, end = count * (i + 1) / n;
-    if (begin < end) fn(begin, end);
+    try {
+      if (begin < end) fn(begin, end);
+    } catch (...) {
+#pragma omp critical(trireme_parallel_for)
+      if (!error) error = std::current_exception();
+    }
   }
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace trireme

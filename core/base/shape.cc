@@ -34,6 +34,18 @@ void Dims::erase(int at) {
   --rank_;
 }
 
+std::optional<int64_t> Dims::checked_product() const {
+  int64_t n = 1;
+  bool fits = true, empty = false;
+  for (int64_t v : *this) {
+    if (v < 0) return std::nullopt;
+    empty = empty || v == 0;
+    fits = !__builtin_mul_overflow(n, v, &n) && fits;
+  }
+  if (empty) return 0;
+  return fits ? std::optional(n) : std::nullopt;
+}
+
 std::ostream& operator<<(std::ostream& out, const Dims& dims) {
   out << '[';
   for (int i = 0; i < dims.rank(); ++i) out << (i ? ", " : "") << dims[i];

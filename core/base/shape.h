@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
+#include <optional>
 #include <span>
 
 namespace trireme {
@@ -41,6 +42,9 @@ class Dims {
     for (int64_t v : *this) n *= v;
     return n;
   }
+
+  /// The same, or nothing where an entry is negative or the product does not fit in an int64.
+  std::optional<int64_t> checked_product() const;
 
   bool operator==(const Dims& other) const {
     if (rank_ != other.rank_) return false;

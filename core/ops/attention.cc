@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
 
@@ -62,6 +63,7 @@ Heads unpacked(const Tensor& qkv, int64_t heads) {
 }  // namespace
 
 Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
+  detail::check_defined("causal_attention", {{"q", &q}, {"k", &k}, {"v", &v}});
   require(q.rank() == 4, "causal_attention", "q must be [batch, heads, time, head_dim], got ",
           q.shape());
   require(q.size(-1) > 0, "causal_attention", "head_dim must be positive, got ", q.shape());
@@ -91,6 +93,7 @@ Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 
 Tensor causal_attention_qkv(const Tensor& qkv, int heads) {
   const char* op = "causal_attention_qkv";
+  detail::check_defined(op, {{"qkv", &qkv}});
   require(qkv.rank() == 3, op, "qkv must be [batch, time, 3 * heads * head_dim], got ",
           qkv.shape());
   require(heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * int64_t{heads}) == 0, op,

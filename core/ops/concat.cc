@@ -61,7 +61,7 @@ Tensor concat(const std::vector<Tensor>& parts, int dim) {
   int64_t begin = 0;
   for (const Tensor& part : parts) {
     const int64_t end = begin + part.shape()[dim];
-    copy_inplace(views::slice(y, dim, begin, end), part);
+    copy_inplace(views::slice(y, dim, begin, end), part.detach());
     begin = end;
   }
   if (needs_grad && is_recording()) y.set_autograd_meta(make_ref<ConcatNode>(y, parts, dim));

@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ids.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
@@ -24,6 +25,7 @@ void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+  detail::check_defined("cross_entropy", {{"logits", &logits}, {"targets", &targets}});
   const Tensor ids = dense(targets), packed = dense(logits);
   check(logits, ids, ignore_index);
   const TensorOptions options{logits.dtype(), logits.device()};

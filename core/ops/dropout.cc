@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -23,6 +24,7 @@ Tensor apply(const Tensor& x, double p, uint64_t seed, uint64_t first) {
 }  // namespace
 
 Tensor dropout(const Tensor& x, double p, Generator& generator) {
+  detail::check_operand("dropout", x);
   require(p >= 0 && p < 1, "dropout", "p must lie in [0, 1), got ", p);
   const uint64_t seed = generator.seed();
   const uint64_t first =

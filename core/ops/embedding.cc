@@ -1,22 +1,21 @@
 #include "kernels/embedding.h"
 
-#include <limits>
-
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ids.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
 
 Tensor embedding(const Tensor& weight, const Tensor& ids) {
+  detail::check_defined("embedding", {{"weight", &weight}, {"ids", &ids}});
   require(weight.rank() == 2, "embedding", "weight must be [vocabulary, features], got ",
           weight.shape());
   require(ids.device() == weight.device(), "embedding", "devices differ, weight is on ",
           weight.device(), " but ids are on ", ids.device());
   const Tensor dense_ids = dense(ids), table = dense(weight);
-  // No id is exempt: the smallest number stands for none.
-  require_inside("embedding", "id", dense_ids, weight.size(0), std::numeric_limits<int64_t>::min());
+  require_inside("embedding", "id", dense_ids, weight.size(0));
   Shape shape = ids.shape();
   shape.push_back(weight.size(1));
   Tensor y = empty(shape, {weight.dtype(), weight.device()});

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <optional>
+
 #include "core/tensor/copy.h"
 #include "core/tensor/tensor.h"
 #include "kernels/cross_entropy.h"
@@ -19,10 +21,13 @@ void with_ids(const char* op, const Tensor& ids, Fn&& fn) {
 /// Throws InvalidArgument naming the first of the contiguous `ids` that lies outside [0, bound),
 /// unless it equals `ignored`. `what` says what an id is: "target", "id".
 inline void require_inside(const char* op, const char* what, const Tensor& ids, int64_t bound,
-                           int64_t ignored) {
+                           std::optional<int64_t> ignored = {}) {
+  require(bound > 0 || ids.numel() == 0, op, "there is nothing that a ", what, " could name");
+  // Where no id is exempt, exempt one that lies inside.
+  const int64_t exempt = ignored.value_or(0);
   with_ids(op, ids, [&](const auto* values) {
     on_device(ids.device(), [&](auto device) {
-      const int64_t at = kernels::find_outside(device, values, ids.numel(), bound, ignored);
+      const int64_t at = kernels::find_outside(device, values, ids.numel(), bound, exempt);
       require(at < 0, op, what, " must lie in [0, ", bound, "), got ", at < 0 ? 0 : values[at],
               " at position ", at);
     });

@@ -1,4 +1,3 @@
-#include "core/autograd/no_grad.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
@@ -6,20 +5,11 @@
 #include "core/tensor/view.h"
 
 namespace trireme {
-namespace {
-
-void check_writable(const char* op, const Tensor& y) {
-  detail::check_operand(op, y);
-  require(!(is_recording() && y.requires_grad()), op,
-          "cannot change a tensor in place that requires a gradient, here ", name_of(y.dtype()),
-          y.shape(), "; use NoGrad, or the op that returns a new tensor");
-}
-
-}  // namespace
 
 void add_inplace(const Tensor& y, const Tensor& x, double alpha) {
   check_writable("add_inplace", y);
   detail::check_operands("add_inplace", y, x);
+  detail::check_scalar("add_inplace", y, alpha);
   require(broadcast_shapes("add_inplace", y.shape(), x.shape()) == y.shape(), "add_inplace",
           "cannot broadcast ", x.shape(), " to ", y.shape());
   accumulate_inplace(y, x.shape() == y.shape() ? x : views::expand(x, y.shape()), alpha);
@@ -27,6 +17,7 @@ void add_inplace(const Tensor& y, const Tensor& x, double alpha) {
 
 void mul_inplace(const Tensor& y, double value) {
   check_writable("mul_inplace", y);
+  detail::check_scalar("mul_inplace", y, value);
   y.bump_version();
   on_device(y.device(),
             [&](auto device) { kernels::scale_inplace(device, as_any_view(y), value); });

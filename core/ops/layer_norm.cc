@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -53,6 +54,7 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  detail::check_defined("layer_norm", {{"x", &x}});
   require(x.rank() >= 1, "layer_norm", "x must be [.., features], got ", x.shape());
   check_factor("gamma", gamma, x);
   check_factor("beta", beta, x);

@@ -1,5 +1,6 @@
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "kernels/matmul.h"
 
@@ -64,6 +65,7 @@ Tensor bias_gradient(const Tensor& dy) {
 }
 
 void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  detail::check_defined("linear", {{"x", &x}, {"weight", &weight}});
   require(weight.rank() == 2, "linear", "weight must be [in, out], got ", weight.shape());
   require(x.rank() >= 1 && x.size(-1) == weight.size(0), "linear", "x must be [.., ",
           weight.size(0), "] for a weight of ", weight.shape(), ", got ", x.shape());

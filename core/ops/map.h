@@ -2,24 +2,13 @@
 
 #pragma once
 
+#include "core/ops/check.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/tensor.h"
 #include "kernels/arithmetic_dtypes.h"
 #include "kernels/pointwise.h"
 
 namespace trireme::detail {
-
-inline void check_operand(const char* op, const Tensor& x) {
-  require(x.defined(), op, "operand is undefined");
-}
-
-inline void check_operands(const char* op, const Tensor& a, const Tensor& b) {
-  require(a.defined() && b.defined(), op, a.defined() ? "rhs" : "lhs", " is undefined");
-  require(a.dtype() == b.dtype(), op, "dtypes differ, lhs is ", a.dtype(), " but rhs is ",
-          b.dtype(), "; convert with to()");
-  require(a.device() == b.device(), op, "devices differ, lhs is on ", a.device(), " but rhs is on ",
-          b.device());
-}
 
 // Inline, because an op on a few elements costs little more than the calls it makes.
 template <typename T>

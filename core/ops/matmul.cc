@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/check.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -57,14 +58,11 @@ Tensor right_gradient(const Tensor& a, const Tensor& dy, const Shape& shape) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  detail::check_operands("matmul", a, b);
   require(a.rank() >= 2 && b.rank() >= 2, "matmul", "needs matrices, lhs is ", a.shape(),
           " but rhs is ", b.shape());
   require(a.size(-1) == b.size(-2), "matmul", "inner dimensions differ, lhs is ", a.shape(),
           " but rhs is ", b.shape());
-  require(a.dtype() == b.dtype(), "matmul", "dtypes differ, lhs is ", a.dtype(), " but rhs is ",
-          b.dtype());
-  require(a.device() == b.device(), "matmul", "devices differ, lhs is on ", a.device(),
-          " but rhs is on ", b.device());
   Shape shape = broadcast_shapes("matmul", leading_of(a.shape()), leading_of(b.shape()));
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <vector>
@@ -26,9 +27,11 @@ Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
 Tensor maximum(const Tensor& a, const Tensor& b);  // ties: half the gradient to each
 Tensor minimum(const Tensor& a, const Tensor& b);
-/// x + value, x * value. The scalar is converted to x's dtype.
+/// x + value, x * value, x / value. The scalar is converted to x's dtype; integers refuse one that
+/// is not whole, and are not divided.
 Tensor add(const Tensor& x, double value);
 Tensor mul(const Tensor& x, double value);
+Tensor div(const Tensor& x, double value);
 Tensor neg(const Tensor& x);
 Tensor pow(const Tensor& x, double exponent);
 Tensor exp(const Tensor& x);
@@ -59,7 +62,10 @@ inline Tensor operator+(const Tensor& x, double value) { return add(x, value); }
 inline Tensor operator-(const Tensor& x, double value) { return add(x, -value); }
 inline Tensor operator*(const Tensor& x, double value) { return mul(x, value); }
 inline Tensor operator*(double value, const Tensor& x) { return mul(x, value); }
-inline Tensor operator/(const Tensor& x, double value) { return mul(x, 1.0 / value); }
+inline Tensor operator/(const Tensor& x, double value) { return div(x, value); }
+inline Tensor operator+(double value, const Tensor& x) { return add(x, value); }
+inline Tensor operator-(double value, const Tensor& x) { return add(neg(x), value); }
+inline Tensor operator/(double value, const Tensor& x) { return mul(reciprocal(x), value); }
 
 // --- comparison and choice (no gradient of their own) -------------------------------------------
 
@@ -77,8 +83,11 @@ enum class KeepDim { kNo, kYes };
 /// f32 is summed in f64; integers and bool sum to i64. The sum of nothing is 0, its mean NaN.
 Tensor sum(const Tensor& x);  // to a scalar (rank 0)
 Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep = KeepDim::kNo);
+Tensor sum(const Tensor& x, std::initializer_list<int> dims, KeepDim keep = KeepDim::kNo);
 Tensor sum(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
 Tensor mean(const Tensor& x);
+Tensor mean(const Tensor& x, std::span<const int> dims, KeepDim keep = KeepDim::kNo);
+Tensor mean(const Tensor& x, std::initializer_list<int> dims, KeepDim keep = KeepDim::kNo);
 Tensor mean(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
 Tensor max(const Tensor& x);  // the gradient goes to the first largest element
 Tensor max(const Tensor& x, int dim, KeepDim keep = KeepDim::kNo);
@@ -90,8 +99,9 @@ Tensor sum_to(const Tensor& x, const Shape& shape);
 Tensor reshape(const Tensor& x, const Shape& shape);  // one extent may be -1; copies if it must
 Tensor transpose(const Tensor& x, int dim0, int dim1);
 Tensor permute(const Tensor& x, std::span<const int> order);
+Tensor permute(const Tensor& x, std::initializer_list<int> order);
 Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end);
-Tensor expand(const Tensor& x, const Shape& shape);
+Tensor expand(const Tensor& x, const Shape& shape);  // an extent of -1 keeps x's
 Tensor squeeze(const Tensor& x, int dim);
 Tensor unsqueeze(const Tensor& x, int dim);
 /// Copies; shapes may differ in `dim` only.
@@ -105,10 +115,10 @@ Tensor to(const Tensor& x, DType dtype);
 // --- matrix products ----------------------------------------------------------------------------
 
 /// [.., m, k] x [.., k, n] -> [.., m, n]; leading dimensions broadcast. Transposed operands are
-/// read in place. 2 m n k FLOPs per matrix, through oneDNN.
+/// read in place. 2 m n k FLOPs per matrix; large f32 products run in oneDNN, see kernels/matmul.h.
 Tensor matmul(const Tensor& a, const Tensor& b);
-/// x [.., in] times weight [in, out] plus bias [out] (bias may be undefined) -> [.., out]. The
-/// fused form of a GPT-2 layer: forward writes y once, backward gets dbias from the same pass.
+/// x [.., in] times weight [in, out] plus bias [out] (bias may be undefined) -> [.., out]: the
+/// layout of a GPT-2 layer. The bias is added inside the product.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // --- neural network ops -------------------------------------------------------------------------
@@ -138,7 +148,8 @@ Tensor causal_attention_qkv(const Tensor& qkv, int heads);
 
 // --- in place, without history ------------------------------------------------------------------
 
-/// y += alpha * x. Bumps y's version; refuses a leaf that needs a gradient while recording.
+/// y += alpha * x, y *= value. Bump y's version. While recording they refuse a y or x that requires
+/// a gradient: no history would be kept. A y that repeats elements (expand) is refused, too.
 void add_inplace(const Tensor& y, const Tensor& x, double alpha = 1.0);
 void mul_inplace(const Tensor& y, double value);
 

@@ -21,6 +21,7 @@ Tensor unary(const char* op, const Tensor& x, const Fn& fn = {}) {
 
 Tensor scaled(const char* op, const Tensor& x, double value) {
   detail::check_operand(op, x);
+  detail::check_scalar(op, x, value);
   const kernels::MulScalar fn{value};
   Tensor y = detail::map_arithmetic(op, fn, x.shape(), x);
   return attach(op, y, wrt(x, [op, fn](const Tensor& dy) {
@@ -64,11 +65,21 @@ Tensor pow(const Tensor& x, double exponent) {
 
 Tensor add(const Tensor& x, double value) {
   detail::check_operand("add", x);
+  detail::check_scalar("add", x, value);
   Tensor y = detail::map_arithmetic("add", kernels::AddScalar{value}, x.shape(), x);
   return attach("add", y, wrt(x, [](const Tensor& dy) { return dy; }));
 }
 
 Tensor mul(const Tensor& x, double value) { return scaled("mul", x, value); }
 Tensor neg(const Tensor& x) { return scaled("neg", x, -1); }
+
+Tensor div(const Tensor& x, double value) {
+  detail::check_operand("div", x);
+  const kernels::DivScalar fn{value};
+  Tensor y = detail::map_floating("div", fn, x.shape(), x);
+  return attach("div", y, wrt(x, [fn](const Tensor& dy) {
+                  return detail::map_floating("div", fn, dy.shape(), dy);
+                }));
+}
 
 }  // namespace trireme

@@ -68,6 +68,10 @@ Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep) {
   return reduced("sum", x, bits_of("sum", dims, x.shape()), keep, 1);
 }
 
+Tensor sum(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {
+  return sum(x, std::span(dims.begin(), dims.size()), keep);
+}
+
 Tensor sum(const Tensor& x, int dim, KeepDim keep) { return sum(x, std::span(&dim, 1), keep); }
 
 Tensor mean(const Tensor& x) {
@@ -75,10 +79,16 @@ Tensor mean(const Tensor& x) {
   return averaged(x, all_of(x), KeepDim::kNo);
 }
 
-Tensor mean(const Tensor& x, int dim, KeepDim keep) {
+Tensor mean(const Tensor& x, std::span<const int> dims, KeepDim keep) {
   detail::check_operand("mean", x);
-  return averaged(x, bits_of("mean", std::span(&dim, 1), x.shape()), keep);
+  return averaged(x, bits_of("mean", dims, x.shape()), keep);
 }
+
+Tensor mean(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {
+  return mean(x, std::span(dims.begin(), dims.size()), keep);
+}
+
+Tensor mean(const Tensor& x, int dim, KeepDim keep) { return mean(x, std::span(&dim, 1), keep); }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
   detail::check_operand("sum_to", x);

@@ -55,6 +55,10 @@ Tensor permute(const Tensor& x, std::span<const int> order) {
                 }));
 }
 
+Tensor permute(const Tensor& x, std::initializer_list<int> order) {
+  return permute(x, std::span(order.begin(), order.size()));
+}
+
 Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end) {
   check_operand("slice", x);
   dim = normalize_dim("slice", dim, x.rank());

@@ -4,12 +4,27 @@
 #include "core/tensor/raw_view.h"
 
 namespace trireme {
-namespace {
 
 void check_writable(const char* op, const Tensor& dst) {
-  require(
-      !(detail::recording && dst.requires_grad()), op,
-      "cannot change a tensor in place that requires a gradient; use NoGrad, or detach() first");
+  require(dst.defined(), op, "the tensor to change is undefined");
+  require(!(detail::recording && dst.requires_grad()), op,
+          "cannot change a tensor in place that requires a gradient, here ", name_of(dst.dtype()),
+          dst.shape(), "; use NoGrad, detach(), or the op that returns a new tensor");
+  for (int d = 0; d < dst.rank() && dst.numel() > 1; ++d) {
+    require(dst.strides()[d] != 0 || dst.shape()[d] <= 1, op,
+            "cannot change a tensor in place whose elements share memory, here ", dst.shape(),
+            " with strides ", dst.strides(), "; write into a contiguous copy");
+  }
+}
+
+namespace {
+
+// An in-place op keeps no history, so a source with one would silently lose its gradient.
+void check_source(const char* op, const Tensor& src) {
+  require(src.defined(), op, "the source is undefined");
+  require(!(detail::recording && src.requires_grad()), op,
+          "would lose the gradient of its source; use NoGrad, detach(), or an op that returns a "
+          "new tensor");
 }
 
 }  // namespace
@@ -33,6 +48,7 @@ Tensor cast(const Tensor& x, DType dtype) {
 
 void copy_inplace(const Tensor& dst, const Tensor& src) {
   check_writable("copy_inplace", dst);
+  check_source("copy_inplace", src);
   dst.bump_version();
   if (src.shape() == dst.shape()) {
     on_device(dst.device(), [&](auto device) {
@@ -56,6 +72,7 @@ void fill_inplace(const Tensor& dst, double value) {
 
 void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha) {
   check_writable("accumulate_inplace", dst);
+  check_source("accumulate_inplace", src);
   require(src.shape() == dst.shape() && src.dtype() == dst.dtype(), "accumulate_inplace",
           "needs equal shapes and dtypes, got ", name_of(dst.dtype()), dst.shape(), " and ",
           name_of(src.dtype()), src.shape());

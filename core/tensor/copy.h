@@ -13,13 +13,15 @@ Tensor clone_detached(const Tensor& x);
 /// A copy converted to `dtype` (x without history if it has that dtype already). Float to integer
 /// truncates.
 Tensor cast(const Tensor& x, DType dtype);
+/// The rule of every in-place operation: throws InvalidArgument naming `op` where dst repeats
+/// elements (expand), or needs a gradient and gradients are being recorded.
+void check_writable(const char* op, const Tensor& dst);
 /// dst[...] = src[...] in place, converting the dtype; src broadcasts to dst. Bumps dst's version.
-/// Throws InvalidArgument if dst needs a gradient and gradients are being recorded.
+/// While gradients are being recorded neither may need one: no history is kept.
 void copy_inplace(const Tensor& dst, const Tensor& src);
-/// dst[...] = value. Bumps dst's version. The same rule for gradients.
+/// dst[...] = value. Bumps dst's version.
 void fill_inplace(const Tensor& dst, double value);
-/// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward; the same
-/// rule for gradients.
+/// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward.
 void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha = 1.0);
 
 }  // namespace trireme

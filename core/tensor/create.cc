@@ -1,6 +1,8 @@
 #include "core/tensor/create.h"
 
 #include <cstring>
+#include <limits>
+#include <optional>
 
 #include "core/tensor/copy.h"
 #include "kernels/device_tag.h"
@@ -9,11 +11,13 @@
 namespace trireme {
 
 Tensor empty(const Shape& shape, TensorOptions options) {
-  for (int64_t extent : shape) {
-    require(extent >= 0, "empty", "extents must not be negative, got ", shape);
-  }
-  return Tensor(Storage::allocate(shape.product() * size_of(options.dtype), options.device), 0,
-                shape, contiguous_strides(shape), options.dtype);
+  constexpr int64_t kMostElements = std::numeric_limits<int64_t>::max() / 16;  // 8 bytes each
+  const std::optional<int64_t> count = shape.checked_product();
+  require(count && *count <= kMostElements, "empty",
+          "extents must not be negative, nor give more elements than any memory holds, got ",
+          shape);
+  return Tensor(Storage::allocate(*count * size_of(options.dtype), options.device), 0, shape,
+                contiguous_strides(shape), options.dtype);
 }
 
 Tensor empty_like(const Tensor& like) { return empty(like.shape(), {like.dtype(), like.device()}); }

@@ -1,6 +1,6 @@
 #include <ostream>
+#include <type_traits>
 
-#include "core/tensor/copy.h"
 #include "core/tensor/tensor.h"
 
 namespace trireme {
@@ -9,14 +9,22 @@ namespace {
 constexpr int64_t kEdge = 3;  // elements shown at each end of a long dimension
 constexpr int64_t kLong = 8;
 
-void print_dim(std::ostream& out, const std::vector<double>& values, const Shape& shape, int dim,
-               int64_t first, int64_t count) {
-  if (dim == shape.rank()) {
-    out << values[static_cast<size_t>(first)];
-    return;
-  }
-  const int64_t extent = shape[dim];
-  const int64_t step = extent > 0 ? count / extent : 0;
+// One element in its own type: integers in full, whatever their size.
+void print_element(std::ostream& out, const Tensor& x, int64_t offset) {
+  dispatch_dtype(x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    const T value = x.data<T>()[offset];
+    if constexpr (std::is_floating_point_v<T>) {
+      out << value;
+    } else {
+      out << static_cast<int64_t>(value);
+    }
+  });
+}
+
+void print_dim(std::ostream& out, const Tensor& x, int dim, int64_t offset) {
+  if (dim == x.rank()) return print_element(out, x, offset);
+  const int64_t extent = x.shape()[dim];
   out << '{';
   for (int64_t i = 0; i < extent; ++i) {
     if (i > 0) out << ", ";
@@ -24,7 +32,7 @@ void print_dim(std::ostream& out, const std::vector<double>& values, const Shape
       out << "..., ";
       i = extent - kEdge;
     }
-    print_dim(out, values, shape, dim + 1, first + i * step, step);
+    print_dim(out, x, dim + 1, offset + i * x.strides()[dim]);
   }
   out << '}';
 }
@@ -34,7 +42,7 @@ void print_dim(std::ostream& out, const std::vector<double>& values, const Shape
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
   if (!tensor.defined()) return out << "Tensor undefined";
   out << "Tensor " << tensor.dtype() << tensor.shape() << ' ';
-  print_dim(out, tensor.to_vector<double>(), tensor.shape(), 0, 0, tensor.numel());
+  print_dim(out, tensor, 0, 0);
   return out;
 }
 

@@ -1,5 +1,6 @@
 #include "core/tensor/view.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "core/tensor/copy.h"
@@ -33,28 +34,35 @@ std::optional<Strides> strides_for(const Tensor& x, const Shape& shape) {
 }  // namespace
 
 Tensor as_strided(const Tensor& x, const Shape& shape, const Strides& strides, int64_t offset) {
+  const int64_t room = x.storage()->bytes() / size_of(x.dtype());  // elements
+  const std::optional<int64_t> count = shape.checked_product();
+  bool inside = count && offset >= 0 && strides.rank() == shape.rank();
   int64_t last = offset;
-  for (int i = 0; i < shape.rank(); ++i) last += (shape[i] - 1) * strides[i];
-  require(offset >= 0 &&
-              (shape.product() == 0 || (last + 1) * size_of(x.dtype()) <= x.storage()->bytes()),
-          "as_strided", "shape ", shape, " with strides ", strides, " at offset ", offset,
-          " leaves the storage of ", x.storage()->bytes(), " bytes");
+  for (int i = 0; inside && *count > 0 && i < shape.rank(); ++i) {
+    int64_t reach = 0;
+    inside = strides[i] >= 0 && !__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) &&
+             !__builtin_add_overflow(last, reach, &last);
+  }
+  require(inside && (*count == 0 || last < room), "as_strided", "shape ", shape, " with strides ",
+          strides, " at offset ", offset, " leaves the storage of ", x.storage()->bytes(),
+          " bytes");
   return Tensor(x.storage(), offset, shape, strides, x.dtype());
 }
 
 Tensor reshape(const Tensor& x, const Shape& wanted) {
   Shape shape = wanted;
   int unknown = -1;
-  int64_t known = 1;
-  for (int i = 0; i < shape.rank(); ++i) {
-    if (shape[i] == -1 && unknown < 0) {
-      unknown = i;
-    } else {
-      known *= shape[i];
-    }
+  for (int i = 0; i < shape.rank() && unknown < 0; ++i) {
+    if (shape[i] == -1) unknown = i;
   }
-  if (unknown >= 0 && known > 0) shape[unknown] = x.numel() / known;
-  require(shape.product() == x.numel(), "reshape", "cannot give ", x.shape(), " the shape ",
+  if (unknown >= 0) {
+    shape[unknown] = 1;
+    const int64_t known = shape.checked_product().value_or(0);
+    require(known > 0 && x.numel() % known == 0, "reshape", "cannot tell the extent -1 of ", wanted,
+            " for ", x.shape());
+    shape[unknown] = x.numel() / known;
+  }
+  require(shape.checked_product() == x.numel(), "reshape", "cannot give ", x.shape(), " the shape ",
           wanted);
   if (const auto strides = strides_for(x, shape)) {
     return Tensor(x.storage(), x.offset(), shape, *strides, x.dtype());
@@ -82,7 +90,14 @@ Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end) {
   return Tensor(x.storage(), x.offset() + begin * x.strides()[dim], shape, x.strides(), x.dtype());
 }
 
-Tensor expand(const Tensor& x, const Shape& shape) {
+Tensor expand(const Tensor& x, const Shape& wanted) {
+  Shape shape = wanted;
+  const int lead = shape.rank() - x.rank();
+  for (int i = std::max(lead, 0); i < shape.rank(); ++i) {
+    if (shape[i] == -1) shape[i] = x.shape()[i - lead];
+  }
+  require(lead >= 0 && shape.checked_product(), "expand", "cannot expand ", x.shape(), " to ",
+          wanted);
   require(broadcast_shapes("expand", x.shape(), shape) == shape, "expand", "cannot expand ",
           x.shape(), " to ", shape);
   return Tensor(x.storage(), x.offset(), shape, broadcast_strides(x.shape(), x.strides(), shape),

@@ -1,0 +1,41 @@
+// What ops ask of their operands before they look at shapes.
+
+#pragma once
+
+#include <cmath>
+#include <initializer_list>
+#include <utility>
+
+#include "core/tensor/tensor.h"
+
+namespace trireme::detail {
+
+inline void check_operand(const char* op, const Tensor& x) {
+  require(x.defined(), op, "operand is undefined");
+}
+
+inline void check_operands(const char* op, const Tensor& a, const Tensor& b) {
+  require(a.defined() && b.defined(), op, a.defined() ? "rhs" : "lhs", " is undefined");
+  require(a.dtype() == b.dtype(), op, "dtypes differ, lhs is ", a.dtype(), " but rhs is ",
+          b.dtype(), "; convert with to()");
+  require(a.device() == b.device(), op, "devices differ, lhs is on ", a.device(), " but rhs is on ",
+          b.device());
+}
+
+/// A scalar beside x: integers take whole numbers only, nothing is rounded silently.
+inline void check_scalar(const char* op, const Tensor& x, double value) {
+  if (is_floating(x.dtype())) [[likely]]
+    return;
+  constexpr double kTwoTo63 = 9223372036854775808.0, kTwoTo31 = 2147483648.0;
+  const double limit = x.dtype() == DType::kI32 ? kTwoTo31 : kTwoTo63;
+  require(value == std::trunc(value) && value >= -limit && value < limit, op, x.dtype(),
+          " elements need a whole number that fits, got ", value, "; convert with to()");
+}
+
+/// For operands with names of their own, which the op's other checks then print.
+inline void check_defined(const char* op,
+                          std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
+  for (const auto& [name, x] : operands) require(x->defined(), op, name, " is undefined");
+}
+
+}  // namespace trireme::detail
