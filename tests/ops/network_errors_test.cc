@@ -1,26 +1,16 @@
 // Bad input to the matrix and network ops: each message says which op, what must hold, what it got.
 
-#include <functional>
-#include <string>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/ops/ops.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::HasSubstr;
-
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const InvalidArgument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
+using testing::message_of;
 
 const TensorOptions kF64{DType::kF64};
 
@@ -36,7 +26,7 @@ TEST(MatmulErrors, NameBothShapesOrDtypes) {
   EXPECT_EQ(message_of([] {
               matmul(zeros({2, 3}), zeros({3, 2}, kF64));
             }),
-            "matmul: dtypes differ, lhs is f32 but rhs is f64");
+            "matmul: dtypes differ, lhs is f32 but rhs is f64; convert with to()");
   EXPECT_THAT(message_of([] { matmul(zeros({2, 4, 3}), zeros({5, 3, 2})); }), HasSubstr("matmul"));
   EXPECT_THAT(message_of([] {
                 matmul(zeros({2, 2}, {DType::kI64}), zeros({2, 2}, {DType::kI64}));

@@ -33,6 +33,8 @@ void add_rows(std::vector<OpCase>& rows, const std::string& name, Binary op,
                     .op = [op](const Tensors& in) { return op(in[0], in[1]); },
                     .reference = elementwise(reference),
                     .dtypes = dtypes,
+                    // Only comparisons have no gradient.
+                    .result_dtype = differentiable ? std::nullopt : std::optional(DType::kBool),
                     .differentiable = differentiable,
                     .empty_shapes = Shapes{b.empty_lhs, b.empty_rhs}});
   }

@@ -104,26 +104,34 @@ std::vector<OpCase> pointwise_cases() {
           9)),
       with_scalar(
           "div_number", [](const Tensor& x) { return x / 3; }, [](double x) { return x / 3; }),
+      with_scalar(
+          "rdiv_number", [](const Tensor& x) { return 3 / (x + 4); },
+          [](double x) { return 3 / (x + 4); }),
+      for_integers_too(with_scalar(
+          "rsub_number", [](const Tensor& x) { return 2 - x; }, [](double x) { return 2 - x; }, -9,
+          9)),
       for_integers_too(unary(
           "neg", neg, [](double x) { return -x; }, -9, 9)),
       with_scalar(
           "contiguous", [](const Tensor& x) { return contiguous(x); }, [](double x) { return x; }),
-      // Goes through the other floating dtype: what comes back is rounded to f32.
       {.name = "to_f64",
        .inputs = {real(kShape)},
        .op = [](const Tensors& in) { return to(in[0], DType::kF64); },
        .reference = elementwise([](double x) { return x; }),
-       .dtypes = {DType::kF64, DType::kF32, DType::kI64, DType::kI32, DType::kU8, DType::kBool}},
+       .dtypes = {DType::kF64, DType::kF32, DType::kI64, DType::kI32, DType::kU8, DType::kBool},
+       .result_dtype = DType::kF64},
       {.name = "to_i32",
        .inputs = {real(kShape, -9, 9)},
        .op = [](const Tensors& in) { return to(in[0], DType::kI32); },
        .reference = elementwise([](double x) { return std::trunc(x); }),
+       .result_dtype = DType::kI32,
        .differentiable = false},
       {.name = "to_bool",
        .inputs = {real(kShape, 0, 3)},
        .op = [](const Tensors& in) { return to(in[0], DType::kBool); },
        .reference = elementwise([](double x) { return x != 0; }),
        .dtypes = {DType::kF64, DType::kF32, DType::kI64, DType::kI32, DType::kU8},
+       .result_dtype = DType::kBool,
        .differentiable = false},
   };
 }

@@ -106,6 +106,7 @@ OpCase argmax_case(const std::string& name, const Shape& shape, int dim, Shapes 
                 return y;
               },
           .dtypes = kAll,
+          .result_dtype = DType::kI64,
           .differentiable = false,
           .empty_shapes = empty_shapes};
 }
@@ -159,6 +160,14 @@ std::vector<OpCase> reduction_cases() {
        .reference = folded({0, 1}, KeepDim::kNo, 0, plus, true)},
       mean_case("last", 2, KeepDim::kNo, {{0, 5, 4}}),
       mean_case("first_keep", 0, KeepDim::kYes, {{3, 0, 4}}),
+      {.name = "mean_two",
+       .inputs = {real({3, 5, 4})},
+       .op =
+           [](const Tensors& in) {
+             return mean(in[0], {0, -1});
+           },
+       .reference = folded({0, 2}, KeepDim::kNo, 0, plus, true),
+       .empty_shapes = Shapes{{3, 0, 4}}},
       max_case("last", {3, 5}, 1, KeepDim::kNo, {{0, 5}}),
       max_case("first", {6, 5}, 0, KeepDim::kYes, {{6, 0}}),
       max_case("middle", {3, 6, 5}, 1, KeepDim::kNo, {{0, 6, 5}}),
@@ -166,7 +175,7 @@ std::vector<OpCase> reduction_cases() {
        .inputs = {real({3, 5})},
        .op = [](const Tensors& in) { return max(in[0]); },
        .reference = folded({0, 1}, KeepDim::kNo, -std::numeric_limits<double>::infinity(), larger),
-       .empty_shapes = kNotApplicable},  // nothing is largest; reduction_test checks the message
+       .empty_shapes = kNotApplicable},  // nothing is largest
       argmax_case("last", {4, 9}, 1, {{0, 9}}),
       argmax_case("last_long", {3, 77}, 1, {{0, 77}}),
       argmax_case("first", {9, 4}, 0, {{9, 0}}),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <ostream>
@@ -24,17 +25,28 @@ uint64_t seed_of(const std::string& name) {
   return hash;
 }
 
-// A tensor with x's elements whose innermost dimension is not dense.
-Tensor make_non_contiguous(const Tensor& x) {
+// A tensor with x's elements whose innermost dimension is not dense, and which begins somewhere in
+// its storage.
+Tensor transposed(const Tensor& x) {
   if (x.rank() == 0) return x;
   if (x.rank() == 1) {
-    const Tensor wide = zeros({x.numel(), 2}, {x.dtype()});
-    const Tensor every_second = views::as_strided(wide, x.shape(), {2}, 0);
+    const Tensor wide = zeros({x.numel() + 1, 2}, {x.dtype()});
+    const Tensor every_second = views::as_strided(wide, x.shape(), {2}, 1);
     copy_inplace(every_second, x);
     return every_second;
   }
-  const Tensor swapped = clone_detached(views::transpose(x, -2, -1));
+  Shape shape = x.shape();
+  shape[x.rank() - 1] = x.shape()[x.rank() - 2];
+  shape[x.rank() - 2] = x.shape().back() + 1;
+  const Tensor swapped = views::slice(zeros(shape, {x.dtype()}), -2, 1, x.shape().back() + 1);
+  copy_inplace(swapped, views::transpose(x, -2, -1));
   return views::transpose(swapped, -2, -1);
+}
+
+// The first entry along the first dimension, repeated with a stride of 0.
+Tensor repeated(const Tensor& x) {
+  if (x.rank() == 0 || x.numel() == 0) return x;
+  return views::expand(views::slice(x, 0, 0, 1), x.shape());
 }
 
 bool is_under_test(const OpInput& input) { return !input.dtype.has_value(); }
@@ -81,8 +93,11 @@ std::string describe(const OpCase& row, DType dtype, const Tensors& in) {
 void check_values(const OpCase& row, DType dtype, const Tensors& in) {
   Arrays arrays;
   for (const Tensor& x : in) arrays.push_back(to_array(x));
-  expect_close(row.op(in), row.reference(arrays), tolerance_of(row, dtype),
-               describe(row, dtype, in));
+  const Tensor got = row.op(in);
+  if (row.result_dtype || is_floating(dtype)) {
+    EXPECT_EQ(got.dtype(), row.result_dtype.value_or(dtype)) << describe(row, dtype, in);
+  }
+  expect_close(got, row.reference(arrays), tolerance_of(row, dtype), describe(row, dtype, in));
 }
 
 // Runs op and backward with `dy` and returns the gradients of the inputs that want one.
@@ -94,6 +109,31 @@ Tensors gradients(const OpCase& row, Tensors in, const Tensor& dy) {
     if (x.requires_grad()) grads.push_back(x.grad());
   }
   return grads;
+}
+
+// A gradient of the op's result, in f64.
+Tensor draw_dy(const OpCase& row, const Tensors& in) {
+  Generator generator(seed_of(row.name) + 1);
+  return randn(row.op(in).shape(), generator, {DType::kF64});
+}
+
+void check_f32_gradient(const OpCase& row) {
+  if (std::find(row.dtypes.begin(), row.dtypes.end(), DType::kF32) == row.dtypes.end()) return;
+  const Tensors in = draw_all(row, DType::kF32);
+  Tensors exact;  // the same numbers in f64
+  for (size_t i = 0; i < in.size(); ++i) {
+    exact.push_back(is_under_test(row.inputs[i]) ? cast(in[i], DType::kF64) : in[i]);
+  }
+  const DType result = row.result_dtype.value_or(DType::kF32);
+  const Tensor dy = cast(draw_dy(row, exact), result);
+  const Tensors got = gradients(row, in, dy);
+  const Tensors want = gradients(row, exact, cast(dy, row.result_dtype.value_or(DType::kF64)));
+  constexpr double kGradientSlack = 100;  // gradients chain several roundings
+  for (size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(got[i].dtype(), DType::kF32) << row.name << ", gradient of input " << i;
+    expect_close(got[i], to_array(want[i]), kGradientSlack * row.tolerance,
+                 concat(row.name, ": gradient ", i, " in f32"));
+  }
 }
 
 Array broadcast(const Arrays& in, const std::function<double(const std::vector<double>&)>& fn) {
@@ -191,25 +231,29 @@ void check_gradient(const OpCase& row) {
   Tensors in = draw_all(row, DType::kF64);
   want_gradients(row, in);
   EXPECT_NO_THROW(gradcheck(row.op, in)) << describe(row, DType::kF64, in);
+  check_f32_gradient(row);
 }
 
 void check_non_contiguous(const OpCase& row) {
-  for (DType dtype : row.dtypes) {
-    Tensors in = draw_all(row, dtype);
-    for (Tensor& x : in) x = make_non_contiguous(x);
-    check_values(row, dtype, in);
-  }
-  if (!row.differentiable) return;
-  const Tensors dense = draw_all(row, DType::kF64);
-  Tensors strided;
-  for (const Tensor& x : dense) strided.push_back(make_non_contiguous(x));
-  Generator generator(seed_of(row.name) + 1);
-  const Tensor dy = randn(row.op(dense).shape(), generator, {DType::kF64});
-  const Tensors want = gradients(row, dense, dy);
-  const Tensors got = gradients(row, strided, make_non_contiguous(dy));
-  for (size_t i = 0; i < want.size(); ++i) {
-    expect_close(got[i], to_array(want[i]), kF64Tolerance,
-                 concat(row.name, ": gradient ", i, " of operands that are not contiguous"));
+  for (const auto& strided : {transposed, repeated}) {
+    for (DType dtype : row.dtypes) {
+      Tensors in = draw_all(row, dtype);
+      for (Tensor& x : in) x = strided(x);
+      check_values(row, dtype, in);
+    }
+    if (!row.differentiable) continue;
+    Tensors in, dense;
+    for (const Tensor& x : draw_all(row, DType::kF64)) {
+      in.push_back(strided(x));
+      dense.push_back(clone_detached(in.back()));
+    }
+    const Tensor dy = strided(draw_dy(row, dense));
+    const Tensors want = gradients(row, dense, clone_detached(dy));
+    const Tensors got = gradients(row, in, dy);
+    for (size_t i = 0; i < want.size(); ++i) {
+      expect_close(got[i], to_array(want[i]), kF64Tolerance,
+                   concat(row.name, ": gradient ", i, " of operands that are not contiguous"));
+    }
   }
 }
 

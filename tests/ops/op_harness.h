@@ -7,9 +7,10 @@
 //    .reference = elementwise([](double a, double b) { return a * b; }),
 //    .empty_shapes = {{{0, 1}, {4}}}},
 //
-// For each row: against the reference in every dtype; gradients against central differences in f64;
-// operands that are not contiguous, and a dy that is not; an empty tensor; one element. A failure
-// prints the case, the operands and the first element that differs.
+// For each row: against the reference in every dtype; gradients against central differences in f64,
+// and those in f32 against those in f64; operands that are not contiguous, and a dy that is not; an
+// empty tensor; one element. A failure prints the case, the operands and the first element that
+// differs.
 
 #pragma once
 
@@ -66,6 +67,8 @@ struct OpCase {
   double tolerance = 1e-6;
   /// Dtypes of the operands under test. Gradients are checked in f64 whatever stands here.
   std::vector<DType> dtypes = {DType::kF64, DType::kF32};
+  /// Dtype of the result. Unset: that of the operands under test where they are floating.
+  std::optional<DType> result_dtype = {};
   bool differentiable = true;
   /// Shapes of the inputs in the run on empty tensors. Unset: the first dimension becomes 0, which
   /// requires that all inputs have one shape of rank >= 1.
@@ -83,9 +86,11 @@ Reference elementwise(std::function<double(double, double, double)> fn);
 // The checks. Each reports through GoogleTest's EXPECT.
 
 void check_reference(const OpCase& row);
-/// Requires row.differentiable.
+/// Requires row.differentiable. Also compares the f32 gradients with the f64 ones, within 100 times
+/// the row's tolerance.
 void check_gradient(const OpCase& row);
-/// Operands with transposed (rank 1: doubled) strides, and the same for dy: values and gradients
+/// Operands with transposed (rank 1: doubled) strides that do not start their storage, operands
+/// that repeat one element along their first dimension, and the same for dy: values and gradients
 /// must equal those of contiguous operands.
 void check_non_contiguous(const OpCase& row);
 /// These two require that the row's shapes are not kNotApplicable.

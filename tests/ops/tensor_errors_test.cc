@@ -2,8 +2,11 @@
 // it got.
 
 #include <array>
+#include <functional>
 #include <limits>
+#include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/autograd/no_grad.h"
@@ -95,12 +98,69 @@ TEST(ViewErrors, NameShapes) {
             "unsqueeze: dimension must be in [-2, 2), got 3");
 }
 
+TEST(ScalarErrors, IntegersTakeWholeNumbersOnly) {
+  const Tensor n = arange(5);
+  EXPECT_EQ(message_of([&] { n * 0.5; }),
+            "mul: i64 elements need a whole number that fits, got 0.5; convert with to()");
+  EXPECT_NE(message_of([&] { n + 0.9; }), "nothing was thrown");
+  EXPECT_NE(message_of([&] { n / 2.0; }), "nothing was thrown");
+  EXPECT_NE(message_of([&] { mul_inplace(n, 0.5); }), "nothing was thrown");
+  EXPECT_NE(message_of([&] { to(n, DType::kI32) * 4e9; }), "nothing was thrown");
+  EXPECT_EQ((n * 3.0).to_vector<int64_t>()[4], 12);
+  EXPECT_EQ((full({1}, 49, {DType::kF64}) / 49.0).item(), 1) << "a division, not a product";
+}
+
+TEST(UndefinedOperands, AreErrorsOfEveryOp) {
+  const Tensor none, x = ones({1, 2, 2, 3}), table = ones({3, 3});
+  Generator generator(1);
+  const std::vector<std::function<void()>> calls = {
+      [&] { matmul(none, table); },
+      [&] { matmul(table, none); },
+      [&] { linear(none, table); },
+      [&] { linear(table, none); },
+      [&] { layer_norm(none, {}, {}); },
+      [&] { softmax(none); },
+      [&] { log_softmax(none); },
+      [&] { cross_entropy(none, none); },
+      [&] { cross_entropy(table, none); },
+      [&] { embedding(none, arange(2)); },
+      [&] { embedding(table, none); },
+      [&] { dropout(none, 0.5, generator); },
+      [&] { causal_attention(x, x, none); },
+      [&] { causal_attention_qkv(none, 1); },
+      [&] { add_inplace(none, table); },
+      [&] { copy_inplace(table, none); },
+  };
+  for (size_t i = 0; i < calls.size(); ++i) {
+    EXPECT_THAT(message_of(calls[i]), ::testing::HasSubstr("undefined")) << "call " << i;
+  }
+}
+
+TEST(InplaceErrors, RefuseElementsThatShareMemory) {
+  EXPECT_EQ(message_of([] { mul_inplace(expand(ones({1}), {1000}), 2); }),
+            "mul_inplace: cannot change a tensor in place whose elements share memory, here [1000] "
+            "with strides [0]; write into a contiguous copy");
+  EXPECT_NE(message_of([] { copy_inplace(expand(ones({1}), {3}), ones({3})); }),
+            "nothing was thrown");
+}
+
+TEST(InplaceErrors, RefuseToLoseTheGradientOfTheSource) {
+  const Tensor w = ones({1}).set_requires_grad(), sum = zeros({1});
+  EXPECT_EQ(
+      message_of([&] { add_inplace(sum, w * 3.0); }),
+      "accumulate_inplace: would lose the gradient of its source; use NoGrad, detach(), or an "
+      "op that returns a new tensor");
+  EXPECT_NE(message_of([&] { copy_inplace(sum, w); }), "nothing was thrown");
+  add_inplace(sum, (w * 3.0).detach());
+  EXPECT_EQ(sum.item(), 3);
+}
+
 TEST(InplaceErrors, RefuseTensorsWithGradientWhileRecording) {
   const Tensor x = zeros({2}).set_requires_grad();
   EXPECT_EQ(
       message_of([&] { add_inplace(x, ones({2})); }),
       "add_inplace: cannot change a tensor in place that requires a gradient, here f32[2]; use "
-      "NoGrad, or the op that returns a new tensor");
+      "NoGrad, detach(), or the op that returns a new tensor");
   const Tensor result = x * 2.0;
   EXPECT_NE(message_of([&] { mul_inplace(result, 2); }), "nothing was thrown");
   const NoGrad no_grad;
