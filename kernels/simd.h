@@ -36,7 +36,8 @@ inline constexpr int64_t kLanes = kVecBytes / sizeof(T);
 
 template <typename T>
 inline Vec<T> broadcast(T value) {
-  return Vec<T>{} + value;
+  // Not Vec{} + value: that turns -0 into 0, so it is an addition, where this is one load.
+  return value - Vec<T>{};
 }
 /// kLanes<T> elements from any address.
 template <typename T>

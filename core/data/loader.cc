@@ -1,6 +1,5 @@
 #include "core/data/loader.h"
 
-#include <chrono>
 #include <utility>
 
 #include "core/base/error.h"
@@ -51,12 +50,7 @@ void Loader::run() {
 
 std::optional<Batch> Loader::next() {
   std::unique_lock lock(mutex_);
-  if (ready_.empty() && !finished_) {
-    const auto start = std::chrono::steady_clock::now();
-    changed_.wait(lock, [this] { return finished_ || !ready_.empty(); });
-    wait_seconds_ +=
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
+  changed_.wait(lock, [this] { return finished_ || !ready_.empty(); });
   if (!ready_.empty()) {
     Batch batch = std::move(ready_.front());
     ready_.pop_front();

@@ -36,9 +36,6 @@ class Loader {
   /// thrown here, after the batches that were made before it, and again by every later call.
   std::optional<Batch> next();
 
-  /// Seconds that next() has spent waiting, in all.
-  double wait_seconds() const { return wait_seconds_; }
-
  private:
   void run();
 
@@ -55,8 +52,7 @@ class Loader {
   bool finished_ = false;  // the thread adds nothing more
   bool stop_ = false;      // the destructor runs
 
-  double wait_seconds_ = 0;  // of the consumer only
-  std::thread thread_;       // last: it uses all of the above
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace trireme

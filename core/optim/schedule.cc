@@ -33,11 +33,13 @@ double StepSchedule::at(int64_t step) const {
 }
 
 double PlateauSchedule::observe(double loss) {
+  require(factor > 0 && factor < 1, "plateau schedule", "factor must lie in (0, 1), got ", factor);
+  require(patience >= 0, "plateau schedule", "patience must not be negative, got ", patience);
   if (std::isinf(best) ? loss < best : loss < best - threshold * std::fabs(best)) {
     best = loss;
     bad = 0;
   } else if (++bad > patience) {
-    lr = std::max(lr * factor, min_lr);
+    lr = std::min(lr, std::max(lr * factor, min_lr));
     bad = 0;
   }
   return lr;

@@ -34,8 +34,8 @@ struct StepSchedule {
 };
 
 /// Multiplies lr by `factor` when more than `patience` measurements in a row were no better than
-/// the best one by at least `threshold` of its size. NaN is no better. best, bad and lr are its
-/// whole state.
+/// the best one by at least `threshold` of its size. NaN is no better. lr never rises, and falls to
+/// min_lr at most. Requires 0 < factor < 1 and patience >= 0. best, bad and lr are its whole state.
 struct PlateauSchedule {
   double lr = 1e-3;
   double factor = 0.1;

@@ -86,6 +86,14 @@ TEST(PlateauSchedule, MeasuresNegativeLossesToo) {
   EXPECT_EQ(schedule.observe(-10.95), 0.1);  // worse, though above 0.99 * -11
 }
 
+TEST(PlateauSchedule, NeverRaisesTheRate) {
+  PlateauSchedule schedule{.lr = 1e-4, .patience = 0, .min_lr = 1e-3};
+  schedule.observe(1);
+  EXPECT_EQ(schedule.observe(2), 1e-4);
+  EXPECT_THROW((PlateauSchedule{.factor = 1.5}.observe(1)), InvalidArgument);
+  EXPECT_THROW((PlateauSchedule{.patience = -1}.observe(1)), InvalidArgument);
+}
+
 TEST(PlateauSchedule, ACopyOfItsFieldsContinuesAlike) {
   PlateauSchedule schedule{.lr = 1, .factor = 0.5, .patience = 1};
   schedule.observe(1);
