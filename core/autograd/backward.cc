@@ -151,7 +151,15 @@ class BackwardPass {
   }
 
   void deliver(Node* to, Tensor dx) {
-    if (dx.defined()) add_to(to->dy_, std::move(dx));
+    if (dx.defined()) {
+      // A leaf adds each contribution where its gradient is kept, unless a hook wants to see the sum.
+      const bool wants_sum = to->hooks_ && !to->hooks_->tensor.empty();
+      if (to->is_leaf() && !wants_sum) {
+        static_cast<LeafNode*>(to)->accumulate(std::move(dx));
+      } else {
+        add_to(to->dy_, std::move(dx));
+      }
+    }
     if (--to->pending_ == 0) {
       ready_.push_back(to);
       std::push_heap(ready_.begin(), ready_.end(), runs_later);

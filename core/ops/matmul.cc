@@ -1,9 +1,12 @@
 #include "kernels/matmul.h"
 
+#include <utility>
+
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
+#include "core/tensor/view.h"
 
 namespace trireme {
 namespace {
@@ -35,24 +38,42 @@ void multiply(Device device, const StridedView<const T>& a, const StridedView<co
   });
 }
 
-/// [.., m, n] x [.., k, n]^T, summed over what broadcasting had added to the left operand.
-Tensor left_gradient(const Tensor& dy, const Tensor& b, const Shape& shape) {
-  Tensor da = empty(shape, {dy.dtype(), dy.device()});
-  dispatch_floating("matmul", dy.dtype(), [&](auto tag) {
+/// a b, with b seen transposed if `b_transposed`, summed over what broadcasting had added to an
+/// operand of `shape`: that operand's gradient.
+Tensor gradient(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
+                const Shape& shape) {
+  Tensor result = empty(shape, {a.dtype(), a.device()});
+  dispatch_floating("matmul", a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    multiply<T>(dy.device(), as_view<const T>(dy), transposed(as_view<const T>(b)), da);
+    const auto lhs = as_view<const T>(a), rhs = as_view<const T>(b);
+    multiply<T>(a.device(), a_transposed ? transposed(lhs) : lhs,
+                b_transposed ? transposed(rhs) : rhs, result);
   });
-  return da;
+  return result;
 }
 
-/// [.., m, k]^T x [.., m, n], summed likewise.
-Tensor right_gradient(const Tensor& a, const Tensor& dy, const Shape& shape) {
-  Tensor db = empty(shape, {dy.dtype(), dy.device()});
-  dispatch_floating("matmul", dy.dtype(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    multiply<T>(dy.device(), transposed(as_view<const T>(a)), as_view<const T>(dy), db);
-  });
-  return db;
+/// The operand's layout, as far as its gradient's should follow it.
+struct Layout {
+  explicit Layout(const Tensor& x) : shape(x.shape()) {
+    const int last = x.rank() - 1;
+    is_transposed = x.strides()[last - 1] == 1 && x.strides()[last] > 1;
+    if (is_transposed) std::swap(shape[last - 1], shape[last]);
+  }
+  Shape shape;  // as the elements lie
+  bool is_transposed;
+};
+
+/// da = dy b^T. Where a is a transposed matrix, its transposed gradient b dy^T is made and seen
+/// transposed: behind a transpose (the tied head of a GPT) it is dense, and nothing is copied.
+Tensor left_gradient(const Layout& a, const Tensor& b, const Tensor& dy) {
+  if (!a.is_transposed) return gradient(dy, false, b, true, a.shape);
+  return views::transpose(gradient(b, false, dy, true, a.shape), -2, -1);
+}
+
+/// db = a^T dy, or transposed dy^T a.
+Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
+  if (!b.is_transposed) return gradient(a, true, dy, false, b.shape);
+  return views::transpose(gradient(dy, true, a, false, b.shape), -2, -1);
 }
 
 }  // namespace
@@ -73,10 +94,10 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     return out;
   });
   return attach("matmul", std::move(y),
-                wrt(a, [b = save(b), shape = a.shape()](
-                           const Tensor& dy) { return left_gradient(dy, b(), shape); }),
-                wrt(b, [a = save(a), shape = b.shape()](const Tensor& dy) {
-                  return right_gradient(a(), dy, shape);
+                wrt(a, [b = save(b), layout = Layout(a)](
+                           const Tensor& dy) { return left_gradient(layout, b(), dy); }),
+                wrt(b, [a = save(a), layout = Layout(b)](const Tensor& dy) {
+                  return right_gradient(a(), layout, dy);
                 }));
 }
 
