@@ -168,8 +168,8 @@ class BackwardPass {
 
   static void check_gradient(const char* what, const char* op, const Tensor& dx, const Node& to) {
     require(dx.shape() == to.shape() && dx.dtype() == to.dtype(), "backward", what, " ", op,
-            " gave a gradient ", name_of(dx.dtype()), dx.shape(), " for a tensor ",
-            name_of(to.dtype()), to.shape());
+            " gave a gradient ", dx.dtype(), dx.shape(), " for a tensor ",
+            to.dtype(), to.shape());
   }
   static void check_gradients(const Node& node, const Tensor* dx) {
     const std::span<Ref<Node>> edges = node.edges();
@@ -194,8 +194,8 @@ void backward(const Tensor& y, BackwardOptions options) {
     gradient = ones(y.shape(), {y.dtype(), y.device()});
   }
   require(gradient.shape() == y.shape() && gradient.dtype() == y.dtype(), "backward",
-          "the output gradient must be ", name_of(y.dtype()), y.shape(), ", got ",
-          name_of(gradient.dtype()), gradient.shape());
+          "the output gradient must be ", y.dtype(), y.shape(), ", got ",
+          gradient.dtype(), gradient.shape());
 
   // Restores the thread's state and forgets callbacks of a pass that threw.
   struct Scope {

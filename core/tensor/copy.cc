@@ -8,7 +8,7 @@ namespace trireme {
 void check_writable(const char* op, const Tensor& dst) {
   require(dst.defined(), op, "the tensor to change is undefined");
   require(!(detail::recording && dst.requires_grad()), op,
-          "cannot change a tensor in place that requires a gradient, here ", name_of(dst.dtype()),
+          "cannot change a tensor in place that requires a gradient, here ", dst.dtype(),
           dst.shape(), "; use NoGrad, detach(), or the op that returns a new tensor");
   for (int d = 0; d < dst.rank() && dst.numel() > 1; ++d) {
     require(dst.strides()[d] != 0 || dst.shape()[d] <= 1, op,
@@ -74,8 +74,8 @@ void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha) {
   check_writable("accumulate_inplace", dst);
   check_source("accumulate_inplace", src);
   require(src.shape() == dst.shape() && src.dtype() == dst.dtype(), "accumulate_inplace",
-          "needs equal shapes and dtypes, got ", name_of(dst.dtype()), dst.shape(), " and ",
-          name_of(src.dtype()), src.shape());
+          "needs equal shapes and dtypes, got ", dst.dtype(), dst.shape(), " and ",
+          src.dtype(), src.shape());
   dst.bump_version();
   on_device(dst.device(), [&](auto device) {
     kernels::add_scaled_inplace(device, as_any_view(dst), as_const_any_view(src), alpha);
