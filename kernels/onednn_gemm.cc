@@ -1,18 +1,15 @@
 #include "kernels/onednn_gemm.h"
 
-#include <array>
-#include <unordered_map>
-
-#include <dnnl.hpp>
-
 #include "core/base/error.h"
 #include "core/base/parallel_for.h"
+#include "kernels/onednn.h"
 #include "kernels/scratch.h"
 
 namespace trireme::kernels {
 namespace {
 
 using dnnl::memory;
+using onednn::cpu_engine;
 
 // oneDNN wants the second stride to be a true leading dimension even where one extent is 1.
 bool readable(Operand<float> x, int64_t rows, int64_t cols) {
@@ -24,15 +21,6 @@ bool readable(Operand<float> x, int64_t rows, int64_t cols) {
 // 256 rows (a weight gradient of a narrow layer) it still costs 4 %.
 constexpr int64_t kPackFromRows = 512;
 
-using Key = std::array<int64_t, 11>;
-struct HashKey {
-  size_t operator()(const Key& key) const {
-    uint64_t h = 0;
-    for (int64_t v : key) h = (h ^ static_cast<uint64_t>(v)) * 0x9E3779B97F4A7C15u + (h >> 29);
-    return h ^ (h >> 32);
-  }
-};
-
 /// A primitive with its arguments; only the data pointers change between calls.
 struct Product {
   dnnl::matmul primitive;
@@ -40,11 +28,6 @@ struct Product {
   dnnl::reorder pack;
   bool packs = false;
 };
-
-const dnnl::engine& cpu_engine() {
-  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-  return engine;
-}
 
 Product make_product(const OnednnGemm& g) {
   const auto f32 = memory::data_type::f32;
@@ -77,12 +60,6 @@ Product make_product(const OnednnGemm& g) {
   return p;
 }
 
-void execute(const dnnl::primitive& primitive, dnnl_stream_t stream, const dnnl_exec_arg_t* args,
-             int count) {
-  const dnnl_status_t status = dnnl_primitive_execute(primitive.get(), stream, count, args);
-  if (status != dnnl_success) throw Error(concat("matmul: oneDNN failed with status ", status));
-}
-
 }  // namespace
 
 bool onednn_can_read(const OnednnGemm& g) {
@@ -90,28 +67,12 @@ bool onednn_can_read(const OnednnGemm& g) {
 }
 
 void onednn_gemm(const OnednnGemm& g) {
-  thread_local dnnl::stream stream(cpu_engine());
-  thread_local std::unordered_map<Key, Product, HashKey> products;
-  // A program with ever new shapes must not keep a primitive for each.
-  constexpr size_t kMostProducts = 1024;
-  if (products.size() >= kMostProducts) products.clear();
-
-  // The thread count belongs to the key: primitives divide their work when they are made.
-  const Key key{g.m,
-                g.n,
-                g.k,
-                g.a.row_stride,
-                g.a.col_stride,
-                g.b.row_stride,
-                g.b.col_stride,
-                g.c_row_stride,
-                g.bias != nullptr,
-                g.write == Write::kAccumulate,
-                num_threads()};
+  thread_local onednn::PrimitiveCache<11, Product> products;
   try {
-    auto found = products.find(key);
-    if (found == products.end()) found = products.emplace(key, make_product(g)).first;
-    Product& p = found->second;
+    Product& p = products.get(
+        {g.m, g.n, g.k, g.a.row_stride, g.a.col_stride, g.b.row_stride, g.b.col_stride,
+         g.c_row_stride, g.bias != nullptr, g.write == Write::kAccumulate, num_threads()},
+        [&] { return make_product(g); });
     p.a.set_data_handle(const_cast<float*>(g.a.data));
     p.b.set_data_handle(const_cast<float*>(g.b.data));
     p.c.set_data_handle(g.c);
@@ -120,7 +81,7 @@ void onednn_gemm(const OnednnGemm& g) {
       const auto bytes = static_cast<int64_t>(p.packed.get_desc().get_size());
       p.packed.set_data_handle(scratch_bytes(Scratch::kPackedWeights, bytes));
       const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p.b.get()}, {DNNL_ARG_TO, p.packed.get()}};
-      execute(p.pack, stream.get(), args, 2);
+      onednn::execute("matmul", p.pack, args, 2);
       weights = &p.packed;
     }
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p.a.get()},
@@ -131,7 +92,7 @@ void onednn_gemm(const OnednnGemm& g) {
       p.bias.set_data_handle(const_cast<float*>(g.bias));
       args[3].memory = p.bias.get();
     }
-    execute(p.primitive, stream.get(), args, g.bias ? 4 : 3);
+    onednn::execute("matmul", p.primitive, args, g.bias ? 4 : 3);
   } catch (const dnnl::error& error) {
     throw Error(concat("matmul: oneDNN refused [", g.m, ", ", g.k, "] x [", g.k, ", ", g.n,
                        "]: ", error.what()));

@@ -5,7 +5,7 @@
 #include "core/autograd/no_grad.h"
 #include "core/checkpoint/load_state.h"
 #include "core/checkpoint/safetensors.h"
-#include "core/data/image_data.h"
+#include "core/data/image_files.h"
 #include "core/models/mlp.h"
 #include "core/ops/ops.h"
 #include "launcher/training_task.h"

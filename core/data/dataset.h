@@ -26,6 +26,11 @@ class Dataset {
   /// The samples of these numbers, in this order, as fresh CPU tensors (undefined if there are
   /// none). Throws DataError when the data behind a sample is wrong.
   virtual Batch collate(std::span<const int64_t> indices) const = 0;
+  /// The same for training step `step`, with random changes where the dataset has some; they depend
+  /// on step and numbers only.
+  virtual Batch collate_for_step(std::span<const int64_t> indices, int64_t /*step*/) const {
+    return collate(indices);
+  }
 };
 
 }  // namespace trireme

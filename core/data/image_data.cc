@@ -2,172 +2,108 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
-#include <map>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/philox.h"
 #include "core/tensor/create.h"
 
 namespace trireme {
-namespace {
 
-namespace fs = std::filesystem;
-
-template <typename... Parts>
-[[noreturn]] void refuse(const Parts&... parts) {
-  throw DataError(concat("open_images: ", parts...));
+ImageDataset::ImageDataset(std::shared_ptr<const LabelledImages> images, int64_t begin, int64_t end)
+    : images_(std::move(images)), begin_(begin), end_(end) {
+  require(0 <= begin && begin <= end && end <= images_->count(), "image_dataset", "range [", begin,
+          ", ", end, ") leaves the ", images_->count(), " images");
+  const auto channels = static_cast<size_t>(images_->channels);
+  standardize_with({std::vector<double>(channels, 0), std::vector<double>(channels, 1)});
 }
 
-struct Pair {
-  std::string images, labels;  // paths
-};
-
-// "train-images-idx3-ubyte.gz" with kind "images-idx3-ubyte" gives "train-".
-bool match(std::string name, const std::string& kind, std::string* part) {
-  if (name.ends_with(".gz")) name.resize(name.size() - 3);
-  std::replace(name.begin(), name.end(), '.', '-');  // "images.idx3-ubyte" is common too
-  if (!name.ends_with(kind)) return false;
-  *part = name.substr(0, name.size() - kind.size());
-  return true;
-}
-
-std::map<std::string, Pair> find_pairs(const std::string& directory) {
-  std::map<std::string, Pair> pairs;
-  std::error_code error;
-  const fs::directory_iterator entries(directory, error);
-  if (error) refuse("cannot read the directory ", directory, ", ", error.message());
-  for (const fs::directory_entry& entry : entries) {
-    const std::string path = entry.path().string(), name = entry.path().filename().string();
-    std::string part;
-    // Of a file that is there twice, the uncompressed one is taken whatever the listing's order.
-    const auto take = [&](std::string& slot) {
-      if (slot.empty() || slot.ends_with(".gz")) slot = path;
-    };
-    if (match(name, "images-idx3-ubyte", &part)) take(pairs[part].images);
-    if (match(name, "labels-idx1-ubyte", &part)) take(pairs[part].labels);
-  }
-  std::erase_if(pairs,
-                [](const auto& p) { return p.second.images.empty() || p.second.labels.empty(); });
-  return pairs;
-}
-
-struct Arrays {
-  std::shared_ptr<const IdxArray> images, labels;
-  int64_t count() const { return labels->dims[0]; }
-};
-
-Arrays read_pair(const Pair& pair) {
-  auto images = std::make_shared<const IdxArray>(read_idx(pair.images));
-  auto labels = std::make_shared<const IdxArray>(read_idx(pair.labels));
-  if (images->dims.size() != 3) {
-    refuse("images must have dimensions [count, rows, cols], got ", images->dims.size(),
-           " dimensions in ", pair.images);
-  }
-  if (labels->dims.size() != 1) {
-    refuse("labels must have one dimension, got ", labels->dims.size(), " in ", pair.labels);
-  }
-  if (images->dims[0] != labels->dims[0]) {
-    refuse("every image needs a label, got ", images->dims[0], " images in ", pair.images, " and ",
-           labels->dims[0], " labels in ", pair.labels);
-  }
-  return {images, labels};
-}
-
-ImageSplit make_split(const std::string& directory, std::shared_ptr<ImageDataset> train,
-                      std::shared_ptr<ImageDataset> test) {
-  if (train->size() == 0 || test->size() == 0) {
-    refuse("both parts need images, got ", train->size(), " to train and ", test->size(),
-           " to test in ", directory);
-  }
-  if (train->rows() != test->rows() || train->cols() != test->cols()) {
-    refuse("both parts need images of one size, got ", train->rows(), " x ", train->cols(),
-           " to train and ", test->rows(), " x ", test->cols(), " to test in ", directory);
-  }
-  const ImageDataset::Moments moments = train->pixel_moments();
-  train->standardize_with(moments);
-  test->standardize_with(moments);
-  return {std::move(train), std::move(test), 0};
-}
-
-int64_t largest_label(const IdxArray& labels) {
-  return *std::max_element(labels.values.begin(), labels.values.end());
-}
-
-}  // namespace
-
-ImageDataset::ImageDataset(std::shared_ptr<const IdxArray> images,
-                           std::shared_ptr<const IdxArray> labels, int64_t begin, int64_t end)
-    : images_(std::move(images)), labels_(std::move(labels)), begin_(begin), end_(end) {
-  standardize_with({});
-}
-
-void ImageDataset::standardize_with(Moments moments) {
-  const double scale = moments.deviation > 0 ? 1 / moments.deviation : 1;
-  for (int p = 0; p < 256; ++p) {
-    value_of_pixel_[static_cast<size_t>(p)] =
-        static_cast<float>((p / 255.0 - moments.mean) * scale);
+void ImageDataset::standardize_with(const Moments& moments) {
+  value_of_pixel_.resize(static_cast<size_t>(channels()));
+  for (size_t c = 0; c < value_of_pixel_.size(); ++c) {
+    const double scale = moments.deviation[c] > 0 ? 1 / moments.deviation[c] : 1;
+    for (int p = 0; p < 256; ++p) {
+      value_of_pixel_[c][static_cast<size_t>(p)] =
+          static_cast<float>((p / 255.0 - moments.mean[c]) * scale);
+    }
   }
 }
 
 ImageDataset::Moments ImageDataset::pixel_moments() const {
   // Counting is exact, so every rank gets the same bits.
-  std::array<int64_t, 256> seen = {};
-  const int64_t pixels = rows() * cols();
-  const uint8_t* first = images_->values.data() + begin_ * pixels;
-  for (const uint8_t* p = first; p != first + size() * pixels; ++p) ++seen[*p];
-  double sum = 0, square_sum = 0;
-  for (int p = 0; p < 256; ++p) {
-    const auto n = static_cast<double>(seen[static_cast<size_t>(p)]);
-    sum += n * p / 255.0;
-    square_sum += n * (p / 255.0) * (p / 255.0);
+  std::vector<std::array<int64_t, 256>> seen(static_cast<size_t>(channels()));
+  const int64_t bytes = images_->bytes_per_image();
+  const uint8_t* pixel = images_->pixels.data() + begin_ * bytes;
+  for (int64_t i = 0; i < size() * rows() * cols(); ++i) {
+    for (auto& counts : seen) ++counts[*pixel++];
   }
-  const auto count = static_cast<double>(std::max<int64_t>(size() * pixels, 1));
-  const double mean = sum / count;
-  return {mean, std::sqrt(std::max(square_sum / count - mean * mean, 0.0))};
+  Moments moments;
+  const auto count = static_cast<double>(std::max<int64_t>(size() * rows() * cols(), 1));
+  for (const auto& counts : seen) {
+    double sum = 0, square_sum = 0;
+    for (int p = 0; p < 256; ++p) {
+      const auto n = static_cast<double>(counts[static_cast<size_t>(p)]);
+      sum += n * p / 255.0;
+      square_sum += n * (p / 255.0) * (p / 255.0);
+    }
+    const double mean = sum / count;
+    moments.mean.push_back(mean);
+    moments.deviation.push_back(std::sqrt(std::max(square_sum / count - mean * mean, 0.0)));
+  }
+  return moments;
 }
 
-Batch ImageDataset::collate(std::span<const int64_t> indices) const {
+ImageDataset::Placement ImageDataset::placement_of(int64_t index, int64_t step) const {
+  const Augmentation& a = augmentation_;
+  // One block of the stream per sample and step; a step has far fewer samples than 2^32.
+  const auto words =
+      philox(a.seed, static_cast<uint64_t>(step) << 32 | static_cast<uint64_t>(index));
+  const auto shift = [&](uint32_t word) {
+    const auto places = static_cast<uint64_t>(2 * a.crop_padding + 1);
+    return static_cast<int64_t>(word * places >> 32) - a.crop_padding;
+  };
+  return {shift(words[0]), shift(words[1]), a.mirror && (words[2] & 1) != 0};
+}
+
+void ImageDataset::copy_image(int64_t index, Placement placement, float* to) const {
+  const uint8_t* image = images_->pixels.data() + (begin_ + index) * images_->bytes_per_image();
+  const int64_t depth = channels();
+  for (int64_t r = 0; r < rows(); ++r) {
+    for (int64_t c = 0; c < cols(); ++c, to += depth) {
+      const int64_t y = r + placement.down;
+      const int64_t x = (placement.mirrored ? cols() - 1 - c : c) + placement.right;
+      const bool inside = y >= 0 && y < rows() && x >= 0 && x < cols();
+      for (int64_t k = 0; k < depth; ++k) {
+        const uint8_t pixel = inside ? image[(y * cols() + x) * depth + k] : 0;
+        to[k] = value_of_pixel_[static_cast<size_t>(k)][pixel];
+      }
+    }
+  }
+}
+
+template <typename PlacementOf>
+Batch ImageDataset::gather(std::span<const int64_t> indices,
+                           const PlacementOf& placement_of_index) const {
   if (indices.empty()) return {};
   const auto batch = static_cast<int64_t>(indices.size());
-  const int64_t pixels = rows() * cols();
-  Batch out{empty({batch, 1, rows(), cols()}), empty({batch}, {DType::kI64}), batch, 0};
+  Batch out{empty({batch, rows(), cols(), channels()}), empty({batch}, {DType::kI64}), batch, 0};
   float* inputs = out.inputs.data<float>();
   int64_t* targets = out.targets.data<int64_t>();
   for (const int64_t i : indices) {
     require(i >= 0 && i < size(), "image_dataset", "index must lie in [0, ", size(), "), got ", i);
-    const uint8_t* image = images_->values.data() + (begin_ + i) * pixels;
-    inputs = std::transform(image, image + pixels, inputs,
-                            [this](uint8_t p) { return value_of_pixel_[p]; });
-    *targets++ = labels_->values[static_cast<size_t>(begin_ + i)];
+    copy_image(i, placement_of_index(i), inputs);
+    inputs += images_->bytes_per_image();
+    *targets++ = images_->labels[static_cast<size_t>(begin_ + i)];
   }
   return out;
 }
 
-ImageSplit open_images(const std::string& directory) {
-  const std::map<std::string, Pair> pairs = find_pairs(directory);
-  const auto part = [](const Arrays& a, int64_t begin, int64_t end) {
-    return std::make_shared<ImageDataset>(a.images, a.labels, begin, end);
-  };
-  const auto train_pair = pairs.find("train-");
-  const auto test_pair = pairs.contains("t10k-") ? pairs.find("t10k-") : pairs.find("test-");
-  if (train_pair != pairs.end() && test_pair != pairs.end()) {
-    const Arrays train = read_pair(train_pair->second), test = read_pair(test_pair->second);
-    ImageSplit split =
-        make_split(directory, part(train, 0, train.count()), part(test, 0, test.count()));
-    split.classes = std::max(largest_label(*train.labels), largest_label(*test.labels)) + 1;
-    return split;
-  }
-  if (pairs.size() != 1) {
-    refuse("needs a pair *images-idx3-ubyte[.gz] and *labels-idx1-ubyte[.gz], or a train- and a ",
-           "t10k- pair, got ", pairs.size(), " pairs in ", directory);
-  }
-  const Arrays all = read_pair(pairs.begin()->second);
-  const int64_t boundary = all.count() * 8 / 10;
-  ImageSplit split =
-      make_split(directory, part(all, 0, boundary), part(all, boundary, all.count()));
-  split.classes = largest_label(*all.labels) + 1;
-  return split;
+Batch ImageDataset::collate(std::span<const int64_t> indices) const {
+  return gather(indices, [](int64_t) { return Placement{}; });
+}
+
+Batch ImageDataset::collate_for_step(std::span<const int64_t> indices, int64_t step) const {
+  return gather(indices, [&](int64_t i) { return placement_of(i, step); });
 }
 
 }  // namespace trireme

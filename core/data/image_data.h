@@ -1,56 +1,74 @@
-// Labelled grey-scale images for classifiers, from a directory of IDX files.
+// Labelled images for classifiers, standardised and, for training, cropped and mirrored at random.
 
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "core/data/dataset.h"
-#include "core/data/idx.h"
 
 namespace trireme {
 
-/// Images [begin, end) of a file pair. Batches: inputs f32 [batch, 1, rows, cols], targets i64
-/// [batch]. A pixel p becomes (p / 255 - mean) / deviation, with mean and deviation over all pixels
-/// of the *training* part (a training part of one single value is only centred).
+/// Bytes of images and their labels, as files hold them. pixels: [count, rows, cols, channels].
+struct LabelledImages {
+  std::vector<uint8_t> pixels;
+  std::vector<uint8_t> labels;
+  int64_t rows = 0, cols = 0, channels = 1;
+
+  int64_t count() const { return static_cast<int64_t>(labels.size()); }
+  int64_t bytes_per_image() const { return rows * cols * channels; }
+};
+
+/// Random changes of training images. The numbers of a sample depend on seed, step and sample only:
+/// any number of ranks sees the same images, and so does a resumed run.
+struct Augmentation {
+  int64_t crop_padding = 0;  // shifts by up to this many pixels each way; black moves in
+  bool mirror = false;       // left and right exchanged in half of the images
+  uint64_t seed = 0;
+};
+
+/// Images [begin, end) of an array. Batches: inputs f32 [batch, rows, cols, channels], targets i64
+/// [batch]. A pixel p of channel c becomes (p / 255 - mean[c]) / deviation[c], with the moments of
+/// the *training* part (a channel of one single value is only centred).
 class ImageDataset final : public Dataset {
  public:
-  /// images: dims [count, rows, cols]. labels: dims [count].
-  ImageDataset(std::shared_ptr<const IdxArray> images, std::shared_ptr<const IdxArray> labels,
-               int64_t begin, int64_t end);
+  /// Requires 0 <= begin <= end <= images->count().
+  ImageDataset(std::shared_ptr<const LabelledImages> images, int64_t begin, int64_t end);
 
   int64_t size() const override { return end_ - begin_; }
-  int64_t rows() const { return images_->dims[1]; }
-  int64_t cols() const { return images_->dims[2]; }
+  int64_t rows() const { return images_->rows; }
+  int64_t cols() const { return images_->cols; }
+  int64_t channels() const { return images_->channels; }
   Batch collate(std::span<const int64_t> indices) const override;
+  /// The images as changed by the augmentation, if one is set.
+  Batch collate_for_step(std::span<const int64_t> indices, int64_t step) const override;
 
-  /// Mean and standard deviation of all pixels, each in [0, 1]. One pass over the images.
+  /// Mean and standard deviation of each channel's pixels, in [0, 1]. One pass over the images.
   struct Moments {
-    double mean = 0;
-    double deviation = 1;
+    std::vector<double> mean, deviation;
   };
   Moments pixel_moments() const;
-  void standardize_with(Moments moments);
+  void standardize_with(const Moments& moments);
+  void augment_with(Augmentation augmentation) { augmentation_ = augmentation; }
 
  private:
-  std::shared_ptr<const IdxArray> images_;
-  std::shared_ptr<const IdxArray> labels_;
+  /// Where one image is read from: output (r, c) is input (r + down, c + right), columns counted
+  /// from the other side if mirrored.
+  struct Placement {
+    int64_t down = 0, right = 0;
+    bool mirrored = false;
+  };
+  Placement placement_of(int64_t index, int64_t step) const;
+  template <typename PlacementOf>
+  Batch gather(std::span<const int64_t> indices, const PlacementOf& placement_of) const;
+  void copy_image(int64_t index, Placement placement, float* to) const;
+
+  std::shared_ptr<const LabelledImages> images_;
   int64_t begin_, end_;
-  std::array<float, 256> value_of_pixel_;
+  std::vector<std::array<float, 256>> value_of_pixel_;  // per channel
+  Augmentation augmentation_;
 };
-
-struct ImageSplit {
-  std::shared_ptr<const ImageDataset> train;
-  std::shared_ptr<const ImageDataset> test;
-  int64_t classes = 0;  // largest label of both parts + 1
-};
-
-/// Finds `<part>images-idx3-ubyte` and `<part>labels-idx1-ubyte` (also with .gz) in `directory`.
-/// With a train- and a t10k- (or test-) pair those are the two parts; with one pair, the first 80 %
-/// of its images are for training and the rest for testing. Throws DataError when there is no such
-/// directory or pair, when images and labels differ in number, or a part is empty.
-ImageSplit open_images(const std::string& directory);
 
 }  // namespace trireme

@@ -28,7 +28,7 @@ void Loader::run() {
   std::exception_ptr error;
   try {
     for (int64_t step = options_.first_step; step < sampler_->steps(); ++step) {
-      Batch batch = dataset_->collate(sampler_->indices(step));
+      Batch batch = dataset_->collate_for_step(sampler_->indices(step), step);
       std::unique_lock lock(mutex_);
       changed_.wait(
           lock, [this] { return stop_ || ready_.size() < static_cast<size_t>(options_.capacity); });

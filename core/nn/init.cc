@@ -13,13 +13,17 @@ void assign(const Tensor& weight, const Tensor& values) {
   copy_inplace(weight, values);
 }
 
-double fan_in(const char* name, const Tensor& weight) {
-  require(weight.rank() == 2, name, "needs a matrix [in, out], got shape ", weight.shape());
-  return static_cast<double>(weight.size(0));
+double fan_of(const char* name, const Tensor& weight, Fan fan) {
+  require(weight.rank() == 2 || weight.rank() == 4, name,
+          "needs a matrix [in, out] or filters [out, height, width, in], got shape ",
+          weight.shape());
+  const bool is_matrix = weight.rank() == 2;
+  const int64_t channels = weight.size((fan == Fan::kIn) == is_matrix ? 0 : -1);
+  return static_cast<double>(is_matrix ? channels : channels * weight.size(1) * weight.size(2));
 }
 
 double xavier_deviation(const char* name, const Tensor& weight, double gain) {
-  return gain * std::sqrt(2.0 / (fan_in(name, weight) + static_cast<double>(weight.size(1))));
+  return gain * std::sqrt(2.0 / (fan_of(name, weight, Fan::kIn) + fan_of(name, weight, Fan::kOut)));
 }
 
 // A uniform distribution on [-a, a] has deviation a / sqrt(3).
@@ -73,11 +77,12 @@ void xavier_uniform(const Tensor& weight, Generator& generator, double gain) {
 void xavier_normal(const Tensor& weight, Generator& generator, double gain) {
   normal(weight, 0, xavier_deviation("xavier_normal", weight, gain), generator);
 }
-void kaiming_uniform(const Tensor& weight, Generator& generator) {
-  uniform_with_deviation(weight, std::sqrt(2.0 / fan_in("kaiming_uniform", weight)), generator);
+void kaiming_uniform(const Tensor& weight, Generator& generator, Fan fan) {
+  uniform_with_deviation(weight, std::sqrt(2.0 / fan_of("kaiming_uniform", weight, fan)),
+                         generator);
 }
-void kaiming_normal(const Tensor& weight, Generator& generator) {
-  normal(weight, 0, std::sqrt(2.0 / fan_in("kaiming_normal", weight)), generator);
+void kaiming_normal(const Tensor& weight, Generator& generator, Fan fan) {
+  normal(weight, 0, std::sqrt(2.0 / fan_of("kaiming_normal", weight, fan)), generator);
 }
 
 }  // namespace trireme::init

@@ -3,20 +3,11 @@
 #include <cmath>
 
 #include "core/nn/init.h"
-#include "core/tensor/allocator.h"
+#include "core/nn/parameter.h"
 
 namespace trireme {
-namespace {
 
-Tensor parameter(const Shape& shape, TensorOptions options) {
-  for (int64_t extent : shape) {
-    require(extent > 0, "layer", "sizes must be positive, got ", shape);
-  }
-  const MemoryKindGuard kind(MemoryKind::kParameters);
-  return empty(shape, options).set_requires_grad();
-}
-
-}  // namespace
+using detail::parameter;
 
 Linear::Linear(int64_t in, int64_t out, Generator& generator, Bias bias, TensorOptions options)
     : weight_(parameter({in, out}, options)) {

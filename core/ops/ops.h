@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <array>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -145,6 +146,43 @@ Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v);
 /// The same from one packed projection: qkv [batch, time, 3 * heads * head_dim] as GPT-2's c_attn
 /// makes it -> [batch, time, heads * head_dim].
 Tensor causal_attention_qkv(const Tensor& qkv, int heads);
+
+// --- images: [batch, height, width, channels], channels last ------------------------------------
+
+struct Conv2dOptions {
+  std::array<int64_t, 2> stride{1, 1};   // rows, columns
+  std::array<int64_t, 2> padding{0, 0};  // zeros on both sides
+  std::array<int64_t, 2> dilation{1, 1};
+  int64_t groups = 1;
+};
+/// x [batch, height, width, in], weight [out, kernel height, kernel width, in / groups], bias [out]
+/// or undefined -> [batch, (height + 2 padding - dilation (kernel - 1) - 1) / stride + 1, .., out].
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              Conv2dOptions options = {});
+
+struct Pool2dOptions {
+  std::array<int64_t, 2> kernel{2, 2};
+  std::array<int64_t, 2> stride{0, 0};   // 0: the kernel's extent
+  std::array<int64_t, 2> padding{0, 0};  // at most half the kernel; neither largest nor counted
+};
+Tensor max_pool2d(const Tensor& x, Pool2dOptions options = {});
+Tensor avg_pool2d(const Tensor& x, Pool2dOptions options = {});
+/// The mean of height x width windows that cover the image evenly.
+Tensor adaptive_avg_pool2d(const Tensor& x, int64_t height, int64_t width);
+
+struct BatchNormOptions {
+  bool training = true;
+  double momentum = 0.1;  // share of the new batch in the running statistics
+  double eps = 1e-5;
+};
+/// (x - mean) / sqrt(var + eps) * gamma + beta per channel (the last dimension) of x [batch, ..,
+/// channels]. In training, mean and var are those of this batch, and the running statistics, if
+/// given, move towards them in place (var unbiased there). Otherwise the running statistics are
+/// used. gamma, beta, running_mean, running_var: [channels], each may be undefined (the last two
+/// together). Ioffe, Szegedy, "Batch normalization", 2015.
+Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+                  const Tensor& running_mean = {}, const Tensor& running_var = {},
+                  BatchNormOptions options = {});
 
 // --- in place, without history ------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-#include "core/data/image_data.h"
+#include "core/data/image_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -58,7 +58,7 @@ TEST(ImageData, TrainingPixelsAreStandardised) {
   const ImageSplit split = open_images(dir.path());
   const std::vector<int64_t> indices = {0, 1, 2, 3, 4, 5, 6, 7};
   const Batch batch = split.train->collate(indices);
-  EXPECT_EQ(batch.inputs.shape(), (Shape{8, 1, 1, 2}));
+  EXPECT_EQ(batch.inputs.shape(), (Shape{8, 1, 2, 1}));
   EXPECT_EQ(batch.inputs.dtype(), DType::kF32);
   EXPECT_EQ(batch.samples, 8);
   double sum = 0, square_sum = 0;

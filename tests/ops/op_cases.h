@@ -15,5 +15,6 @@ std::vector<OpCase> view_cases();
 std::vector<OpCase> product_cases();
 std::vector<OpCase> network_cases();
 std::vector<OpCase> attention_cases();
+std::vector<OpCase> image_cases();
 
 }  // namespace trireme::testing

@@ -17,6 +17,7 @@ std::vector<OpCase> all_cases() {
            product_cases,
            network_cases,
            attention_cases,
+           image_cases,
        }) {
     for (OpCase& row : group()) all.push_back(std::move(row));
   }

@@ -1,0 +1,45 @@
+#include "core/nn/convolution.h"
+
+#include "core/nn/init.h"
+#include "core/nn/parameter.h"
+
+namespace trireme {
+
+using detail::parameter;
+
+Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
+               Conv2dOptions options, Bias bias, TensorOptions tensor_options)
+    : options_(options) {
+  require(options.groups >= 1 && in % options.groups == 0, "conv2d", options.groups,
+          " groups must divide the ", in, " input channels");
+  weight_ = parameter({out, kernel[0], kernel[1], in / options.groups}, tensor_options);
+  init::kaiming_normal(weight_, generator, init::Fan::kOut);
+  register_parameter("weight", weight_);
+  if (bias == Bias::kYes) {
+    bias_ = parameter({out}, tensor_options);
+    init::zeros(bias_);
+    register_parameter("bias", bias_);
+  }
+}
+
+BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOptions options)
+    : momentum_(momentum),
+      eps_(eps),
+      weight_(parameter({channels}, options)),
+      bias_(parameter({channels}, options)),
+      running_mean_(zeros({channels}, options)),
+      running_var_(ones({channels}, options)) {
+  init::ones(weight_);
+  init::zeros(bias_);
+  register_parameter("weight", weight_);
+  register_parameter("bias", bias_);
+  register_buffer("running_mean", running_mean_);
+  register_buffer("running_var", running_var_);
+}
+
+Tensor BatchNorm::forward(const Tensor& x) const {
+  return batch_norm(x, weight_, bias_, running_mean_, running_var_,
+                    {.training = is_training(), .momentum = momentum_, .eps = eps_});
+}
+
+}  // namespace trireme

@@ -1,0 +1,42 @@
+// The layers of convolutional networks. Images are [batch, height, width, channels]. Each layer
+// holds its parameters and calls the op of its name (core/ops/ops.h), which documents shapes and
+// errors.
+
+#pragma once
+
+#include "core/nn/layers.h"
+
+namespace trireme {
+
+/// weight is [out, kernel height, kernel width, in / groups]: torch.nn.Conv2d's with the channels
+/// last. Starts by Kaiming's rule for the gradients (fan out), with zero bias.
+class Conv2d : public Module {
+ public:
+  Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
+         Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {});
+  Tensor forward(const Tensor& x) const { return conv2d(x, weight_, bias_, options_); }
+  const Tensor& weight() const { return weight_; }
+
+ private:
+  Conv2dOptions options_;
+  Tensor weight_;
+  Tensor bias_;  // undefined without bias
+};
+
+/// Normalises each channel with the statistics of the batch while training, and with running
+/// averages of them (the buffers running_mean and running_var) otherwise. Every rank averages over
+/// its own batches; DistributedDataParallel::broadcast_buffers makes them rank 0's everywhere.
+class BatchNorm : public Module {
+ public:
+  explicit BatchNorm(int64_t channels, double momentum = 0.1, double eps = 1e-5,
+                     TensorOptions options = {});
+  Tensor forward(const Tensor& x) const;
+  const Tensor& weight() const { return weight_; }
+
+ private:
+  double momentum_, eps_;
+  Tensor weight_, bias_;
+  Tensor running_mean_, running_var_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,105 @@
+#include "kernels/pool2d.h"
+
+#include <limits>
+
+#include "core/autograd/attach.h"
+#include "core/ops/as_rows.h"
+#include "core/ops/check.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+using kernels::Pool2dGeometry;
+using kernels::Windows;
+
+void check_images(const char* op, const Tensor& x) {
+  detail::check_operand(op, x);
+  require(x.rank() == 4, op, "x must be [batch, height, width, channels], got ", x.shape());
+  require(x.size(1) * x.size(2) <= std::numeric_limits<int32_t>::max(), op,
+          "images have too many pixels, got ", x.shape());
+}
+
+Pool2dGeometry geometry_of(const char* op, const Tensor& x, const Pool2dOptions& o) {
+  check_images(op, x);
+  Windows windows[2];
+  for (int i = 0; i < 2; ++i) {
+    const int64_t size = x.size(1 + i), stride = o.stride[i] == 0 ? o.kernel[i] : o.stride[i];
+    require(o.kernel[i] >= 1 && stride >= 1 && o.padding[i] >= 0 && 2 * o.padding[i] <= o.kernel[i],
+            op, "kernel and stride must be at least 1 and padding at most half the kernel, got ",
+            o.kernel[i], ", ", stride, " and ", o.padding[i]);
+    require(o.kernel[i] <= size + 2 * o.padding[i], op, "a window of ", o.kernel[i],
+            " must fit into x ", x.shape(), " padded by ", o.padding[i]);
+    windows[i] = {size, (size + 2 * o.padding[i] - o.kernel[i]) / stride + 1, o.kernel[i], stride,
+                  o.padding[i]};
+  }
+  return {x.size(0), x.size(3), windows[0], windows[1]};
+}
+
+Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
+  const Tensor image = dense(x);
+  Tensor y = empty({g.batch, g.rows.out, g.cols.out, g.channels}, {x.dtype(), x.device()});
+  dispatch_floating(op, x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(x.device(), [&](auto device) {
+      kernels::avg_pool2d<T>(device, g, image.data<T>(), y.data<T>());
+    });
+  });
+  return attach(op, std::move(y), wrt(x, [op, g, shape = x.shape()](const Tensor& dy) {
+                  const Tensor upstream = dense(dy);
+                  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
+                  dispatch_floating(op, dy.dtype(), [&](auto tag) {
+                    using T = typename decltype(tag)::type;
+                    on_device(dy.device(), [&](auto device) {
+                      kernels::avg_pool2d_backward<T>(device, g, upstream.data<T>(), dx.data<T>());
+                    });
+                  });
+                  return dx;
+                }));
+}
+
+}  // namespace
+
+Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
+  const Pool2dGeometry g = geometry_of("max_pool2d", x, options);
+  const Tensor image = dense(x);
+  Tensor y = empty({g.batch, g.rows.out, g.cols.out, g.channels}, {x.dtype(), x.device()});
+  const Tensor where = empty(y.shape(), {DType::kI32, x.device()});
+  dispatch_floating("max_pool2d", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(x.device(), [&](auto device) {
+      kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), where.data<int32_t>());
+    });
+  });
+  return attach("max_pool2d", std::move(y), wrt(x, [g, where, shape = x.shape()](const Tensor& dy) {
+                  const Tensor upstream = dense(dy);
+                  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
+                  dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
+                    using T = typename decltype(tag)::type;
+                    on_device(dy.device(), [&](auto device) {
+                      kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(),
+                                                      where.data<int32_t>(), dx.data<T>());
+                    });
+                  });
+                  return dx;
+                }));
+}
+
+Tensor avg_pool2d(const Tensor& x, Pool2dOptions options) {
+  return average("avg_pool2d", x, geometry_of("avg_pool2d", x, options));
+}
+
+Tensor adaptive_avg_pool2d(const Tensor& x, int64_t height, int64_t width) {
+  const char* op = "adaptive_avg_pool2d";
+  check_images(op, x);
+  require(height >= 1 && width >= 1 && x.size(1) >= 1 && x.size(2) >= 1, op,
+          "needs a positive size and images that are not empty, got ", height, " x ", width,
+          " for x ", x.shape());
+  const auto windows = [](int64_t size, int64_t out) {
+    return Windows{.size = size, .out = out, .adaptive = true};
+  };
+  return average(op, x,
+                 {x.size(0), x.size(3), windows(x.size(1), height), windows(x.size(2), width)});
+}
+
+}  // namespace trireme

@@ -1,0 +1,121 @@
+#include "kernels/batch_norm.h"
+
+#include <algorithm>
+
+#include "kernels/rows.h"
+#include "kernels/scratch.h"
+#include "kernels/simd.h"
+
+namespace trireme::kernels {
+namespace {
+
+/// Sums over rows of `count` values per column: fn(row, sums) adds one row to sums[count][cols].
+/// The rows are cut the same way for any number of threads; each piece sums on its own.
+template <typename T, typename Fn>
+void sum_rows(int64_t rows, int64_t cols, int64_t count, T* out, const Fn& fn) {
+  constexpr int64_t kMostPieces = 32, kLeastRows = 64;
+  const int64_t pieces = std::clamp<int64_t>(rows / kLeastRows, 1, kMostPieces);
+  const int64_t width = count * cols;
+  T* partials = scratch<T>(Scratch::kPartials, pieces * width);
+  parallel_for(pieces, rows * cols <= kSerialElements ? pieces : 1,
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t p = begin; p < end; ++p) {
+                   T* sums = partials + p * width;
+                   std::fill_n(sums, width, T{0});
+                   for (int64_t r = rows * p / pieces; r < rows * (p + 1) / pieces; ++r) {
+                     fn(r, sums);
+                   }
+                 }
+               });
+  std::copy_n(partials, width, out);
+  for (int64_t p = 1; p < pieces; ++p) {
+    for (int64_t i = 0; i < width; ++i) out[i] += partials[p * width + i];
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void column_moments(Cpu, MatrixView<const T> x, T* mean, T* var) {
+  const T per_row = T{1} / static_cast<T>(x.rows);
+  sum_rows<T>(x.rows, x.cols, 1, mean, [&](int64_t r, T* sum) {
+    const T* from = x.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      part.store(sum + i, part.load(sum + i) + part.load(from + i));
+    });
+  });
+  for (int64_t c = 0; c < x.cols; ++c) mean[c] *= per_row;
+  sum_rows<T>(x.rows, x.cols, 1, var, [&](int64_t r, T* sum) {
+    const T* from = x.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> d = part.load(from + i) - part.load(mean + i);
+      part.store(sum + i, part.load(sum + i) + d * d);
+    });
+  });
+  for (int64_t c = 0; c < x.cols; ++c) var[c] *= per_row;
+}
+
+template <typename T>
+void batch_norm(Cpu, MatrixView<const T> x, const T* mean, const T* rstd, const T* gamma,
+                const T* beta, MatrixView<T> y) {
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T* from = x.row(r);
+    T* to = y.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      Vec<T> v = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
+      if (gamma) v *= part.load(gamma + i);
+      if (beta) v += part.load(beta + i);
+      part.store(to + i, v);
+    });
+  });
+}
+
+template <typename T>
+void batch_norm_sums(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
+                     MatrixView<const T> dy, T* dgamma, T* dbeta) {
+  T* both = scratch<T>(Scratch::kBlock, 2 * x.cols);
+  sum_rows<T>(x.rows, x.cols, 2, both, [&](int64_t r, T* sums) {
+    const T *from = x.row(r), *g = dy.row(r);
+    T *gamma_sum = sums, *beta_sum = sums + x.cols;
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> d = part.load(g + i);
+      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
+      part.store(gamma_sum + i, part.load(gamma_sum + i) + d * xhat);
+      part.store(beta_sum + i, part.load(beta_sum + i) + d);
+    });
+  });
+  std::copy_n(both, x.cols, dgamma);
+  std::copy_n(both + x.cols, x.cols, dbeta);
+}
+
+template <typename T>
+void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
+                               const T* gamma, const T* dgamma, const T* dbeta,
+                               MatrixView<const T> dy, MatrixView<T> dx) {
+  const T per_row = T{1} / static_cast<T>(x.rows);
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T *from = x.row(r), *g = dy.row(r);
+    T* to = dx.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> scale = part.load(rstd + i);
+      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * scale;
+      Vec<T> v = part.load(g + i) - (part.load(dbeta + i) + xhat * part.load(dgamma + i)) * per_row;
+      v *= scale;
+      if (gamma) v *= part.load(gamma + i);
+      part.store(to + i, v);
+    });
+  });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                     \
+  template void column_moments(Cpu, MatrixView<const T>, T*, T*);                                  \
+  template void batch_norm(Cpu, MatrixView<const T>, const T*, const T*, const T*, const T*,       \
+                           MatrixView<T>);                                                         \
+  template void batch_norm_sums(Cpu, MatrixView<const T>, const T*, const T*, MatrixView<const T>, \
+                                T*, T*);                                                           \
+  template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const T*, const T*, const T*,  \
+                                          const T*, const T*, MatrixView<const T>, MatrixView<T>);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+
+}  // namespace trireme::kernels

@@ -1,0 +1,130 @@
+#include "kernels/conv2d.h"
+
+#include <algorithm>
+
+#include "core/base/parallel_for.h"
+#include "kernels/gemm.h"
+#include "kernels/onednn_conv2d.h"
+#include "kernels/scratch.h"
+
+namespace trireme::kernels {
+namespace {
+
+using T = double;
+
+/// One image and one group of a convolution as a matrix product:
+/// y[pixel, out] = columns[pixel, window] weight[out, window]^T.
+struct Part {
+  const Conv2dGeometry& g;
+  int64_t image, group;
+
+  int64_t pixels() const { return g.out_height() * g.out_width(); }
+  int64_t in() const { return g.in_channels / g.groups; }
+  int64_t out() const { return g.out_channels / g.groups; }
+  int64_t window() const { return g.kernel_h * g.kernel_w * in(); }
+
+  int64_t x_offset() const { return image * g.height * g.width * g.in_channels + group * in(); }
+  int64_t y_offset() const { return image * pixels() * g.out_channels + group * out(); }
+  int64_t weight_offset() const { return group * out() * window(); }
+
+  /// Calls fn(element of columns, element of x or -1 in the padding) for each run of in() elements.
+  template <typename Fn>
+  void each_run(const Fn& fn) const {
+    int64_t at = 0;
+    for (int64_t oy = 0; oy < g.out_height(); ++oy) {
+      for (int64_t ox = 0; ox < g.out_width(); ++ox) {
+        for (int64_t ky = 0; ky < g.kernel_h; ++ky) {
+          const int64_t y = oy * g.stride_h - g.pad_h + ky * g.dilation_h;
+          for (int64_t kx = 0; kx < g.kernel_w; ++kx, at += in()) {
+            const int64_t x = ox * g.stride_w - g.pad_w + kx * g.dilation_w;
+            const bool inside = y >= 0 && y < g.height && x >= 0 && x < g.width;
+            fn(at, inside ? (y * g.width + x) * g.in_channels : -1);
+          }
+        }
+      }
+    }
+  }
+
+  T* gather(const T* x) const {
+    T* columns = scratch<T>(Scratch::kBlock, pixels() * window());
+    each_run([&](int64_t to, int64_t from) {
+      if (from < 0) {
+        std::fill_n(columns + to, in(), T{0});
+      } else {
+        std::copy_n(x + x_offset() + from, in(), columns + to);
+      }
+    });
+    return columns;
+  }
+};
+
+}  // namespace
+
+void conv2d(Cpu, const Conv2dGeometry& g, const double* x, const double* weight, const double* bias,
+            double* y) {
+  parallel_for(g.batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) {
+      for (int64_t group = 0; group < g.groups; ++group) {
+        const Part p{g, image, group};
+        gemm(p.pixels(), p.out(), p.window(), {p.gather(x), p.window(), 1},
+             {weight + p.weight_offset(), 1, p.window()}, y + p.y_offset(), g.out_channels,
+             Write::kOverwrite);
+      }
+    }
+  });
+  if (!bias) return;
+  for (int64_t i = 0; i < g.batch * g.out_height() * g.out_width(); ++i) {
+    for (int64_t c = 0; c < g.out_channels; ++c) y[i * g.out_channels + c] += bias[c];
+  }
+}
+
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const double* dy, const double* weight,
+                           double* dx) {
+  const int64_t image_elements = g.height * g.width * g.in_channels;
+  parallel_for(g.batch, 1, [&](int64_t begin, int64_t end) {
+    std::fill(dx + begin * image_elements, dx + end * image_elements, 0.0);
+    for (int64_t image = begin; image < end; ++image) {
+      for (int64_t group = 0; group < g.groups; ++group) {
+        const Part p{g, image, group};
+        T* columns = scratch<T>(Scratch::kBlock, p.pixels() * p.window());
+        gemm(p.pixels(), p.window(), p.out(), {dy + p.y_offset(), g.out_channels, 1},
+             {weight + p.weight_offset(), p.window(), 1}, columns, p.window(), Write::kOverwrite);
+        p.each_run([&](int64_t from, int64_t to) {
+          if (to < 0) return;
+          T* sum = dx + p.x_offset() + to;
+          for (int64_t c = 0; c < p.in(); ++c) sum[c] += columns[from + c];
+        });
+      }
+    }
+  });
+}
+
+void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const double* x, const double* dy,
+                            double* dweight) {
+  const int64_t count = g.out_channels * g.kernel_h * g.kernel_w * (g.in_channels / g.groups);
+  std::fill_n(dweight, count, 0.0);
+  // Images one after another, so that the sums have one order.
+  for (int64_t image = 0; image < g.batch; ++image) {
+    for (int64_t group = 0; group < g.groups; ++group) {
+      const Part p{g, image, group};
+      gemm(p.out(), p.window(), p.pixels(), {dy + p.y_offset(), 1, g.out_channels},
+           {p.gather(x), p.window(), 1}, dweight + p.weight_offset(), p.window(),
+           Write::kAccumulate);
+    }
+  }
+}
+
+void conv2d(Cpu, const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
+            float* y) {
+  onednn_conv2d(g, x, weight, bias, y);
+}
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const float* dy, const float* weight,
+                           float* dx) {
+  onednn_conv2d_input_gradient(g, dy, weight, dx);
+}
+void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const float* x, const float* dy,
+                            float* dweight) {
+  onednn_conv2d_weight_gradient(g, x, dy, dweight);
+}
+
+}  // namespace trireme::kernels

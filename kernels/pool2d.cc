@@ -1,0 +1,124 @@
+#include "kernels/pool2d.h"
+
+#include <algorithm>
+
+#include "core/base/parallel_for.h"
+
+namespace trireme::kernels {
+namespace {
+
+/// Calls fn(window's rows and columns, offset of the output in one image) for every output pixel.
+struct Window {
+  int64_t row_begin, row_end, col_begin, col_end;
+  int64_t out;  // offset of channel 0 of the output pixel, in elements
+};
+template <typename Fn>
+void each_window(const Pool2dGeometry& g, const Fn& fn) {
+  int64_t out = 0;
+  for (int64_t r = 0; r < g.rows.out; ++r) {
+    for (int64_t c = 0; c < g.cols.out; ++c, out += g.channels) {
+      fn(Window{g.rows.begin(r), g.rows.end(r), g.cols.begin(c), g.cols.end(c), out});
+    }
+  }
+}
+
+/// Calls fn(image) for every image, in parallel: no two write the same elements.
+template <typename Fn>
+void each_image(const Pool2dGeometry& g, const Fn& fn) {
+  parallel_for(g.batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t image = begin; image < end; ++image) fn(image);
+  });
+}
+int64_t in_elements(const Pool2dGeometry& g) { return g.rows.size * g.cols.size * g.channels; }
+int64_t out_elements(const Pool2dGeometry& g) { return g.rows.out * g.cols.out * g.channels; }
+
+}  // namespace
+
+template <typename T>
+void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where) {
+  each_image(g, [&](int64_t image) {
+    const T* from = x + image * in_elements(g);
+    each_window(g, [&](const Window& w) {
+      T* most = y + image * out_elements(g) + w.out;
+      int32_t* place = where + image * out_elements(g) + w.out;
+      for (int64_t r = w.row_begin; r < w.row_end; ++r) {
+        for (int64_t c = w.col_begin; c < w.col_end; ++c) {
+          const auto at = static_cast<int32_t>(r * g.cols.size + c);
+          const T* pixel = from + at * g.channels;
+          if (r == w.row_begin && c == w.col_begin) {
+            std::copy_n(pixel, g.channels, most);
+            std::fill_n(place, g.channels, at);
+            continue;
+          }
+          for (int64_t k = 0; k < g.channels; ++k) {
+            // False for a NaN in most only: that stays.
+            const bool larger = pixel[k] > most[k] || (pixel[k] != pixel[k] && most[k] == most[k]);
+            most[k] = larger ? pixel[k] : most[k];
+            place[k] = larger ? at : place[k];
+          }
+        }
+      }
+    });
+  });
+}
+
+template <typename T>
+void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx) {
+  each_image(g, [&](int64_t image) {
+    T* to = dx + image * in_elements(g);
+    std::fill_n(to, in_elements(g), T{0});
+    const int64_t first = image * out_elements(g);
+    for (int64_t i = 0; i < out_elements(g); i += g.channels) {
+      for (int64_t k = 0; k < g.channels; ++k) {
+        to[where[first + i + k] * g.channels + k] += dy[first + i + k];
+      }
+    }
+  });
+}
+
+template <typename T>
+void avg_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y) {
+  each_image(g, [&](int64_t image) {
+    const T* from = x + image * in_elements(g);
+    each_window(g, [&](const Window& w) {
+      T* sum = y + image * out_elements(g) + w.out;
+      std::fill_n(sum, g.channels, T{0});
+      for (int64_t r = w.row_begin; r < w.row_end; ++r) {
+        for (int64_t c = w.col_begin; c < w.col_end; ++c) {
+          const T* pixel = from + (r * g.cols.size + c) * g.channels;
+          for (int64_t k = 0; k < g.channels; ++k) sum[k] += pixel[k];
+        }
+      }
+      const T share = T{1} / static_cast<T>((w.row_end - w.row_begin) * (w.col_end - w.col_begin));
+      for (int64_t k = 0; k < g.channels; ++k) sum[k] *= share;
+    });
+  });
+}
+
+template <typename T>
+void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx) {
+  each_image(g, [&](int64_t image) {
+    T* to = dx + image * in_elements(g);
+    std::fill_n(to, in_elements(g), T{0});
+    each_window(g, [&](const Window& w) {
+      const T* from = dy + image * out_elements(g) + w.out;
+      const T share = T{1} / static_cast<T>((w.row_end - w.row_begin) * (w.col_end - w.col_begin));
+      for (int64_t r = w.row_begin; r < w.row_end; ++r) {
+        for (int64_t c = w.col_begin; c < w.col_end; ++c) {
+          T* pixel = to + (r * g.cols.size + c) * g.channels;
+          for (int64_t k = 0; k < g.channels; ++k) pixel[k] += share * from[k];
+        }
+      }
+    });
+  });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                 \
+  template void max_pool2d(Cpu, const Pool2dGeometry&, const T*, T*, int32_t*);                \
+  template void max_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, const int32_t*, T*); \
+  template void avg_pool2d(Cpu, const Pool2dGeometry&, const T*, T*);                          \
+  template void avg_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, T*);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+
+}  // namespace trireme::kernels

@@ -1,0 +1,50 @@
+// Pooling of images whose channels lie last: the largest or the mean element of each window, and
+// the gradients. Channels are independent and lie in vectors.
+
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/device_tag.h"
+
+namespace trireme::kernels {
+
+/// Windows along one dimension: output o sees inputs [begin(o), end(o)), cut to [0, size).
+struct Windows {
+  int64_t size, out;
+  int64_t kernel = 0, stride = 1, pad = 0;
+  bool adaptive = false;  // `out` windows that cover the input evenly; kernel, stride, pad unused
+
+  int64_t begin(int64_t o) const {
+    if (adaptive) return o * size / out;
+    const int64_t first = o * stride - pad;
+    return first < 0 ? 0 : first;
+  }
+  int64_t end(int64_t o) const {
+    if (adaptive) return ((o + 1) * size + out - 1) / out;
+    const int64_t last = o * stride - pad + kernel;
+    return last > size ? size : last;
+  }
+};
+
+/// x: [batch, rows.size, cols.size, channels], y: [batch, rows.out, cols.out, channels], dense.
+struct Pool2dGeometry {
+  int64_t batch, channels;
+  Windows rows, cols;
+};
+
+/// y = largest element of each window, the first of equal ones; `where` [like y] is its place
+/// row * cols.size + col in the image, for the gradient. NaN wins.
+template <typename T>
+void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where);
+/// dx[where] += dy, 0 elsewhere.
+template <typename T>
+void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx);
+
+/// y = mean of each window, its part in the padding not counted.
+template <typename T>
+void avg_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y);
+template <typename T>
+void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx);
+
+}  // namespace trireme::kernels
