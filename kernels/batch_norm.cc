@@ -45,14 +45,23 @@ void column_moments(Cpu, MatrixView<const T> x, T* mean, T* var) {
     });
   });
   for (int64_t c = 0; c < x.cols; ++c) mean[c] *= per_row;
-  sum_rows<T>(x.rows, x.cols, 1, var, [&](int64_t r, T* sum) {
+  // The deviations' own mean corrects what rounding left in the first one. Chan, Golub, LeVeque,
+  // "Algorithms for computing the sample variance", 1983.
+  T* both = scratch<T>(Scratch::kBlock, 2 * x.cols);
+  sum_rows<T>(x.rows, x.cols, 2, both, [&](int64_t r, T* sums) {
     const T* from = x.row(r);
+    T *sum = sums, *squares = sums + x.cols;
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       const Vec<T> d = part.load(from + i) - part.load(mean + i);
-      part.store(sum + i, part.load(sum + i) + d * d);
+      part.store(sum + i, part.load(sum + i) + d);
+      part.store(squares + i, part.load(squares + i) + d * d);
     });
   });
-  for (int64_t c = 0; c < x.cols; ++c) var[c] *= per_row;
+  for (int64_t c = 0; c < x.cols; ++c) {
+    const T shift = both[c] * per_row;
+    mean[c] += shift;
+    var[c] = std::max(both[x.cols + c] * per_row - shift * shift, T{0});
+  }
 }
 
 template <typename T>

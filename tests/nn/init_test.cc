@@ -113,9 +113,9 @@ TEST(InitSeeds, DecideTheValues) {
 
 TEST(InitErrors, SayWhatIsWrong) {
   Generator generator(1);
-  EXPECT_THAT(
-      [&] { init::xavier_uniform(zeros({3}), generator); },
-      ThrowsMessage<InvalidArgument>("xavier_uniform: needs a matrix [in, out], got shape [3]"));
+  EXPECT_THAT([&] { init::xavier_uniform(zeros({3}), generator); },
+              ThrowsMessage<InvalidArgument>("xavier_uniform: needs a matrix [in, out] or filters "
+                                             "[out, height, width, in], got shape [3]"));
   EXPECT_THAT(
       [&] {
         init::kaiming_normal(zeros({1, 2, 3}), generator);
