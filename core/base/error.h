@@ -37,6 +37,12 @@ class DataError : public IoError {
   using IoError::IoError;
 };
 
+/// Memory for a tensor could not be had. The message says how much was asked for and is in use.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A CUDA call failed, or CUDA was asked for where there is none.
 class CudaError : public Error {
  public:

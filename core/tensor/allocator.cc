@@ -126,9 +126,9 @@ Header* take_large(size_t bytes) {
 
 [[noreturn]] void fail_out_of_memory(size_t bytes) {
   const MemoryStats stats = memory_stats();
-  throw Error(concat("allocate: out of memory, asked for ", bytes, " bytes with ",
-                     stats.total_allocated_bytes, " allocated and ", stats.reserved_bytes,
-                     " reserved; use a smaller batch or model"));
+  throw OutOfMemory(concat("allocate: out of memory, asked for ", bytes, " bytes with ",
+                           stats.total_allocated_bytes, " allocated and ", stats.reserved_bytes,
+                           " reserved; use a smaller batch or model"));
 }
 
 }  // namespace

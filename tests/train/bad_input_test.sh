@@ -40,4 +40,12 @@ refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+# Without the limit, a machine may promise more memory than it has and kill the process later.
+little=(bash -c 'ulimit -v 4000000 && exec "$@"' -)
+if "${little[@]}" "$train" --version > out 2> err; then
+  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --batch 100000000
+  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --dim 1000000000
+else
+  echo "out of memory is left out: a sanitizer needs all addresses"
+fi
 exit $((failures > 0))
