@@ -18,7 +18,7 @@ struct Snapshot {
   int64_t step = 0;     // steps done
   StateDict model;      // parameters and buffers
   StateDict optimizer;  // moments
-  StateValues state;    // position, seed, random generators, schedule
+  StateValues state;    // position, random generators, seed and size of the data order
 };
 
 /// Writes `snapshot` and returns the path of its directory. Creates `directory` if needed, deletes
