@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kMetadataKey = "__metadata__";
+constexpr int kDeepest = 2;  // {"w": {"shape": [
 
 // The first type of a dtype is the one we write.
 constexpr SafetensorsType kTypes[] = {{"F64", 8, DType::kF64}, {"F32", 4, DType::kF32},
@@ -38,8 +39,14 @@ const SafetensorsType& type_named(const std::string& type, const std::string& te
 json parse_json(std::span<const std::byte> text, const std::string& path) {
   std::set<std::string> names;
   std::string repeated;
-  // The parser keeps the last of equal keys; which of two tensors was meant cannot be known.
-  const auto watch_names = [&](int depth, json::parse_event_t event, json& value) {
+  // The parser keeps the last of equal keys; which of two tensors was meant cannot be known. And
+  // brackets alone cost many times their size in memory, so what no header holds ends the parse.
+  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+    const bool opens_list = event == json::parse_event_t::array_start;
+    if (depth == 0 && opens_list) refuse(path, "the header must be a JSON object, got a list");
+    if (depth > kDeepest && (opens_list || event == json::parse_event_t::object_start)) {
+      refuse(path, "the header must be an object of objects of lists, got more levels");
+    }
     if (depth == 1 && event == json::parse_event_t::key) {
       const auto& name = value.get_ref<const std::string&>();
       if (!names.insert(name).second) repeated = name;
@@ -47,7 +54,7 @@ json parse_json(std::span<const std::byte> text, const std::string& path) {
     return true;
   };
   const auto* first = reinterpret_cast<const char*>(text.data());
-  json header = json::parse(first, first + text.size(), watch_names, /*allow_exceptions=*/false);
+  json header = json::parse(first, first + text.size(), watch, /*allow_exceptions=*/false);
   if (!header.is_object()) refuse(path, "the header must be a JSON object, got something else");
   if (!repeated.empty()) refuse(path, "names must be unique, got ", repeated, " twice");
   return header;
