@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <set>
 
 #include "core/base/error.h"
 #include "core/checkpoint/catalog.h"
@@ -20,17 +19,12 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::ElementsAre;
+using testing::entries_of;
 using ::testing::HasSubstr;
 using testing::is_snapshot_of;
 using testing::message_of;
 using testing::snapshot_of;
 using testing::TempDir;
-
-std::set<std::string> entries_of(const std::string& directory) {
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(directory)) names.insert(entry.path().filename());
-  return names;
-}
 
 TEST(Checkpoint, ComesBackAsItWas) {
   const TempDir dir;
