@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/checkpoint/catalog.h"
 #include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/load_state.h"
 #include "distributed/control_channel.h"
 
@@ -15,10 +16,14 @@ std::string generator_key(const std::string& name) { return "generator." + name 
 
 TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& options,
                                    Communicator& communicator)
-    : directory_(checkpoint_directory(out)),
-      out_(out),
+    : out_(out),
+      directory_(checkpoint_directory(out)),
       options_(options),
-      communicator_(communicator) {}
+      communicator_(communicator) {
+  if (communicator.rank() != 0) return;
+  make_directories(directory_);
+  lock_ = lock_directory(directory_);
+}
 
 void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer) {
   if (communicator_.rank() == 0) {

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
+#include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/state_values.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
@@ -15,7 +17,8 @@ namespace trireme {
 /// The checkpoints of one run. Used by the training thread.
 class TrainCheckpoints {
  public:
-  /// `out`: the run directory. `options` and `communicator` must outlive this.
+  /// `out`: the run directory, which rank 0 locks until the end: IoError if another run writes
+  /// there. `options` and `communicator` must outlive this.
   TrainCheckpoints(const std::string& out, const TrainOptions& options, Communicator& communicator);
 
   /// Collective. Rank 0 writes model, optimizer, position, random generators and what the order of
@@ -32,8 +35,9 @@ class TrainCheckpoints {
   StateValues load(const std::string& path, TrainingTask& task, Optimizer& optimizer) const;
   void warn_of_other_data(const StateValues& saved, const TrainingTask& task) const;
 
-  const std::string directory_;
   const std::string out_;
+  const std::string directory_;
+  std::shared_ptr<const DirectoryLock> lock_;  // rank 0 only
   const TrainOptions& options_;
   Communicator& communicator_;
 };

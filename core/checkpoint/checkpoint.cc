@@ -11,6 +11,7 @@
 #include "core/base/mapped_file.h"
 #include "core/base/sync_directory.h"
 #include "core/checkpoint/catalog.h"
+#include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/manifest.h"
 #include "core/checkpoint/publish.h"
@@ -76,6 +77,7 @@ std::shared_ptr<const MappedFile> map_checked(const std::string& directory, cons
 std::string save_checkpoint(const std::string& directory, const Snapshot& snapshot, int keep) {
   require(snapshot.step >= 0, "checkpoint", "step must not be negative, got ", snapshot.step);
   make_directories(directory);
+  const auto lock = lock_directory(directory);
   remove_leftovers(directory);
   const std::vector<CheckpointInfo> existing = list_checkpoints(directory);
   const int64_t serial = existing.empty() ? 1 : existing.back().serial + 1;

@@ -4,7 +4,7 @@
 //   step-00000100       complete
 //   step-00000100.old   complete, about to be replaced; only where a file system cannot exchange
 //
-// One process at a time works in a directory.
+// The caller holds the lock of the directory (directory_lock.h).
 
 #pragma once
 

@@ -11,6 +11,7 @@
 
 #include "core/base/error.h"
 #include "core/checkpoint/catalog.h"
+#include "core/checkpoint/directory_lock.h"
 #include "tests/checkpoint/snapshots.h"
 #include "tests/support/system_calls.h"
 #include "tests/support/temp_dir.h"
@@ -101,6 +102,32 @@ TEST(Interruption, NewDirectoriesAreSyncedInThoseAbove) {
   EXPECT_THAT(synced, Contains(dir / "run"));
   EXPECT_THAT(synced, Contains(dir / "run/checkpoints/.tmp-step-00000001"));
   EXPECT_EQ(synced.back(), dir / "run/checkpoints");
+}
+
+TEST(DirectoryLock, OneProcessAtATimeSaves) {
+  const TempDir dir;
+  save_checkpoint(dir.path(), snapshot_of(1));
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t other = ::fork();
+  if (other == 0) {
+    const auto lock = lock_directory(dir.path());
+    save_checkpoint(dir.path(), snapshot_of(2));  // its own lock does not hinder it
+    if (::write(ready[1], "x", 1) != 1) ::_exit(1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_THAT(message_of<IoError>([&] { save_checkpoint(dir.path(), snapshot_of(3)); }),
+              AllOf(HasSubstr("another run writes to " + dir.path()),
+                    HasSubstr("process " + std::to_string(other))));
+  EXPECT_THAT(entries_of(dir.path()), ElementsAre("step-00000001", "step-00000002"));
+  ::kill(other, SIGKILL);
+  ::waitpid(other, nullptr, 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+  save_checkpoint(dir.path(), snapshot_of(3));
+  EXPECT_EQ(*find_latest(dir.path()), dir / "step-00000003");
 }
 
 }  // namespace

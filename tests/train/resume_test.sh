@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A resumed run ends with the weights of an uninterrupted one, bit for bit, dropout included; and
-# SIGTERM to the launcher leaves a checkpoint to resume from.
+# A resumed run ends with the weights of an uninterrupted one, bit for bit, dropout included;
+# SIGTERM to the launcher leaves a checkpoint to resume from; and one run at a time has a directory.
 #
 # usage: resume_test.sh TRIREME TRIREME-TRAIN
 set -euo pipefail
@@ -29,7 +29,7 @@ says second "resuming from step 10 of whole/checkpoints/step-00000010"
 for file in model.safetensors optimizer.safetensors state.json; do
   cmp whole/checkpoints/step-00000020/$file second/checkpoints/step-00000020/$file
 done
-if grep warning second.log; then exit 1; fi
+if grep 'uninterrupted run' second.log; then exit 1; fi
 echo "resumed weights are equal"
 
 head -c 4000 text > shorter
@@ -45,6 +45,14 @@ echo "other data is warned of"
   --eval-every 0 --out stopped > stopped.log 2>&1 &
 launcher=$!
 until grep -q '^step 3/' stopped.log; do kill -0 $launcher; done
+
+# A second run must not delete what the first one writes.
+code=0
+"$train" gpt --data text --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --steps 1 \
+  --out stopped > second_run.log 2>&1 || code=$?
+[ $code = 71 ] && grep -q "another run writes to stopped/checkpoints, process " second_run.log ||
+  { cat second_run.log; echo "exit code $code, wanted 71"; exit 1; }
+
 kill -TERM $launcher
 code=0
 wait $launcher || code=$?
