@@ -50,8 +50,11 @@ until grep -q '^step 3/' stopped.log; do kill -0 $launcher; done
 code=0
 "$train" gpt --data text --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --steps 1 \
   --out stopped > second_run.log 2>&1 || code=$?
-[ $code = 71 ] && grep -q "another run writes to stopped/checkpoints, process " second_run.log ||
-  { cat second_run.log; echo "exit code $code, wanted 71"; exit 1; }
+if [ $code != 71 ] || ! grep -q "another run writes to stopped/checkpoints, process " second_run.log; then
+  cat second_run.log
+  echo "exit code $code, wanted 71"
+  exit 1
+fi
 
 kill -TERM $launcher
 code=0
