@@ -121,6 +121,14 @@ TEST(SafetensorsDamage, NestingCostsNoMemory) {
   EXPECT_LT(peak_mib("{\"w\":{\"shape\":" + std::string(10'000'000, '[')), 100);
 }
 
+// Work that grows by the square of the number of tensors would exceed the limit of any test here.
+TEST(SafetensorsDamage, ManyEntriesTakeTimeByTheirNumber) {
+  std::string header = "{";
+  for (int i = 0; i < 600'000; ++i) header += "\"" + std::to_string(i) + "\":{},";
+  header.back() = '}';
+  EXPECT_THAT(refused_header(header), HasSubstr("must have a dtype"));
+}
+
 TEST(SafetensorsDamage, EntriesAreChecked) {
   EXPECT_THAT(refused_entry("5"), HasSubstr("tensor w must have a dtype"));
   EXPECT_THAT(refused_entry(R"({"dtype":"F8_E4M3","shape":[8],"data_offsets":[0,8]})"),
