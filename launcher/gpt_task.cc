@@ -9,6 +9,7 @@
 #include "core/data/token_windows.h"
 #include "core/models/gpt.h"
 #include "core/models/gpt_checkpoint.h"
+#include "launcher/named_input.h"
 #include "launcher/training_task.h"
 
 namespace trireme {
@@ -31,7 +32,10 @@ class GptTask final : public TrainingTask {
                 .dropout = gpt.dropout},
                generator_) {
     if (!options.init_from.empty()) {
-      load_state(model_.state_dict(), gpt2_weights(load_safetensors(options.init_from).tensors));
+      read_named_input("--init-from", [&] {
+        load_state(model_.state_dict(), gpt2_weights(load_safetensors(options.init_from).tensors),
+                   Strictness::kExact, options.init_from);
+      });
     }
   }
 
@@ -86,7 +90,9 @@ class GptTask final : public TrainingTask {
 
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt) {
   require(gpt.sample == 0 || !gpt.prompt.empty(), "gpt", "--prompt must not be empty");
-  return std::make_unique<GptTask>(options, gpt, open_tokens(options.data, gpt.vocab));
+  const TokenSplit tokens =
+      read_named_input("--data", [&] { return open_tokens(options.data, gpt.vocab); });
+  return std::make_unique<GptTask>(options, gpt, tokens);
 }
 
 }  // namespace trireme

@@ -12,7 +12,6 @@
 #include "core/tensor/allocator.h"
 #include "distributed/control_channel.h"
 #include "launcher/stop_wish.h"
-#include "launcher/train_checkpoint.h"
 
 namespace trireme {
 namespace {
@@ -55,16 +54,15 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
                  Communicator& communicator, TrainReport& report)
     : task_(task),
       options_(options),
-      out_(out),
       communicator_(communicator),
       report_(report),
+      checkpoints_(out, options, communicator),
       shard_{communicator.rank(), communicator.world_size()},
       ddp_(task.model(), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
       parameters_(optimizer_->parameters()) {
   reseed_generators(task.model(), communicator.rank());
-  first_step_ =
-      restore_training_state(out, options.resume, task.model(), *optimizer_, communicator);
+  first_step_ = checkpoints_.restore(task, *optimizer_);
   if (first_step_ > 0) ddp_.broadcast_parameters();
   ddp_.accumulate(static_cast<int>(options.accumulate));
 }
@@ -178,8 +176,7 @@ void Trainer::validate(int64_t step) {
 
 void Trainer::save(int64_t step) {
   const auto scope = report_.phase(Phase::kCheckpoint);
-  save_training_state(out_, step, task_.model(), *optimizer_,
-                      static_cast<int>(options_.keep_checkpoints), communicator_);
+  checkpoints_.save(step, task_, *optimizer_);
   report_.checkpointed(step);
 }
 

@@ -9,6 +9,7 @@
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
 #include "distributed/ddp.h"
+#include "launcher/train_checkpoint.h"
 #include "launcher/train_report.h"
 #include "launcher/training_task.h"
 
@@ -39,9 +40,9 @@ class Trainer {
 
   TrainingTask& task_;
   const TrainOptions& options_;
-  const std::string out_;
   Communicator& communicator_;
   TrainReport& report_;
+  TrainCheckpoints checkpoints_;
   const Shard shard_;
   DistributedDataParallel ddp_;
   std::unique_ptr<Optimizer> optimizer_;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/sync_directory.h"
 
 namespace trireme {
 namespace {
@@ -53,6 +54,7 @@ void write_run_summary(const std::string& path, const RunSummary& summary) {
     ::unlink(temporary.c_str());
     throw IoError(concat("summary: cannot write ", path, ", got ", std::strerror(error)));
   }
+  sync_parent_directory(path);
 }
 
 }  // namespace trireme

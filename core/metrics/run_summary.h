@@ -23,7 +23,7 @@ struct RunSummary {
 };
 
 /// Writes the file whole or not at all: to a temporary file beside it, flushed to the disk, then
-/// renamed. Throws IoError with path and reason.
+/// renamed, durably. Throws IoError with path and reason.
 void write_run_summary(const std::string& path, const RunSummary& summary);
 
 }  // namespace trireme

@@ -142,6 +142,7 @@ TEST(ExitCodeOf, FollowsTheTable) {
   EXPECT_EQ(exit_code_of(CommError(Kind::kMismatch, "x")), 69);
   EXPECT_EQ(exit_code_of(CommError(Kind::kSystem, "x")), 71);
   EXPECT_EQ(exit_code_of(IoError("x")), 71);
+  EXPECT_EQ(exit_code_of(OutOfMemory("x")), 71);
   EXPECT_EQ(exit_code_of(std::bad_alloc()), 71);
   EXPECT_EQ(exit_code_of(EnvironmentError("x")), 78);
   EXPECT_EQ(exit_code_of(InternalError("x")), 70);
