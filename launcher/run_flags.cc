@@ -20,9 +20,8 @@ constexpr char kAbout[] =
     "the newest run.\n"
     "\n"
     "If one rank fails, the others are ended within 5 seconds, and a summary names the one to\n"
-    "blame. Ctrl-C, SIGTERM and SIGUSR1 are passed on to the ranks; a training program then "
-    "writes\n"
-    "a checkpoint and leaves. A second Ctrl-C kills at once.\n"
+    "blame. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are passed on to the ranks; a training program\n"
+    "then writes a checkpoint and leaves. A second Ctrl-C kills at once.\n"
     "\n"
     "Example: trireme run -n 2 -- trireme-train gpt --data input.txt --steps 500";
 

@@ -89,22 +89,21 @@ void Gang::handle_signal(int signal) {
 }
 
 void Gang::request_stop(int signal) {
-  constexpr auto kOneKeystroke = 250ms;  // `timeout` and some terminals deliver a signal twice
+  // `timeout`, some terminals, and whoever signals every process of a job deliver it several times.
+  constexpr auto kOneEvent = 250ms;
   const auto now = Clock::now();
   if (!has_children_) {  // only a console that nobody reads keeps us
     out_.close();
     err_.close();
     return;
   }
-  const bool is_second = request_.stop_signal.has_value();
-  if (is_second && signal == SIGINT && now - stop_at_ >= kOneKeystroke) {
+  const auto [first, is_new] = stops_.try_emplace(signal, now);
+  if (!is_new && now - first->second < kOneEvent) return;
+  if (!is_new && signal == SIGINT) {
     kill_gang();
     return;
   }
-  if (!is_second) {
-    request_.stop_signal = signal;
-    stop_at_ = now;
-  }
+  if (!request_.stop_signal) request_.stop_signal = signal;
   signal_all(signal);
   // SIGUSR1 is a wish: the gang leaves at its next step boundary, however far that is.
   if (signal != SIGUSR1 && !kill_at_) kill_at_ = now + limits_.grace;

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -91,7 +92,7 @@ class Gang {
   std::vector<pid_t> unkillable_;
   bool has_children_ = false;
   RankExit::When phase_ = RankExit::When::kOnItsOwn;
-  Clock::time_point stop_at_{};  // when the stop signal came
+  std::map<int, Clock::time_point> stops_;  // each stop signal, and when it first came
   std::optional<Clock::time_point> time_up_;
   std::optional<Clock::time_point> end_at_;      // then SIGTERM
   std::optional<Clock::time_point> kill_at_;     // then SIGKILL

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# A request to stop leaves a checkpoint, in whatever way and however often it is delivered.
+#
+# usage: stop_test.sh TRIREME TRIREME-TRAIN
+set -uo pipefail
+trireme=$1 train=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 70
+for i in $(seq 2000); do echo "line $i of a text to learn, $((i * 7919 % 1000))"; done > text
+failures=0
+
+# start NAME FLAGS...: two ranks that train for ever, one step at a time of a tenth of a second or more.
+start() {
+  name=$1
+  shift
+  "$trireme" run -n 2 --run-id "stop-test-$$-$name" --metrics-port off -- "$train" gpt --data text \
+    --layers 1 --heads 4 --dim 128 --context 128 --batch 128 --steps 1000000 --log-every 1 \
+    --eval-every 0 --out "$name" "$@" > "$name.log" 2>&1 &
+  launcher=$!
+}
+# after TEXT: returns once the run has printed it.
+after() {
+  until grep -qs -- "$1" "$name.log"; do
+    kill -0 $launcher 2> /dev/null || { fail "ended before '$1'"; return 1; }
+    sleep 0.01
+  done
+}
+fail() {
+  echo "FAILED: $name: $*"
+  tail -n 20 "$name.log"
+  failures=$((failures + 1))
+}
+# stops CODE: the run must end with CODE and a checkpoint.
+stops() {
+  local code=0
+  wait $launcher || code=$?
+  [ $code = "$1" ] || fail "exit code $code, wanted $1"
+  [ -n "$(ls "$name/checkpoints" 2> /dev/null)" ] || fail "no checkpoint"
+}
+ranks() { pgrep -P "$launcher"; }
+
+for signal in TERM INT HUP USR1; do
+  start $signal
+  after '^step 2/'
+  kill -$signal $launcher
+  sleep 0.05  # two copies of one event
+  kill -$signal $launcher 2> /dev/null
+  stops 75
+done
+
+start everybody  # as systemd and Slurm do
+after '^step 2/'
+# shellcheck disable=SC2046
+kill -TERM $launcher $(ranks)
+sleep 0.05
+# shellcheck disable=SC2046
+kill -TERM $launcher $(ranks) 2> /dev/null
+stops 75
+
+name=alone
+"$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 128 --steps 1000000 \
+  --log-every 1 --eval-every 0 --out alone > alone.log 2>&1 &
+launcher=$!
+after '^step 2/'
+kill -INT $launcher
+sleep 0.05
+kill -INT $launcher 2> /dev/null
+stops 0
+
+exit $((failures > 0))
