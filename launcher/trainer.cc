@@ -17,6 +17,9 @@
 namespace trireme {
 namespace {
 
+// In validation ranks ask each other this often whether somebody wishes to stop.
+constexpr int64_t kBatchesBetweenLooks = 4;
+
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
   std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
   const AdamOptions adam{.lr = o.lr, .beta1 = o.beta1, .beta2 = o.beta2};
@@ -78,6 +81,7 @@ Trainer::Outcome Trainer::run() {
   int64_t done = first_step_;
   while (done < options_.steps && !stop_) {
     if (done == first_step_ && options_.eval_every > 0) validate(done);
+    if (stop_) break;
     report_.step_begins();
     step(done, next_batch(loader));
     ++done;
@@ -85,12 +89,13 @@ Trainer::Outcome Trainer::run() {
       ddp_.check_replicas();
     }
     if (options_.eval_every > 0 && done % options_.eval_every == 0 && done < options_.steps) {
-      validate(done);
+      if (!stop_) validate(done);
     }
     const bool due = options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0;
-    if (due || stop_ || done == options_.steps) save(done);
+    if (due || done == options_.steps) save(done);
   }
   if (!stop_) validate(done);
+  if (stop_ && saved_step_ != done) save(done);
   const std::string sample = communicator_.rank() == 0 && !stop_ ? task_.sample() : "";
   report_.finish(done, sample);
   communicator_.barrier();
@@ -161,7 +166,10 @@ void Trainer::validate(int64_t step) {
   const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
   task_.model().eval();
   double sums[3] = {};  // loss, correct, samples
-  for (int64_t i = 0; i < sampler.steps(); ++i) {
+  for (int64_t i = 0; i < sampler.steps() && !stop_; ++i) {
+    if (i % kBatchesBetweenLooks == kBatchesBetweenLooks - 1) {
+      stop_ = agree_on_step({.wants_stop = stop_wished()}, communicator_).stop;
+    }
     const Batch batch = data->collate(sampler.indices(i));
     if (batch.samples == 0) continue;
     const TrainingTask::Evaluation e = task_.evaluate(batch);
@@ -170,6 +178,7 @@ void Trainer::validate(int64_t step) {
     sums[2] += static_cast<double>(batch.samples);
   }
   task_.model().train();
+  if (stop_) return;
   communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
@@ -180,6 +189,7 @@ void Trainer::save(int64_t step) {
   const auto scope = report_.phase(Phase::kCheckpoint);
   save_training_state(out_, step, task_.model(), *optimizer_,
                       static_cast<int>(options_.keep_checkpoints), communicator_);
+  saved_step_ = step;
   report_.checkpointed(step);
 }
 

@@ -33,6 +33,7 @@ class Trainer {
   /// Clips and applies the gradients; returns their norm before clipping.
   double update(int64_t step, double lr);
   double learning_rate(int64_t step) const;
+  /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
   [[noreturn]] void fail_not_finite(int64_t step) const;
@@ -47,6 +48,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   StateDict parameters_;
   int64_t first_step_ = 0;
+  int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written
   bool stop_ = false;
 };
 

@@ -58,6 +58,19 @@ sleep 0.05
 kill -TERM $launcher $(ranks) 2> /dev/null
 stops 75
 
+# during NAME STEP FLAGS...: the validation after STEP takes seconds; a stop must not wait for its end.
+during() {
+  local step=$2
+  start "$1" --eval-batches 0 "${@:3}"
+  if [ "$step" = 0 ]; then after 'run directory'; else after "^step $step/"; fi
+  kill -TERM $launcher
+  stops 75
+  if grep -qF "step $step | validation loss" "$name.log"; then fail "stopped after the validation"; fi
+}
+during first 0 --eval-every 2
+during middle 2 --eval-every 2
+during last 2 --steps 2
+
 name=alone
 "$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 128 --steps 1000000 \
   --log-every 1 --eval-every 0 --out alone > alone.log 2>&1 &
