@@ -5,6 +5,7 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/load_state.h"
 #include "distributed/control_channel.h"
+#include "launcher/rank_zero_work.h"
 
 namespace trireme {
 namespace {
@@ -15,7 +16,8 @@ std::string generator_key(const std::string& name) { return "generator." + name 
 
 void save_training_state(const std::string& out, int64_t step, Module& model,
                          const Optimizer& optimizer, int keep, Communicator& communicator) {
-  if (communicator.rank() == 0) {
+  // Nobody runs ahead and dies while the files are being written.
+  run_on_rank_zero(communicator, [&] {
     Snapshot snapshot{.step = step,
                       .model = model.state_dict(),
                       .optimizer = optimizer.state_dict(),
@@ -26,9 +28,7 @@ void save_training_state(const std::string& out, int64_t step, Module& model,
     }
     const std::string path = save_checkpoint(checkpoint_directory(out), snapshot, keep);
     log_info("checkpoint of step ", step, " written to ", path);
-  }
-  // Nobody runs ahead and dies while the files are being written.
-  communicator.barrier();
+  });
 }
 
 int64_t restore_training_state(const std::string& out, const std::string& resume, Module& model,

@@ -137,7 +137,7 @@ void TrainReport::checkpointed(int64_t step) {
   publish();
 }
 
-void TrainReport::finish(int64_t steps, const std::string& sample) {
+void TrainReport::finish(int64_t steps) {
   int64_t peak = memory_stats().peak_allocated_bytes;
   communicator_.all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
   if (env_.rank != 0) return;
@@ -163,9 +163,12 @@ void TrainReport::finish(int64_t steps, const std::string& sample) {
     log_info(format_rate(*rate), options_.is_classifier ? " images/s" : " tokens/s", ", wall time ",
              format_duration(wall), ", peak memory ", peak >> 20, " MiB per rank");
   }
-  if (!sample.empty()) std::printf("--- sample ---\n%s\n--- end of sample ---\n", sample.c_str());
   log_info("summary ", path, ", metrics ", options_.out, "/metrics.jsonl, checkpoints ",
            options_.out, "/checkpoints");
+}
+
+void TrainReport::show_sample(const std::string& sample) const {
+  if (!sample.empty()) std::printf("--- sample ---\n%s\n--- end of sample ---\n", sample.c_str());
 }
 
 }  // namespace trireme

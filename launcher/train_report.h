@@ -53,7 +53,9 @@ class TrainReport {
   void validated(int64_t step, double loss, std::optional<double> accuracy);
   void checkpointed(int64_t step);
   /// Collective: writes summary.json with the peak memory of all ranks and prints the end.
-  void finish(int64_t steps, const std::string& sample);
+  void finish(int64_t steps);
+  /// On rank 0; "" shows nothing.
+  void show_sample(const std::string& sample) const;
 
  private:
   StepStats& stats() { return page_ ? page_->stats() : own_stats_; }

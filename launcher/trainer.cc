@@ -96,9 +96,10 @@ Trainer::Outcome Trainer::run() {
   }
   if (!stop_) validate(done);
   if (stop_ && saved_step_ != done) save(done);
-  const std::string sample = communicator_.rank() == 0 && !stop_ ? task_.sample() : "";
-  report_.finish(done, sample);
+  report_.finish(done);
   communicator_.barrier();
+  // From here on nobody waits for rank 0, which may take its time.
+  if (communicator_.rank() == 0 && !stop_) report_.show_sample(task_.sample());
   return stop_ ? Outcome::kStopped : Outcome::kFinished;
 }
 
