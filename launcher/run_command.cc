@@ -131,11 +131,15 @@ void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, 
 }
 
 /// How a gang without a culprit ended, if that needs a word; "" if not.
-std::string describe_ending(const Request& request, int exit_code, const RunOptions& options) {
+std::string describe_ending(const Request& request, int exit_code, const Plan& plan,
+                            const RunOptions& options) {
   if (request.timed_out) {
     return concat("time limit of ", options.timeout.count() / 1000.0, " s reached, ranks ended");
   }
-  if (exit_code == kExitStopped) return "stopped on request, run again to continue";
+  if (exit_code == kExitStopped) {
+    return concat("stopped on request; to continue, run again with --run-id ", plan.run.run_id,
+                  options.log_dir == RunOptions().log_dir ? "" : " --log-dir " + options.log_dir);
+  }
   if (request.stop_signal && exit_code != 0) {
     return concat("stopped by ", signal_name(*request.stop_signal));
   }
@@ -166,7 +170,7 @@ int run_gang(const RunOptions& options, const Plan& plan) {
     err.append(concat("trireme run: process ", pid, " survives SIGKILL, it hangs in the kernel\n"));
   }
   if (verdict.culprit) report_failure(plan, gang, verdict, err);
-  const std::string ending = describe_ending(gang.request(), verdict.exit_code, options);
+  const std::string ending = describe_ending(gang.request(), verdict.exit_code, plan, options);
   if (!verdict.culprit && !ending.empty()) err.append(concat("trireme run: ", ending, "\n"));
   drain(out, err, signals);
   if (verdict.exit_code == 0 && !gang.unkillable().empty()) return kExitOs;

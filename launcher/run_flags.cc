@@ -26,9 +26,9 @@ constexpr char kAbout[] =
     "Example: trireme run -n 2 -- trireme-train gpt --data input.txt --steps 500";
 
 constexpr char kExitCodes[] =
-    "Exit codes (docs/exit_codes.md): 0 all ranks left with 0; 75 stopped on request, run again\n"
-    "to continue; 124 --timeout; 64 wrong flag; 126/127 program not executable/not found;\n"
-    "128+n ended by signal n; otherwise the code of the rank that failed first.";
+    "Exit codes (docs/exit_codes.md): 0 all ranks left with 0; 75 stopped on request, continues\n"
+    "with the same --run-id; 124 --timeout; 64 wrong flag; 126/127 program not executable/not\n"
+    "found; 128+n ended by signal n; otherwise the code of the rank that failed first.";
 
 std::string footer() {
   constexpr size_t kNameColumns = 26;

@@ -69,7 +69,8 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
     }
     Trainer trainer(*task, options, out, *communicator, report);
     if (trainer.run() == Trainer::Outcome::kStopped && env.rank == 0) {
-      log_info("stopped on request; run again with --resume auto to go on");
+      log_info("stopped on request; to continue, run again with --out ", out,
+               options.resume == "auto" ? "" : " --resume auto");
     }
     return kExitOk;
   } catch (const std::exception& error) {

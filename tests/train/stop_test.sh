@@ -10,14 +10,23 @@ cd "$work" || exit 70
 for i in $(seq 2000); do echo "line $i of a text to learn, $((i * 7919 % 1000))"; done > text
 failures=0
 
-# start NAME FLAGS...: two ranks that train for ever, one step at a time of a tenth of a second or more.
-start() {
-  name=$1
-  shift
-  "$trireme" run -n 2 --run-id "stop-test-$$-$name" --metrics-port off -- "$train" gpt --data text \
-    --layers 1 --heads 4 --dim 128 --context 128 --batch 128 --steps 1000000 --log-every 1 \
-    --eval-every 0 --out "$name" "$@" > "$name.log" 2>&1 &
+trainer=("$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 128
+  --steps 1000000 --log-every 1 --eval-every 0)  # a step takes a tenth of a second or more
+
+# launch LAUNCHER-FLAGS... -- FLAGS...: two ranks, whose output goes to $name.log.
+launch() {
+  local of_launcher=()
+  while [ "$1" != -- ]; do
+    of_launcher+=("$1")
+    shift
+  done
+  "$trireme" run -n 2 --metrics-port off "${of_launcher[@]}" -- "${trainer[@]}" "${@:2}" \
+    > "$name.log" 2>&1 &
   launcher=$!
+}
+start() { # start NAME FLAGS...
+  name=$1
+  launch --run-id "stop-test-$$-$name" -- --out "$name" "${@:2}"
 }
 # after TEXT: returns once the run has printed it.
 after() {
@@ -72,13 +81,29 @@ during middle 2 --eval-every 2
 during last 2 --steps 2
 
 name=alone
-"$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 128 --steps 1000000 \
-  --log-every 1 --eval-every 0 --out alone > alone.log 2>&1 &
+"${trainer[@]}" --out alone > alone.log 2>&1 &
 launcher=$!
 after '^step 2/'
 kill -INT $launcher
 sleep 0.05
 kill -INT $launcher 2> /dev/null
 stops 0
+
+# The flags that the last words name continue the run.
+name=unnamed
+launch --log-dir my-runs --
+after '^step 2/'
+kill -TERM $launcher
+wait $launcher
+sed -n 's/.*stopped on request; to continue, run again with //p' unnamed.log > flags
+[ "$(wc -l < flags)" = 2 ] || { fail "wanted a hint of the launcher and one of the trainer"; exit 1; }
+for words in "$(grep -- --run-id flags) --" "-- $(grep -- --out flags)"; do
+  name=continued
+  # shellcheck disable=SC2086
+  launch $words
+  after 'resuming from step'
+  kill -TERM $launcher
+  wait $launcher
+done
 
 exit $((failures > 0))
