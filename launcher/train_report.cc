@@ -1,11 +1,15 @@
 #include "launcher/train_report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <vector>
 
 #include "core/base/log.h"
+#include "core/base/settings.h"
 #include "core/metrics/run_summary.h"
 #include "core/tensor/allocator.h"
+#include "distributed/host_name.h"
 
 namespace trireme {
 
@@ -14,11 +18,37 @@ static_assert(kMemoryKindsReported == kMemoryKinds);
 TrainReport::TrainReport(const ReportOptions& options, const RankEnv& env,
                          Communicator& communicator)
     : options_(options), env_(env), communicator_(communicator) {
+  if (somebody_serves()) open_page();
+  stats().world_size = env.world_size;
+  timer_.emplace(stats());
+  if (env.rank != 0) return;
+  progress_ = std::make_unique<ProgressReporter>();
+  jsonl_ = std::make_unique<JsonlSink>(options.out + "/metrics.jsonl");
+}
+
+bool TrainReport::somebody_serves() {
+  if (wants_exporter_process() && env_.local_rank == 0) {
+    exporter_ = start_exporter_process({.run_id = options_.run_id});
+    if (exporter_ && env_.rank == 0) log_info("metrics ", exporter_->url());
+  }
+  struct Server {
+    uint64_t node = 0;
+    int64_t is_there = 0;
+  };
+  const Server mine{std::hash<std::string>()(host_name()), exporter_ != nullptr};
+  std::vector<Server> all(static_cast<size_t>(env_.world_size));
+  communicator_.all_gather(&mine, all.data(), sizeof mine)->wait();
+  if (get_setting("TRIREME_METRICS") == "launcher") return true;
+  return std::ranges::any_of(
+      all, [&](const Server& one) { return one.node == mine.node && one.is_there; });
+}
+
+void TrainReport::open_page() {
   try {
-    page_ = std::make_unique<StatsPage>(RankInfo{.run_id = options.run_id,
-                                                 .rank = env.rank,
-                                                 .world_size = env.world_size,
-                                                 .local_rank = env.local_rank,
+    page_ = std::make_unique<StatsPage>(RankInfo{.run_id = options_.run_id,
+                                                 .rank = env_.rank,
+                                                 .world_size = env_.world_size,
+                                                 .local_rank = env_.local_rank,
                                                  .host = {},
                                                  .pid = 0,
                                                  .version = {},
@@ -26,15 +56,6 @@ TrainReport::TrainReport(const ReportOptions& options, const RankEnv& env,
   } catch (const Error& error) {
     log_warning("this rank has no metrics page: ", error.what());
   }
-  if (wants_exporter_process() && env.local_rank == 0) {
-    exporter_ = start_exporter_process({.run_id = options.run_id});
-    if (exporter_ && env.rank == 0) log_info("metrics ", exporter_->url());
-  }
-  stats().world_size = env.world_size;
-  timer_.emplace(stats());
-  if (env.rank != 0) return;
-  progress_ = std::make_unique<ProgressReporter>();
-  jsonl_ = std::make_unique<JsonlSink>(options.out + "/metrics.jsonl");
 }
 
 void TrainReport::start(int64_t first_step, int64_t total_steps) {

@@ -43,6 +43,7 @@ struct FinishedStep {
 /// Every rank has one; only rank 0 writes files and prints. Used by the training thread.
 class TrainReport {
  public:
+  /// Collective. Starts this node's exporter if nobody else serves metrics.
   TrainReport(const ReportOptions& options, const RankEnv& env, Communicator& communicator);
 
   void start(int64_t first_step, int64_t total_steps);
@@ -58,6 +59,10 @@ class TrainReport {
   void show_sample(const std::string& sample) const;
 
  private:
+  /// Whether metrics of this node are served. If not there is no page: whoever serves also removes
+  /// the pages of ranks that were killed.
+  bool somebody_serves();
+  void open_page();
   StepStats& stats() { return page_ ? page_->stats() : own_stats_; }
   void publish();
   void update_memory();
@@ -67,7 +72,7 @@ class TrainReport {
   const ReportOptions options_;
   const RankEnv env_;
   Communicator& communicator_;
-  std::unique_ptr<StatsPage> page_;            // null if shared memory was refused
+  std::unique_ptr<StatsPage> page_;            // null if nobody serves it or memory was refused
   StepStats own_stats_;                        // then used instead
   std::unique_ptr<ExporterProcess> exporter_;  // local rank 0, where no launcher serves metrics
   std::optional<StepTimer> timer_;

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# What a training run leaves behind: metrics pages, summary.json, and words about both.
+#
+# usage: report_test.sh TRIREME TRIREME-TRAIN
+set -uo pipefail
+trireme=$1 train=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 70
+for i in $(seq 400); do echo "line $i of a text to learn, $((i * 7919 % 1000))"; done > text
+trainer=("$train" gpt --data text --layers 1 --heads 2 --dim 32 --context 16 --batch 4 --log-every 1
+  --eval-every 0 --eval-batches 1)
+failures=0
+fail() {
+  echo "FAILED: $*"
+  cat log
+  failures=$((failures + 1))
+}
+
+# has_page WANTED SETTING...: whether a rank of a run with these settings has a page in /dev/shm.
+has_page() {
+  local wanted=$1 found=no rank page
+  shift
+  env "$@" "${trainer[@]}" --steps 1000000 --out page > log 2>&1 &
+  rank=$!
+  until grep -q '^step 1/' log; do
+    kill -0 $rank 2> /dev/null || { fail "ended: $*"; return; }
+    sleep 0.01
+  done
+  page=$(grep -o '/dev/shm/.*metrics-0' /proc/$rank/maps)
+  [ -z "$page" ] || found=yes
+  kill -KILL $rank
+  wait $rank 2> /dev/null
+  [ $found = "$wanted" ] || fail "page with $*: $found, wanted $wanted"
+  rm -f "$page"
+  rm -rf page
+}
+has_page no TRIREME_METRICS=off
+has_page yes TRIREME_METRICS=launcher
+"$trireme" exporter --run-id "report-test-$$" --port 0 > busy &
+exporter=$!
+until grep -q 'metrics at' busy; do sleep 0.01; done
+has_page no TRIREME_METRICS_PORT="$(sed 's/.*:\([0-9]*\).*/\1/' busy)"
+kill $exporter
+
+exit $((failures > 0))
