@@ -78,15 +78,25 @@ void TrainReport::update_memory() {
   stats().memory_peak_bytes = memory.peak_allocated_bytes;
 }
 
+void TrainReport::step_begins() {
+  at_step_begin_ = communicator_.stats();
+  timer_->begin_step();
+}
+
+void TrainReport::backward_done() {
+  // Waiting happened inside backward: what the computation there did not hide.
+  timer_->reassign(Phase::kBackward, Phase::kCommExposed,
+                   communicator_.stats().waited_seconds - at_step_begin_.waited_seconds);
+}
+
 void TrainReport::count_communication() {
   const CommStats comm = communicator_.stats();
   stats().comm_operations = comm.operations;
   stats().comm_bytes = comm.bytes;
-  stats().comm_busy_seconds = comm.busy_seconds;
-  stats().comm_exposed_seconds = comm.waited_seconds;
-  // Waiting happens inside backward: what the computation there did not hide.
-  timer_->reassign(Phase::kBackward, Phase::kCommExposed, comm.waited_seconds - exposed_so_far_);
-  exposed_so_far_ = comm.waited_seconds;
+  // Between steps ranks wait for each other's checkpoint and validation, which says nothing about
+  // how well gradients are exchanged.
+  stats().comm_busy_seconds += comm.busy_seconds - at_step_begin_.busy_seconds;
+  stats().comm_exposed_seconds += comm.waited_seconds - at_step_begin_.waited_seconds;
 }
 
 void TrainReport::step_done(const FinishedStep& step) {

@@ -49,7 +49,9 @@ class TrainReport {
   void start(int64_t first_step, int64_t total_steps);
   /// The phase that lasts until the returned scope ends.
   [[nodiscard]] StepTimer::Scope phase(Phase phase) { return timer_->phase(phase); }
-  void step_begins() { timer_->begin_step(); }
+  void step_begins();
+  /// Once in each step, when the last backward has returned and before any other collective.
+  void backward_done();
   void step_done(const FinishedStep& step);
   void validated(int64_t step, double loss, std::optional<double> accuracy);
   void checkpointed(int64_t step);
@@ -83,7 +85,7 @@ class TrainReport {
 
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   int64_t total_steps_ = 0;
-  double exposed_so_far_ = 0;
+  CommStats at_step_begin_;
   // Since the last log line, and since the start: steps alone, without validation and checkpoints.
   int64_t line_steps_ = 0, line_units_ = 0;
   double line_seconds_ = 0;

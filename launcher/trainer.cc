@@ -10,7 +10,6 @@
 #include "core/optim/schedule.h"
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
-#include "distributed/control_channel.h"
 #include "launcher/stop_wish.h"
 #include "launcher/train_checkpoint.h"
 
@@ -113,10 +112,11 @@ void Trainer::step(int64_t step, const Batch& batch) {
     const auto scope = report_.phase(Phase::kBackward);
     ddp_.backward(loss);
   }
+  report_.backward_done();
   const double lr = learning_rate(step);
   const double norm = update(step, lr);
   mine.wants_stop = stop_wished();
-  const StepAgreement all = agree_on_step(mine, communicator_);
+  const StepAgreement all = agree(mine);
   stop_ = all.stop;
   report_.step_done({.step = step + 1,
                      .loss = all.mean_loss,
@@ -136,6 +136,11 @@ Batch Trainer::next_batch(Loader& loader) {
 Tensor Trainer::forward(const Batch& batch) {
   const auto scope = report_.phase(Phase::kForward);
   return task_.loss(batch);
+}
+
+StepAgreement Trainer::agree(const StepReport& mine) {
+  const auto scope = report_.phase(Phase::kCommExposed);
+  return agree_on_step(mine, communicator_);
 }
 
 double Trainer::update(int64_t step, double lr) {

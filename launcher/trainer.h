@@ -8,6 +8,7 @@
 #include "core/data/loader.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
+#include "distributed/control_channel.h"
 #include "distributed/ddp.h"
 #include "launcher/train_report.h"
 #include "launcher/training_task.h"
@@ -32,6 +33,7 @@ class Trainer {
   Tensor forward(const Batch& batch);
   /// Clips and applies the gradients; returns their norm before clipping.
   double update(int64_t step, double lr);
+  StepAgreement agree(const StepReport& mine);
   double learning_rate(int64_t step) const;
   /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);

@@ -23,7 +23,7 @@ has_page() {
   shift
   env "$@" "${trainer[@]}" --steps 1000000 --out page > log 2>&1 &
   rank=$!
-  until grep -q '^step 1/' log; do
+  until grep -qs '^step 1/' log; do
     kill -0 $rank 2> /dev/null || { fail "ended: $*"; return; }
     sleep 0.01
   done
@@ -39,7 +39,7 @@ has_page no TRIREME_METRICS=off
 has_page yes TRIREME_METRICS=launcher
 "$trireme" exporter --run-id "report-test-$$" --port 0 > busy &
 exporter=$!
-until grep -q 'metrics at' busy; do sleep 0.01; done
+until grep -qs 'metrics at' busy; do sleep 0.01; done
 has_page no TRIREME_METRICS_PORT="$(sed 's/.*:\([0-9]*\).*/\1/' busy)"
 kill $exporter
 
