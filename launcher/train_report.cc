@@ -61,6 +61,10 @@ void TrainReport::open_page() {
 void TrainReport::start(int64_t first_step, int64_t total_steps) {
   stats().step = first_step;
   total_steps_ = total_steps;
+  was_done_before_ = first_step > 0 && first_step >= total_steps;
+  if (was_done_before_ && env_.rank == 0) {
+    log_info("already trained for ", first_step, " steps; raise --steps to go on");
+  }
   update_memory();
   publish();
 }
@@ -179,15 +183,17 @@ void TrainReport::finish(int64_t steps) {
   const double wall =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
   const std::string path = options_.out + "/summary.json";
-  write_run_summary(path, {.final_loss = last_loss_,
-                           .val_loss = val_loss_,
-                           .accuracy = accuracy_,
-                           .tokens_per_second = options_.is_classifier ? std::nullopt : rate,
-                           .samples_per_second = options_.is_classifier ? rate : std::nullopt,
-                           .steps = steps,
-                           .world_size = env_.world_size,
-                           .wall_seconds = wall,
-                           .peak_memory_bytes = peak});
+  const RunSummary summary = {.final_loss = last_loss_,
+                              .val_loss = val_loss_,
+                              .accuracy = accuracy_,
+                              .tokens_per_second = options_.is_classifier ? std::nullopt : rate,
+                              .samples_per_second = options_.is_classifier ? rate : std::nullopt,
+                              .steps = steps,
+                              .world_size = env_.world_size,
+                              .wall_seconds = wall,
+                              .peak_memory_bytes = peak};
+  // A run that only found its work done knows less than the summary that is there.
+  if (!was_done_before_ || !has_run_summary(path, steps)) write_run_summary(path, summary);
   if (first_loss_)
     log_info("loss ", *first_loss_, " at the first step, ", *last_loss_, " at the last");
   if (rate) {

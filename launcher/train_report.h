@@ -55,7 +55,8 @@ class TrainReport {
   void step_done(const FinishedStep& step);
   void validated(int64_t step, double loss, std::optional<double> accuracy);
   void checkpointed(int64_t step);
-  /// Collective: writes summary.json with the peak memory of all ranks and prints the end.
+  /// Collective: writes summary.json with the peak memory of all ranks and prints the end. A run
+  /// whose steps had all been done before it began leaves their summary as it is.
   void finish(int64_t steps);
   /// On rank 0; "" shows nothing.
   void show_sample(const std::string& sample) const;
@@ -85,6 +86,7 @@ class TrainReport {
 
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   int64_t total_steps_ = 0;
+  bool was_done_before_ = false;
   CommStats at_step_begin_;
   // Since the last log line, and since the start: steps alone, without validation and checkpoints.
   int64_t line_steps_ = 0, line_units_ = 0;

@@ -95,7 +95,8 @@ Trainer::Outcome Trainer::run() {
   }
   if (!stop_) validate(done);
   if (stop_ && saved_step_ != done) save(done);
-  report_.finish(done);
+  // A run that was stopped in its last validation gets its summary when it is run again.
+  if (!stop_ || done < options_.steps) report_.finish(done);
   communicator_.barrier();
   // From here on nobody waits for rank 0, which may take its time.
   if (communicator_.rank() == 0 && !stop_) report_.show_sample(task_.sample());

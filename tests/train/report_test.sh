@@ -43,4 +43,14 @@ until grep -qs 'metrics at' busy; do sleep 0.01; done
 has_page no TRIREME_METRICS_PORT="$(sed 's/.*:\([0-9]*\).*/\1/' busy)"
 kill $exporter
 
+# Running it again when it is done says so, and spares the summary of the run that trained.
+"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $?"
+cp done/summary.json before
+"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $? when done already"
+grep -qF 'already trained for 3 steps; raise --steps' log || fail "did not say that it was done"
+cmp before done/summary.json || fail "the summary has changed"
+rm done/summary.json  # lost with a run that was killed in its last validation
+"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $? without a summary"
+grep -q '"val_loss"' done/summary.json || fail "no summary"
+
 exit $((failures > 0))
