@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <vector>
 
 #include "core/base/log.h"
 #include "core/base/settings.h"
-#include "core/metrics/run_summary.h"
+#include "core/checkpoint/catalog.h"
 #include "core/tensor/allocator.h"
 #include "distributed/host_name.h"
 
@@ -23,7 +24,11 @@ TrainReport::TrainReport(const ReportOptions& options, const RankEnv& env,
   timer_.emplace(stats());
   if (env.rank != 0) return;
   progress_ = std::make_unique<ProgressReporter>();
-  jsonl_ = std::make_unique<JsonlSink>(options.out + "/metrics.jsonl");
+  try {
+    jsonl_ = std::make_unique<JsonlSink>(options.out + "/metrics.jsonl");
+  } catch (const IoError& error) {
+    throw IoError(concat(error.what(), "; choose another folder with --out"));
+  }
 }
 
 bool TrainReport::somebody_serves() {
@@ -172,6 +177,14 @@ void TrainReport::checkpointed(int64_t step) {
   publish();
 }
 
+void TrainReport::write_summary(const std::string& path, const RunSummary& summary) const {
+  try {
+    write_run_summary(path, summary);
+  } catch (const IoError& error) {
+    log_warning(error.what());  // what was trained is in the checkpoint
+  }
+}
+
 void TrainReport::finish(int64_t steps) {
   int64_t peak = memory_stats().peak_allocated_bytes;
   communicator_.all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
@@ -193,15 +206,16 @@ void TrainReport::finish(int64_t steps) {
                               .wall_seconds = wall,
                               .peak_memory_bytes = peak};
   // A run that only found its work done knows less than the summary that is there.
-  if (!was_done_before_ || !has_run_summary(path, steps)) write_run_summary(path, summary);
+  if (!was_done_before_ || !has_run_summary(path, steps)) write_summary(path, summary);
   if (first_loss_)
     log_info("loss ", *first_loss_, " at the first step, ", *last_loss_, " at the last");
   if (rate) {
     log_info(format_rate(*rate), options_.is_classifier ? " images/s" : " tokens/s", ", wall time ",
              format_duration(wall), ", peak memory ", peak >> 20, " MiB per rank");
   }
-  log_info("summary ", path, ", metrics ", options_.out, "/metrics.jsonl, checkpoints ",
-           options_.out, "/checkpoints");
+  const std::string checkpoints = checkpoint_directory(options_.out);
+  log_info("summary ", path, ", metrics ", options_.out, "/metrics.jsonl",
+           std::filesystem::exists(checkpoints) ? ", checkpoints " + checkpoints : "");
 }
 
 void TrainReport::show_sample(const std::string& sample) const {

@@ -1,6 +1,7 @@
 // Everything a training run tells the outside: console, metrics.jsonl, summary.json and the metrics
-// page that the exporter serves. Reports never stop training: what cannot be written is warned of
-// once.
+// page that the exporter serves. Reports never stop training that has begun: what cannot be written
+// is warned of once. Only a metrics.jsonl that cannot be opened at the start is an error, because
+// then --out is wrong, and nothing is lost yet.
 
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "core/metrics/jsonl_sink.h"
 #include "core/metrics/phase_timer.h"
 #include "core/metrics/progress.h"
+#include "core/metrics/run_summary.h"
 #include "core/metrics/spawn_exporter.h"
 #include "core/metrics/stats_page.h"
 #include "distributed/communicator.h"
@@ -43,7 +45,8 @@ struct FinishedStep {
 /// Every rank has one; only rank 0 writes files and prints. Used by the training thread.
 class TrainReport {
  public:
-  /// Collective. Starts this node's exporter if nobody else serves metrics.
+  /// Collective. Starts this node's exporter if nobody else serves metrics. Throws IoError if rank
+  /// 0 cannot open metrics.jsonl.
   TrainReport(const ReportOptions& options, const RankEnv& env, Communicator& communicator);
 
   void start(int64_t first_step, int64_t total_steps);
@@ -71,6 +74,7 @@ class TrainReport {
   void update_memory();
   void count_communication();
   void log_step(const FinishedStep& step);
+  void write_summary(const std::string& path, const RunSummary& summary) const;
 
   const ReportOptions options_;
   const RankEnv env_;

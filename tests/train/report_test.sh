@@ -21,6 +21,7 @@ fail() {
 has_page() {
   local wanted=$1 found=no rank page
   shift
+  : > log  # the one before says step 1 too
   env "$@" "${trainer[@]}" --steps 1000000 --out page > log 2>&1 &
   rank=$!
   until grep -qs '^step 1/' log; do
@@ -44,13 +45,29 @@ has_page no TRIREME_METRICS_PORT="$(sed 's/.*:\([0-9]*\).*/\1/' busy)"
 kill $exporter
 
 # Running it again when it is done says so, and spares the summary of the run that trained.
-"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $?"
-cp done/summary.json before
-"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $? when done already"
+"${trainer[@]}" --steps 3 --out finished > log 2>&1 || fail "exit code $?"
+cp finished/summary.json before
+"${trainer[@]}" --steps 3 --out finished > log 2>&1 || fail "exit code $? when done already"
 grep -qF 'already trained for 3 steps; raise --steps' log || fail "did not say that it was done"
-cmp before done/summary.json || fail "the summary has changed"
-rm done/summary.json  # lost with a run that was killed in its last validation
-"${trainer[@]}" --steps 3 --out done > log 2>&1 || fail "exit code $? without a summary"
-grep -q '"val_loss"' done/summary.json || fail "no summary"
+cmp before finished/summary.json || fail "the summary has changed"
+rm finished/summary.json  # lost with a run that was killed in its last validation
+"${trainer[@]}" --steps 3 --out finished > log 2>&1 || fail "exit code $? without a summary"
+grep -q '"val_loss"' finished/summary.json || fail "no summary"
+
+# A summary that cannot be written does not spoil a run that is complete.
+mkdir -p nowhere/summary.json
+"${trainer[@]}" --steps 3 --out nowhere > log 2>&1 || fail "exit code $? without a summary"
+grep -q 'warning: summary: cannot write nowhere/summary.json' log || fail "no warning"
+
+# A wrong --out is found before the first step.
+mkdir -p wrong/metrics.jsonl
+code=0
+"${trainer[@]}" --steps 3 --out wrong > log 2>&1 || code=$?
+[ $code = 71 ] || fail "exit code $code, wanted 71"
+grep -q 'error: .*wrong/metrics.jsonl.*; choose another folder with --out' log || fail "no hint"
+
+# What is not there is not shown.
+"${trainer[@]}" --steps 0 --out untrained > log 2>&1 || fail "exit code $? without steps"
+if grep 'checkpoints' log; then fail "named a folder that does not exist"; fi
 
 exit $((failures > 0))
