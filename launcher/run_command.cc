@@ -119,9 +119,10 @@ void drain(Console& out, Console& err, SignalInbox& signals) {
 }
 
 void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, Console& err) {
-  const FailureReport report = {plan.run.run_id,  plan.run.directory, host_name(),
-                                plan.run.ranks,   *verdict.culprit,   gang.exits(),
-                                verdict.exit_code};
+  const FailureReport report = {plan.run.run_id,   plan.run.directory,
+                                host_name(),       plan.run.ranks,
+                                *verdict.culprit,  gang.exits(),
+                                verdict.exit_code, gang.logs_begin(verdict.culprit->rank)};
   err.append(summarise(report));
   try {
     write_failure_json(report);
@@ -152,6 +153,8 @@ int run_gang(const RunOptions& options, const Plan& plan) {
   const RunClaim claim(plan.run.run_id);
   sweep_shared_memory(plan.run.run_id);  // of a launcher of the same id that was killed
   make_run_directory(plan.run.directory, plan.run.ranks);
+  std::error_code ignored;
+  fs::remove(failure_json_path(plan.run.directory), ignored);  // it would speak of an earlier run
 
   Console out(STDOUT_FILENO);
   Console err(STDERR_FILENO);

@@ -74,6 +74,11 @@ bool Gang::is_over() const {
   return !unkillable_.empty() || (!has_children_ && std::ranges::all_of(members_, at_end));
 }
 
+LogsBegin Gang::logs_begin(int rank) const {
+  const Member& member = members_.at(static_cast<size_t>(rank));
+  return {member.out.begin(), member.err.begin()};
+}
+
 int Gang::live_ranks() const {
   return static_cast<int>(std::ranges::count_if(members_, [](auto& m) { return m.pid != 0; }));
 }

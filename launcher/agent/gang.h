@@ -21,6 +21,7 @@
 #include "launcher/agent/log_tee.h"
 #include "launcher/agent/process.h"
 #include "launcher/agent/signals.h"
+#include "launcher/agent/summary.h"
 #include "launcher/agent/verdict.h"
 
 namespace trireme {
@@ -52,6 +53,8 @@ class Gang {
   /// After run(): every rank's end, in the order seen, and what was asked from outside.
   const std::vector<RankExit>& exits() const { return exits_; }
   const Request& request() const { return request_; }
+  /// Where this run begins in a rank's logs.
+  LogsBegin logs_begin(int rank) const;
   /// Process ids that survived SIGKILL (stuck in the kernel). Normally empty.
   const std::vector<pid_t>& unkillable() const { return unkillable_; }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/error.h"
@@ -17,6 +18,7 @@ LogTee::LogTee(UniqueFd stream, const std::string& path, Console* console, Conso
       console_(console),
       complaints_(complaints) {
   if (!file_.is_open()) throw IoError(concat("log file ", path, ": ", error_text(errno)));
+  begin_ = std::max<int64_t>(0, ::lseek(file_.get(), 0, SEEK_END));  // not every file has an end
 }
 
 void LogTee::read_some() {

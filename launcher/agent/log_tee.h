@@ -3,6 +3,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,8 @@ class LogTee {
 
   /// The stream to poll for POLLIN, or -1 at its end, or while the console is too far behind.
   int fd() const { return console_ && console_->is_full() ? -1 : stream_.get(); }
+  /// Where this run begins in the file, which may hold an earlier one.
+  int64_t begin() const { return begin_; }
   bool at_end() const { return !stream_.is_open(); }
   /// Reads what is there, up to 64 KiB. At the end of the stream a last line without a newline gets
   /// one on the console.
@@ -33,6 +36,7 @@ class LogTee {
   UniqueFd stream_;
   UniqueFd file_;
   std::string path_;
+  int64_t begin_ = 0;
   Console* console_;
   Console& complaints_;
   std::string partial_;  // a line that has begun

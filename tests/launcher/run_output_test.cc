@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -75,6 +76,24 @@ TEST(RunOutput, AFailuresLastWordsAreShownThoughOtherRanksAreSilent) {
   EXPECT_EQ(launched.wait(), 3);
   EXPECT_THAT(launched.err(), HasSubstr("  | 2000\n  | the last word\n"));
   EXPECT_THAT(launched.err(), Not(HasSubstr("| 1981\n")));
+}
+
+TEST(RunOutput, AFailuresLastWordsAreThoseOfThisRun) {
+  RunTest test;
+  const std::string id = unique_run_id("last-words");
+  const auto run = [&](const std::string& script) {
+    Launched launched(test.folder(), RunTest::words({"--run-id", id}, script));
+    launched.wait();
+    return launched.err();
+  };
+  const std::string failure = test.folder() + "/runs/" + id + "/failure.json";
+  run("echo old words >&2; exit 3");
+  EXPECT_THAT(read_text(failure), HasSubstr("old words"));
+  EXPECT_THAT(run("exit 4"), HasSubstr("(it printed nothing)"));
+  EXPECT_THAT(read_text(failure), Not(HasSubstr("old words")));
+  EXPECT_THAT(run("echo new words; exit 5"), HasSubstr("which ends with\n  | new words\n"));
+  run("exit 0");
+  EXPECT_FALSE(std::filesystem::exists(failure));
 }
 
 TEST(RunOutput, AClosedConsoleDoesNotStopTheRun) {

@@ -20,6 +20,7 @@ launch() {
     of_launcher+=("$1")
     shift
   done
+  : > "$name.log"
   "$trireme" run -n 2 --metrics-port off "${of_launcher[@]}" -- "${trainer[@]}" "${@:2}" \
     > "$name.log" 2>&1 &
   launcher=$!
