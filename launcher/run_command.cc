@@ -104,13 +104,14 @@ std::string describe_start(const Plan& plan, const MetricsExporter* exporter) {
                 plan.run.directory, "/logs", exporter ? ", metrics " + exporter->url() : "", "\n");
 }
 
-/// Writes what waits; a stop signal drops it, as only a console that nobody reads can keep us here.
+/// Writes what waits. A console that takes nothing for some time, or a stop signal, drops the rest.
 void drain(Console& out, Console& err, SignalInbox& signals) {
+  constexpr int kPatienceMs = 3000;
   while (out.has_text() || err.has_text()) {
     pollfd polled[] = {{signals.fd(), POLLIN, 0},
                        {out.has_text() ? out.fd() : -1, POLLOUT, 0},
                        {err.has_text() ? err.fd() : -1, POLLOUT, 0}};
-    ::poll(polled, std::size(polled), -1);
+    if (::poll(polled, std::size(polled), kPatienceMs) == 0) return;
     const int signal = polled[0].revents ? signals.next() : 0;
     if (signal != 0 && signal != SIGCHLD) return;
     if (polled[1].revents) out.write_some();

@@ -54,17 +54,17 @@ void LogTee::show(std::string_view bytes) {
   if (end == std::string_view::npos) {
     partial_ += bytes;
     if (partial_.size() < kLongestLine) return;
-    console_->append(partial_);
+    console_->append_or_drop(partial_);
     partial_.clear();
     return;
   }
-  console_->append(partial_);
-  console_->append(bytes.substr(0, end + 1));
+  console_->append_or_drop(partial_);
+  console_->append_or_drop(bytes.substr(0, end + 1));
   partial_ = bytes.substr(end + 1);
 }
 
 void LogTee::finish() {
-  if (console_ && !partial_.empty()) console_->append(partial_ + "\n");
+  if (console_ && !partial_.empty()) console_->append_or_drop(partial_ + "\n");
   partial_.clear();
   stream_.reset();
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -11,6 +12,7 @@
 namespace trireme::testing {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -106,6 +108,22 @@ TEST(RunOutput, AClosedConsoleDoesNotStopTheRun) {
   EXPECT_EQ(test.next_report(), "ran");
   EXPECT_EQ(launched.wait(), 0);
   EXPECT_EQ(launched.out(), "1\n");
+}
+
+TEST(RunOutput, AConsoleThatNobodyReadsDoesNotStopTheRun) {
+  RunTest test;
+  const std::string script =
+      "{ \"$0\" run --metrics-port off -- sh -c 'seq 400000; echo done > $TEST_REPORT'; "
+      "echo left with $? > $TEST_REPORT; } | { until [ -e go ]; do sleep 0.1; done; }";
+  Launched launched(test.folder(),
+                    {"run", "--metrics-port", "off", "--log-dir", "outer", "--", "sh", "-c", script,
+                     TRIREME_PROGRAM},
+                    test.environment());
+  EXPECT_EQ(test.next_report(), "done");
+  EXPECT_EQ(test.next_report(), "left with 0");
+  EXPECT_THAT(test.log(0, "stdout"), EndsWith("\n400000\n"));
+  std::ofstream(test.folder() + "/go") << "go";
+  EXPECT_EQ(launched.wait(), 0);
 }
 
 }  // namespace
