@@ -38,6 +38,7 @@ std::string footer() {
     std::string name = setting.name;
     name.resize(std::max(name.size(), kNameColumns), ' ');
     text += concat("  ", name, "  ", setting.meaning);
+    if (*setting.allowed.texts) text += concat("; one of ", setting.allowed.texts);
     if (*setting.default_value) text += concat(" (", setting.default_value, ")");
     text += "\n";
   }
