@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "distributed/env.h"
-#include "launcher/exit_code_of.h"
+#include "distributed/exit_code_of.h"
 #include "launcher/suggest.h"
 #include "tests/support/temp_dir.h"
 
