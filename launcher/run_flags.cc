@@ -46,6 +46,19 @@ std::string footer() {
   return text;
 }
 
+void check_port(const std::string& text, const char* name) {
+  if (text == "off") return;
+  constexpr int kLastPort = 65535;
+  int port = -1;
+  try {
+    port = parse_int(text);
+  } catch (const InvalidArgument&) {
+    // Said below, with the name of what was given.
+  }
+  require(port >= 0 && port <= kLastPort, "trireme run", name, " must be from 0 to ", kLastPort,
+          " or off, got '", text, "'");
+}
+
 }  // namespace
 
 RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options) {
@@ -89,12 +102,9 @@ RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options
   }
   require(!parsed.rest.empty(), "trireme run",
           "a program to run must follow, as in `trireme run -n 2 -- program args...`, got none");
-  if (options.metrics_port != "off") {
-    constexpr int kLastPort = 65535;
-    const int port = parse_int(options.metrics_port);
-    require(port >= 0 && port <= kLastPort, "trireme run", "--metrics-port must be from 0 to ",
-            kLastPort, " or off, got ", port);
-  }
+  require(!options.log_dir.empty(), "trireme run", "--log-dir must name a folder, got ''");
+  check_port(options.metrics_port,
+             parser.was_given("--metrics-port") ? "--metrics-port" : "TRIREME_METRICS_PORT");
   options.command = parsed.rest;
   return RunFlags::kReady;
 }

@@ -94,6 +94,16 @@ int run(const std::string& name, const char* about, TrainOptions options, Model 
   return train(name.c_str(), options, [&] { return make_task(options, model); });
 }
 
+// An error before train() has been reached also says whose it is, if that can be known.
+void name_rank_in_log() {
+  try {
+    const RankEnv env = detect_rank_env();
+    set_log_rank(env.rank, env.world_size);
+  } catch (const std::exception&) {
+    // The error that is being reported matters more.
+  }
+}
+
 int main_of(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words.front();
   const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
@@ -130,6 +140,7 @@ int main(int argc, char** argv) {
   try {
     return main_of(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
+    if (log_prefix().empty()) name_rank_in_log();
     log_error(error.what(), " (host ", host_name(), ")");
     return exit_code_of(error);
   }

@@ -71,6 +71,13 @@ TEST_F(Args, ReadsBothSpellingsOfAValue) {
   EXPECT_TRUE(parser_.was_given("--ranks"));
 }
 
+TEST_F(Args, AFlagIsNoValue) {
+  EXPECT_THAT(error_of({"--optimizer", "--steps", "5"}),
+              HasSubstr("--optimizer needs a value: --optimizer TEXT, got the flag --steps"));
+  EXPECT_THAT(error_of({"--limit", "-n", "5"}), HasSubstr("--limit needs a value"));
+  EXPECT_THAT(error_of({"--steps", "-5"}), HasSubstr("must be at least 1, got -5"));
+}
+
 TEST_F(Args, LastOfSeveralWinsAndBoolsCanBeUnset) {
   parse({"--steps=1", "--steps=2", "--sample", "--sample=false"});
   EXPECT_EQ(options_.steps, 2);

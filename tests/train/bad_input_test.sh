@@ -40,6 +40,8 @@ refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+refuses 64 "[rank 1] error: trireme-train gpt: --lr" env RANK=1 WORLD_SIZE=2 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 \
+  "${gpt[@]}" --data text --lr fast
 # Numbers that would overflow somewhere, or mean something else.
 huge=4611686018427387904
 for flag in --batch --accumulate --eval-batches --keep-checkpoints --dim; do
