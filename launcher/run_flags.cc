@@ -62,6 +62,7 @@ void check_port(const std::string& text, const char* name) {
 }  // namespace
 
 RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options) {
+  options.device = get_setting("TRIREME_DEVICE");
   options.metrics_port =
       get_setting("TRIREME_METRICS") == "off" ? "off" : get_setting("TRIREME_METRICS_PORT");
   ArgParser parser("trireme run", "-n N [flags] -- program args...", kAbout);

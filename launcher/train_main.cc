@@ -39,7 +39,6 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
   const RankEnv env = detect_rank_env();
   set_log_rank(env.rank, env.world_size);
   watch_for_stop_signals();
-  parse_device(options.device);
   check(options, env.world_size);
   choose_num_threads(env);
 

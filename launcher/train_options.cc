@@ -1,6 +1,7 @@
 #include "launcher/train_options.h"
 
 #include "core/base/error.h"
+#include "core/base/settings.h"
 
 namespace trireme {
 namespace {
@@ -79,7 +80,9 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
       .at_most(kMostOfCount);
 
   parser.section("Device and ranks");
-  parser.add("--device", &o.device, "where tensors live").one_of({"cpu"});
+  o.device = get_setting("TRIREME_DEVICE");
+  parser.add("--device", &o.device, "where tensors live; so far cpu")
+      .default_text("TRIREME_DEVICE, else cpu");
   parser.add("--backend", &o.backend, "how ranks exchange gradients")
       .one_of({"auto", "shm", "mpi"});
   parser.add("--bucket-mb", &o.bucket_mb, "largest gradient bucket in MiB")
@@ -125,6 +128,8 @@ void add_flags(ArgParser& parser, MlpOptions& o) {
 }
 
 void check(const TrainOptions& o, int world_size) {
+  require(o.device == "cpu", "trireme-train",
+          "--device (or TRIREME_DEVICE) must be cpu, the only device so far, got '", o.device, "'");
   const int64_t parts = world_size * o.accumulate;
   require(o.batch % parts == 0, "trireme-train", "--batch ", o.batch,
           " cannot be split evenly into ", world_size, " ranks x ", o.accumulate,

@@ -70,4 +70,8 @@ grep -q 'error: .*wrong/metrics.jsonl.*; choose another folder with --out' log |
 "${trainer[@]}" --steps 0 --out untrained > log 2>&1 || fail "exit code $? without steps"
 if grep 'checkpoints' log; then fail "named a folder that does not exist"; fi
 
+# Only bytes can be shown.
+"${trainer[@]}" --steps 1 --sample 5 --vocab 300 --out words > log 2>&1 || fail "exit code $?"
+[ "$(grep -c -- '--sample is ignored' log)" = 1 ] || fail "did not say once that there is no sample"
+
 exit $((failures > 0))
