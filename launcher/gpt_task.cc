@@ -44,7 +44,10 @@ class GptTask final : public TrainingTask {
     const GptConfig& c = model_.config();
     return concat("gpt with ", model_.num_parameters(), " parameters: ", c.layers, " layers, ",
                   c.heads, " heads, ", c.dim, " wide, context ", c.context, ", vocabulary ",
-                  c.vocab_size, "; data ", source_);
+                  c.vocab_size, "; data ", source_,
+                  gpt_.sample > 0 && !can_sample()
+                      ? "; --sample is ignored, only a vocabulary of 256 is text"
+                      : "");
   }
   Module& model() override { return model_; }
   std::shared_ptr<const Dataset> training_data() const override { return train_; }
@@ -63,8 +66,7 @@ class GptTask final : public TrainingTask {
   bool is_classifier() const override { return false; }
 
   std::string sample() override {
-    // Bytes are text; the words behind other vocabularies are not known here.
-    if (gpt_.sample == 0 || model_.config().vocab_size != kByteVocab) return "";
+    if (gpt_.sample == 0 || !can_sample()) return "";
     model_.eval();
     std::vector<int64_t> prompt;
     for (unsigned char c : gpt_.prompt) prompt.push_back(c);
@@ -79,6 +81,9 @@ class GptTask final : public TrainingTask {
   }
 
  private:
+  // Bytes are text; the words behind other vocabularies are not known here.
+  bool can_sample() const { return model_.config().vocab_size == kByteVocab; }
+
   GptOptions gpt_;
   std::string source_;
   Generator generator_;

@@ -6,6 +6,7 @@
 #include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/load_state.h"
 #include "distributed/control_channel.h"
+#include "launcher/rank_zero_work.h"
 
 namespace trireme {
 namespace {
@@ -26,7 +27,8 @@ TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& o
 }
 
 void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer) {
-  if (communicator_.rank() == 0) {
+  // Nobody runs ahead and dies while the files are being written.
+  run_on_rank_zero(communicator_, [&] {
     Snapshot snapshot{.step = step,
                       .model = task.model().state_dict(),
                       .optimizer = optimizer.state_dict(),
@@ -42,9 +44,7 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
     const std::string path =
         save_checkpoint(directory_, snapshot, static_cast<int>(options_.keep_checkpoints));
     log_info("checkpoint of step ", step, " written to ", path);
-  }
-  // Nobody runs ahead and dies while the files are being written.
-  communicator_.barrier();
+  });
 }
 
 int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {

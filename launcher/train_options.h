@@ -13,8 +13,8 @@ namespace trireme {
 struct TrainOptions {
   // Data and run directory.
   std::string data;
-  std::string out;  // default: the launcher's run directory, else runs/<run id>
-  std::string device = "cpu";
+  std::string out;     // default: the launcher's run directory, else runs/<run id>
+  std::string device;  // default: TRIREME_DEVICE
   std::string resume = "auto";
   std::string init_from;
   int64_t checkpoint_every = 0;
@@ -70,7 +70,8 @@ void add_flags(ArgParser& parser, TrainOptions& options);
 void add_flags(ArgParser& parser, GptOptions& options);
 void add_flags(ArgParser& parser, MlpOptions& options);
 
-/// Throws InvalidArgument naming the flag when values contradict each other or the world size.
+/// Throws InvalidArgument naming the flag when values contradict each other or the world size, or
+/// ask for what this build lacks.
 void check(const TrainOptions& options, int world_size);
 
 }  // namespace trireme

@@ -10,11 +10,13 @@
 #include "core/optim/schedule.h"
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
-#include "distributed/control_channel.h"
 #include "launcher/stop_wish.h"
 
 namespace trireme {
 namespace {
+
+// In validation ranks ask each other this often whether somebody wishes to stop.
+constexpr int64_t kBatchesBetweenLooks = 4;
 
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
   std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
@@ -76,6 +78,7 @@ Trainer::Outcome Trainer::run() {
   int64_t done = first_step_;
   while (done < options_.steps && !stop_) {
     if (done == first_step_ && options_.eval_every > 0) validate(done);
+    if (stop_) break;
     report_.step_begins();
     step(done, next_batch(loader));
     ++done;
@@ -83,15 +86,18 @@ Trainer::Outcome Trainer::run() {
       ddp_.check_replicas();
     }
     if (options_.eval_every > 0 && done % options_.eval_every == 0 && done < options_.steps) {
-      validate(done);
+      if (!stop_) validate(done);
     }
     const bool due = options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0;
-    if (due || stop_ || done == options_.steps) save(done);
+    if (due || done == options_.steps) save(done);
   }
   if (!stop_) validate(done);
-  const std::string sample = communicator_.rank() == 0 && !stop_ ? task_.sample() : "";
-  report_.finish(done, sample);
+  if (stop_ && saved_step_ != done) save(done);
+  // A run that was stopped in its last validation gets its summary when it is run again.
+  if (!stop_ || done < options_.steps) report_.finish(done);
   communicator_.barrier();
+  // From here on nobody waits for rank 0, which may take its time.
+  if (communicator_.rank() == 0 && !stop_) report_.show_sample(task_.sample());
   return stop_ ? Outcome::kStopped : Outcome::kFinished;
 }
 
@@ -105,10 +111,11 @@ void Trainer::step(int64_t step, const Batch& batch) {
     const auto scope = report_.phase(Phase::kBackward);
     ddp_.backward(loss);
   }
+  report_.backward_done();
   const double lr = learning_rate(step);
   const double norm = update(step, lr);
   mine.wants_stop = stop_wished();
-  const StepAgreement all = agree_on_step(mine, communicator_);
+  const StepAgreement all = agree(mine);
   stop_ = all.stop;
   report_.step_done({.step = step + 1,
                      .loss = all.mean_loss,
@@ -128,6 +135,11 @@ Batch Trainer::next_batch(Loader& loader) {
 Tensor Trainer::forward(const Batch& batch) {
   const auto scope = report_.phase(Phase::kForward);
   return task_.loss(batch);
+}
+
+StepAgreement Trainer::agree(const StepReport& mine) {
+  const auto scope = report_.phase(Phase::kCommExposed);
+  return agree_on_step(mine, communicator_);
 }
 
 double Trainer::update(int64_t step, double lr) {
@@ -159,7 +171,10 @@ void Trainer::validate(int64_t step) {
   const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
   task_.model().eval();
   double sums[3] = {};  // loss, correct, samples
-  for (int64_t i = 0; i < sampler.steps(); ++i) {
+  for (int64_t i = 0; i < sampler.steps() && !stop_; ++i) {
+    if (i % kBatchesBetweenLooks == kBatchesBetweenLooks - 1) {
+      stop_ = agree_on_step({.wants_stop = stop_wished()}, communicator_).stop;
+    }
     const Batch batch = data->collate(sampler.indices(i));
     if (batch.samples == 0) continue;
     const TrainingTask::Evaluation e = task_.evaluate(batch);
@@ -168,6 +183,7 @@ void Trainer::validate(int64_t step) {
     sums[2] += static_cast<double>(batch.samples);
   }
   task_.model().train();
+  if (stop_) return;
   communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
@@ -177,6 +193,7 @@ void Trainer::validate(int64_t step) {
 void Trainer::save(int64_t step) {
   const auto scope = report_.phase(Phase::kCheckpoint);
   checkpoints_.save(step, task_, *optimizer_);
+  saved_step_ = step;
   report_.checkpointed(step);
 }
 

@@ -8,6 +8,7 @@
 #include "core/data/loader.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
+#include "distributed/control_channel.h"
 #include "distributed/ddp.h"
 #include "launcher/train_checkpoint.h"
 #include "launcher/train_report.h"
@@ -33,7 +34,9 @@ class Trainer {
   Tensor forward(const Batch& batch);
   /// Clips and applies the gradients; returns their norm before clipping.
   double update(int64_t step, double lr);
+  StepAgreement agree(const StepReport& mine);
   double learning_rate(int64_t step) const;
+  /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
   [[noreturn]] void fail_not_finite(int64_t step) const;
@@ -48,6 +51,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   StateDict parameters_;
   int64_t first_step_ = 0;
+  int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written
   bool stop_ = false;
 };
 

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
@@ -55,6 +56,13 @@ void write_run_summary(const std::string& path, const RunSummary& summary) {
     throw IoError(concat("summary: cannot write ", path, ", got ", std::strerror(error)));
   }
   sync_parent_directory(path);
+}
+
+bool has_run_summary(const std::string& path, int64_t steps) {
+  std::ifstream file(path);
+  constexpr bool kThrows = false;
+  const auto json = nlohmann::json::parse(file, nullptr, kThrows);
+  return json.is_object() && json.contains("steps") && json["steps"] == steps;
 }
 
 }  // namespace trireme

@@ -26,4 +26,7 @@ struct RunSummary {
 /// renamed, durably. Throws IoError with path and reason.
 void write_run_summary(const std::string& path, const RunSummary& summary);
 
+/// True if the file is there and is the summary of a run of so many steps.
+bool has_run_summary(const std::string& path, int64_t steps);
+
 }  // namespace trireme

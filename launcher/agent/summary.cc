@@ -95,13 +95,13 @@ std::string hint_for(const RankExit& exit) {
   return meaning ? meaning->hint : "";
 }
 
-std::vector<std::string> last_lines(const std::string& path, size_t most) {
+std::vector<std::string> last_lines(const std::string& path, size_t most, int64_t begin) {
   constexpr std::streamoff kTailBytes = 64 * 1024;
   constexpr size_t kLongest = 240;
   std::ifstream file(path, std::ios::binary);
   file.seekg(0, std::ios::end);
   const std::streamoff size = file.tellg();
-  file.seekg(std::max<std::streamoff>(0, size - kTailBytes));
+  file.seekg(std::max<std::streamoff>(begin, size - kTailBytes));
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) {
     lines.push_back(cut(std::move(line), kLongest));
@@ -124,11 +124,12 @@ std::string summarise(const FailureReport& report) {
   const std::string hint = hint_for(culprit);
   if (!hint.empty()) text += "  hint: " + hint + "\n";
   std::string stream = "stderr";
-  std::vector<std::string> tail =
-      last_lines(log_path(report.run_directory, culprit.rank, stream), kTailLines);
+  std::vector<std::string> tail = last_lines(log_path(report.run_directory, culprit.rank, stream),
+                                             kTailLines, report.culprits_logs.err);
   if (tail.empty()) {
     stream = "stdout";
-    tail = last_lines(log_path(report.run_directory, culprit.rank, stream), kTailLines);
+    tail = last_lines(log_path(report.run_directory, culprit.rank, stream), kTailLines,
+                      report.culprits_logs.out);
   }
   if (tail.empty()) stream = "stderr";
   text += concat("  log: ", log_path(report.run_directory, culprit.rank, stream));

@@ -14,8 +14,8 @@
 #include "core/optim/sgd.h"
 #include "distributed/ddp.h"
 #include "distributed/env.h"
+#include "distributed/exit_code_of.h"
 #include "distributed/make_communicator.h"
-#include "launcher/exit_code_of.h"
 
 namespace trireme {
 namespace {

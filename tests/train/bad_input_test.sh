@@ -51,6 +51,21 @@ refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+refuses 64 "[rank 1] error: trireme-train gpt: --lr" env RANK=1 WORLD_SIZE=2 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 \
+  "${gpt[@]}" --data text --lr fast
+refuses 64 "--device (or TRIREME_DEVICE) must be cpu" "${gpt[@]}" --data text --device cuda
+refuses 64 "--device (or TRIREME_DEVICE) must be cpu" env TRIREME_DEVICE=tpu "${gpt[@]}" --data text
+# Numbers that would overflow somewhere, or mean something else.
+huge=4611686018427387904
+for flag in --batch --accumulate --eval-batches --keep-checkpoints --dim; do
+  refuses 64 "$flag must be at most" "${gpt[@]}" --data text $flag $huge
+done
+refuses 64 "--keep-checkpoints must be at most" "${gpt[@]}" --data text --keep-checkpoints 4294967297
+refuses 64 "--bucket-mb must be at most" "${gpt[@]}" --data text --bucket-mb 9000000000000000
+refuses 64 "--min-lr must be at least 0" "${gpt[@]}" --data text --min-lr -5
+refuses 64 "TRIREME_BUCKET_MB must be from 1" env TRIREME_BUCKET_MB=-5 "${gpt[@]}" --data text
+refuses 64 "TRIREME_METRICS must be one of auto, launcher, off" env TRIREME_METRICS=on \
+  "${gpt[@]}" --data text
 # Without the limit, a machine may promise more memory than it has and kill the process later.
 little=(bash -c 'ulimit -v 4000000 && exec "$@"' -)
 if "${little[@]}" "$train" --version > out 2> err; then

@@ -1,4 +1,4 @@
-#include "launcher/exit_code_of.h"
+#include "distributed/exit_code_of.h"
 
 #include <new>
 #include <system_error>
