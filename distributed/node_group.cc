@@ -29,6 +29,26 @@ struct Hello {
   throw CommError(kind, concat("shm rendezvous on ", host_name(), ": ", text));
 }
 
+// What rank 0 answers begins with one letter: kMemory, or 'A' + the kind of the error whose text
+// follows.
+constexpr char kMemory = 'm';
+
+std::string message_of(const std::exception& error) {
+  const auto* comm_error = dynamic_cast<const CommError*>(&error);
+  const auto kind = comm_error ? comm_error->kind() : CommError::Kind::kSystem;
+  return static_cast<char>('A' + static_cast<int>(kind)) + std::string(error.what());
+}
+
+[[noreturn]] void throw_told(const std::string& message) {
+  if (message.empty() || message[0] == kMemory) {
+    fail_group(
+        CommError::Kind::kSystem,
+        "shared memory was sent but not received; check the limit of open files (ulimit -n)");
+  }
+  throw CommError(static_cast<CommError::Kind>(message[0] - 'A'),
+                  concat("rank 0 says: ", message.substr(1)));
+}
+
 milliseconds left_until(Clock::time_point deadline) {
   return std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
 }
@@ -43,7 +63,7 @@ NodeGroup::NodeGroup(const std::string& name, int rank, int world_size, millisec
     try {
       gather(listen_local(name));
     } catch (const std::exception& error) {
-      give_error(error.what());
+      give_error(error);
       throw;
     }
   } else {
@@ -86,7 +106,7 @@ void NodeGroup::gather(const FileDescriptor& listener) {
                          " both say they are rank ", hello.rank);
     }
     if (!objection.empty()) {
-      send_message(link, objection);
+      links_.push_back(std::move(link));  // is told together with the others
       fail_group(CommError::Kind::kMismatch, objection);
     }
     processes_[hello.rank] = hello.process;
@@ -113,18 +133,20 @@ void NodeGroup::join(const std::string& name) {
 
 void NodeGroup::give(const FileDescriptor& memory) {
   for (int r = 1; r < world_size_; ++r) {
-    if (!send_message(links_[r], "memory", &memory)) {
-      const std::string lost = concat("rank ", r, " (process ", processes_[r].pid, ") is gone");
+    if (!send_message(links_[r], {kMemory}, &memory)) {
+      const CommError lost(CommError::Kind::kPeerLost,
+                           concat("shm on ", host_name(), ": rank ", r, " (process ",
+                                  processes_[r].pid, ") is gone"));
       give_error(lost);
-      fail_group(CommError::Kind::kPeerLost, lost);
+      throw lost;
     }
   }
 }
 
-void NodeGroup::give_error(const std::string& text) noexcept {
+void NodeGroup::give_error(const std::exception& error) noexcept {
   for (const FileDescriptor& link : links_) {
     try {
-      if (link) send_message(link, text);
+      if (link) send_message(link, message_of(error));
     } catch (const std::exception&) {
       // The link closes next, which the other side notices too.
     }
@@ -139,7 +161,7 @@ FileDescriptor NodeGroup::take() {
     switch (receive_message(links_[0], std::min(kLookEvery, left_until(deadline)), message)) {
       case Received::kMessage:
         if (message.attached) return std::move(message.attached);
-        fail_group(CommError::Kind::kSystem, concat("rank 0 says: ", message.text));
+        throw_told(message.text);
       case Received::kClosed:
         fail_group(CommError::Kind::kPeerLost, "rank 0 is gone");
       case Received::kNothing:

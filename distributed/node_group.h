@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,9 @@ class NodeGroup {
   /// Collective: on rank 0 hands `memory` to all; on the others returns it.
   void give(const FileDescriptor& memory);
   FileDescriptor take();
-  /// Rank 0, instead of give(): makes take() throw CommError(kSystem) with this text on all others.
-  void give_error(const std::string& text) noexcept;
+  /// Rank 0, instead of give(): makes take() throw this on all others: a CommError of the same
+  /// kind, or of kSystem if it is none.
+  void give_error(const std::exception& error) noexcept;
 
  private:
   void gather(const FileDescriptor& listener);

@@ -40,6 +40,32 @@ TEST(NodeGroup, MissingRankIsNamedAtTheDeadline) {
               HasSubstr("rank 0 waited 50 ms for rank 1, 2"));
 }
 
+TEST(NodeGroup, MissingRankIsATimeoutForThoseWhoCame) {
+  const std::string name = unique_name("late");
+  std::thread zero([&] {
+    comm_error(CommError::Kind::kTimeout, [&] { NodeGroup(name, 0, 3, milliseconds(500)); });
+  });
+  NodeGroup one(name, 1, 3, kPatient);
+  EXPECT_THAT(comm_error(CommError::Kind::kTimeout, [&] { one.take(); }),
+              HasSubstr("rank 0 waited 500 ms for rank 2"));
+  zero.join();
+}
+
+TEST(NodeGroup, ErrorsArriveWithTheirKind) {
+  const std::string name = unique_name("kinds");
+  std::thread zero([&] {
+    NodeGroup group(name, 0, 2, kPatient);
+    group.give_error(CommError(CommError::Kind::kPeerLost, "rank 7 is gone"));
+    group.give_error(std::runtime_error("no memory left"));
+  });
+  NodeGroup one(name, 1, 2, kPatient);
+  EXPECT_EQ(comm_error(CommError::Kind::kPeerLost, [&] { one.take(); }),
+            "rank 0 says: rank 7 is gone");
+  EXPECT_EQ(comm_error(CommError::Kind::kSystem, [&] { one.take(); }),
+            "rank 0 says: no memory left");
+  zero.join();
+}
+
 TEST(NodeGroup, MissingRankZeroIsNamedAtTheDeadline) {
   EXPECT_THAT(comm_error(CommError::Kind::kTimeout,
                          [] { NodeGroup(unique_name("zero"), 1, 2, milliseconds(50)); }),
@@ -54,8 +80,7 @@ TEST(NodeGroup, NameInUseNamesTheProcess) {
                 HasSubstr("counts 3 ranks, rank 0 counts 2"));
   });
   NodeGroup peer(name, 1, 3, kPatient);  // returns once the first one listens
-  // The first may have ended already; then nobody is in the way and only the deadline is met.
-  comm_error(CommError::Kind::kSystem, [&] { peer.take(); });
+  comm_error(CommError::Kind::kMismatch, [&] { peer.take(); });
   first.join();
 
   std::thread second([&] {
@@ -74,9 +99,9 @@ TEST(NodeGroup, RankThatComesTwiceIsAnErrorForAll) {
                 HasSubstr("both say they are rank 1"));
   });
   NodeGroup first(name, 1, 3, kPatient), second(name, 1, 3, kPatient);
-  EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { first.take(); }),
+  EXPECT_THAT(comm_error(CommError::Kind::kMismatch, [&] { first.take(); }),
               HasSubstr("both say they are rank 1"));
-  EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { second.take(); }),
+  EXPECT_THAT(comm_error(CommError::Kind::kMismatch, [&] { second.take(); }),
               HasSubstr("both say they are rank 1"));
   zero.join();
 }
