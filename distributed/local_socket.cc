@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -48,10 +49,14 @@ ucred credentials_of(const FileDescriptor& link) {
   return who;
 }
 
+bool wait_readable(std::span<pollfd> entries, std::chrono::milliseconds limit) {
+  const int timeout_ms = static_cast<int>(std::max<int64_t>(0, limit.count()));
+  return poll(entries.data(), entries.size(), timeout_ms) > 0;
+}
+
 bool wait_readable(const FileDescriptor& fd, std::chrono::milliseconds limit) {
   pollfd entry{fd.get(), POLLIN, 0};
-  const int timeout_ms = static_cast<int>(std::max<int64_t>(0, limit.count()));
-  return poll(&entry, 1, timeout_ms) > 0;
+  return wait_readable({&entry, 1}, limit);
 }
 
 }  // namespace
@@ -76,6 +81,13 @@ FileDescriptor accept_local(const FileDescriptor& listener, std::chrono::millise
   FileDescriptor link(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (link && credentials_of(link).uid != getuid()) return {};
   return link;
+}
+
+void wait_for_news(const FileDescriptor& listener, std::span<const FileDescriptor> links,
+                   std::chrono::milliseconds limit) {
+  std::vector<pollfd> entries = {{listener.get(), POLLIN, 0}};
+  for (const FileDescriptor& link : links) entries.push_back({link.get(), POLLIN, 0});
+  wait_readable(entries, limit);
 }
 
 FileDescriptor connect_local(const std::string& name) {

@@ -73,46 +73,63 @@ NodeGroup::NodeGroup(const std::string& name, int rank, int world_size, millisec
 
 void NodeGroup::gather(const FileDescriptor& listener) {
   const auto deadline = Clock::now() + timeout_;
+  std::vector<FileDescriptor> silent;  // connected, but have not said who they are
   for (int present = 1; present < world_size_;) {
-    for (int r = 1; r < world_size_; ++r) {
-      if (links_[r] && !is_alive(processes_[r])) {
-        fail_group(CommError::Kind::kPeerLost,
-                   concat("rank ", r, " (process ", processes_[r].pid, ") is gone"));
+    check_present(deadline);
+    wait_for_news(listener, silent, std::min(kLookEvery, left_until(deadline)));
+    if (FileDescriptor link = accept_local(listener, milliseconds(0))) {
+      silent.push_back(std::move(link));
+    }
+    for (auto link = silent.begin(); link != silent.end();) {
+      LocalMessage hello;
+      const Received received = receive_message(*link, milliseconds(0), hello);
+      if (received == Received::kNothing) {
+        ++link;
+        continue;
       }
+      if (received == Received::kMessage && admit(std::move(*link), hello.text)) ++present;
+      link = silent.erase(link);
     }
-    if (left_until(deadline).count() <= 0) {
-      std::string missing;
-      for (int r = 1; r < world_size_; ++r) {
-        if (!links_[r]) missing += concat(missing.empty() ? "" : ", ", r);
-      }
-      fail_group(CommError::Kind::kTimeout,
-                 concat("rank 0 waited ", timeout_.count(), " ms for rank ", missing));
-    }
-    FileDescriptor link = accept_local(listener, std::min(kLookEvery, left_until(deadline)));
-    if (!link) continue;
-    LocalMessage message;
-    if (receive_message(link, kLookEvery, message) != Received::kMessage) continue;
-    Hello hello;
-    if (message.text.size() != sizeof(hello)) continue;
-    std::memcpy(&hello, message.text.data(), sizeof(hello));
-    std::string objection;
-    if (hello.magic != kMagic) {
-      objection = "ranks run different versions of Trireme";
-    } else if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
-      objection = concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
-                         hello.world_size, " ranks, rank 0 counts ", world_size_);
-    } else if (links_[hello.rank]) {
-      objection = concat("processes ", processes_[hello.rank].pid, " and ", hello.process.pid,
-                         " both say they are rank ", hello.rank);
-    }
-    if (!objection.empty()) {
-      links_.push_back(std::move(link));  // is told together with the others
-      fail_group(CommError::Kind::kMismatch, objection);
-    }
-    processes_[hello.rank] = hello.process;
-    links_[hello.rank] = std::move(link);
-    ++present;
   }
+}
+
+void NodeGroup::check_present(Clock::time_point deadline) const {
+  std::string missing;
+  for (int r = 1; r < world_size_; ++r) {
+    if (!links_[r]) {
+      missing += concat(missing.empty() ? "" : ", ", r);
+    } else if (!is_alive(processes_[r])) {
+      fail_group(CommError::Kind::kPeerLost,
+                 concat("rank ", r, " (process ", processes_[r].pid, ") is gone"));
+    }
+  }
+  if (Clock::now() >= deadline) {
+    fail_group(CommError::Kind::kTimeout,
+               concat("rank 0 waited ", timeout_.count(), " ms for rank ", missing));
+  }
+}
+
+bool NodeGroup::admit(FileDescriptor link, const std::string& text) {
+  Hello hello;
+  const bool is_hello = text.size() == sizeof(hello);
+  if (is_hello) std::memcpy(&hello, text.data(), sizeof(hello));
+  std::string objection;
+  if (!is_hello || hello.magic != kMagic) {
+    objection = "ranks run different versions of Trireme";
+  } else if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
+    objection = concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
+                       hello.world_size, " ranks, rank 0 counts ", world_size_);
+  } else if (links_[hello.rank]) {
+    objection = concat("processes ", processes_[hello.rank].pid, " and ", hello.process.pid,
+                       " both say they are rank ", hello.rank);
+  }
+  if (!objection.empty()) {
+    links_.push_back(std::move(link));  // is told together with the others
+    fail_group(CommError::Kind::kMismatch, objection);
+  }
+  processes_[hello.rank] = hello.process;
+  links_[hello.rank] = std::move(link);
+  return true;
 }
 
 void NodeGroup::join(const std::string& name) {

@@ -38,6 +38,10 @@ class NodeGroup {
 
  private:
   void gather(const FileDescriptor& listener);
+  /// Throws if a rank that has come is gone, or if the time is up.
+  void check_present(std::chrono::steady_clock::time_point deadline) const;
+  /// Hears what a process says first; true if it is one of the group from now on.
+  bool admit(FileDescriptor link, const std::string& text);
   void join(const std::string& name);
 
   const int rank_;

@@ -10,6 +10,7 @@
 
 #include "core/base/error.h"
 #include "core/base/shm_name.h"
+#include "distributed/local_socket.h"
 #include "distributed/shm_communicator.h"
 
 namespace trireme {
@@ -18,7 +19,7 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
-constexpr milliseconds kPatient{60'000};
+constexpr milliseconds kPatient{20'000};
 
 std::string unique_name(const char* test) { return concat("test-", getpid(), "-", test); }
 
@@ -90,6 +91,41 @@ TEST(NodeGroup, NameInUseNamesTheProcess) {
   EXPECT_THAT(comm_error(CommError::Kind::kSystem, [&] { NodeGroup(name, 0, 3, kPatient); }),
               HasSubstr(concat("is in use by process ", getpid())));
   second.join();
+}
+
+/// A connection to the rank 0 that listens there, once it does.
+FileDescriptor connect_to(const std::string& name) {
+  FileDescriptor link;
+  while (!(link = connect_local(name))) std::this_thread::yield();
+  return link;
+}
+
+TEST(NodeGroup, RankThatPausesBeforeItsFirstWordIsWaitedFor) {
+  const std::string name = unique_name("pause"), front = unique_name("front");
+  const FileDescriptor listener = listen_local(front);
+  std::thread zero([&] { NodeGroup(name, 0, 2, kPatient); });
+  NodeGroup one(front, 1, 2, kPatient);
+  LocalMessage hello, answer;
+  ASSERT_EQ(receive_message(accept_local(listener, kPatient), kPatient, hello), Received::kMessage);
+  // What rank 1 says is passed on only after a pause.
+  const FileDescriptor link = connect_to(name);
+  EXPECT_EQ(receive_message(link, milliseconds(300), answer), Received::kNothing);
+  EXPECT_TRUE(send_message(link, hello.text));
+  zero.join();
+}
+
+TEST(NodeGroup, OtherVersionsAreRefusedWhateverTheySay) {
+  const std::string name = unique_name("version");
+  std::thread zero([&] {
+    EXPECT_THAT(comm_error(CommError::Kind::kMismatch, [&] { NodeGroup(name, 0, 2, kPatient); }),
+                HasSubstr("ranks run different versions of Trireme"));
+  });
+  const FileDescriptor link = connect_to(name);
+  EXPECT_TRUE(send_message(link, "good morning"));
+  LocalMessage answer;
+  EXPECT_EQ(receive_message(link, kPatient, answer), Received::kMessage);
+  EXPECT_THAT(answer.text, HasSubstr("ranks run different versions of Trireme"));
+  zero.join();
 }
 
 TEST(NodeGroup, RankThatComesTwiceIsAnErrorForAll) {
