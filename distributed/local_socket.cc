@@ -70,7 +70,8 @@ FileDescriptor listen_local(const std::string& name) {
     throw CommError(CommError::Kind::kSystem,
                     concat("shm: the name '", name, "' is in use by process ",
                            other ? std::to_string(credentials_of(other).pid) : "unknown",
-                           "; another run with this run id is starting, choose another one"));
+                           "; another run with this id is starting, so give this one its own: set "
+                           "TRIREME_RUN_ID, or trireme run --run-id"));
   }
   if (listen(listener.get(), SOMAXCONN) != 0) throw_system("listen", errno);
   return listener;

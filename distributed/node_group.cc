@@ -105,7 +105,8 @@ void NodeGroup::check_present(Clock::time_point deadline) const {
   }
   if (Clock::now() >= deadline) {
     fail_group(CommError::Kind::kTimeout,
-               concat("rank 0 waited ", timeout_.count(), " ms for rank ", missing));
+               concat("rank 0 waited ", timeout_.count(), " ms for rank ", missing,
+                      refused_.empty() ? "" : "; meanwhile ", refused_));
   }
 }
 
@@ -119,13 +120,21 @@ bool NodeGroup::admit(FileDescriptor link, const std::string& text) {
   } else if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
     objection = concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
                        hello.world_size, " ranks, rank 0 counts ", world_size_);
-  } else if (links_[hello.rank]) {
-    objection = concat("processes ", processes_[hello.rank].pid, " and ", hello.process.pid,
-                       " both say they are rank ", hello.rank);
   }
   if (!objection.empty()) {
     links_.push_back(std::move(link));  // is told together with the others
     fail_group(CommError::Kind::kMismatch, objection);
+  }
+  if (links_[hello.rank]) {
+    // It may be of another run, so this one goes on.
+    refused_ = concat("processes ", processes_[hello.rank].pid, " and ", hello.process.pid,
+                      " both say they are rank ", hello.rank,
+                      "; if they are of two runs, give each its own TRIREME_RUN_ID (trireme run "
+                      "--run-id)");
+    const CommError error(CommError::Kind::kMismatch,
+                          concat("shm rendezvous on ", host_name(), ": ", refused_));
+    send_message(link, message_of(error));
+    return false;
   }
   processes_[hello.rank] = hello.process;
   links_[hello.rank] = std::move(link);

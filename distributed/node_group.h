@@ -21,8 +21,9 @@ class NodeGroup {
  public:
   /// Collective. `name` is free to choose but unique among runs, see shm_name_prefix. Throws
   /// CommError: kSystem if the name is in use (with the process that uses it) or the group is not
-  /// on one node, kMismatch if ranks disagree about world_size or a rank comes twice, kTimeout when
-  /// ranks are missing after `timeout`, kPeerLost when one dies meanwhile.
+  /// on one node, kMismatch if ranks disagree about world_size, kTimeout when ranks are missing
+  /// after `timeout`, kPeerLost when one dies meanwhile. A process that says it is a rank that has
+  /// come already gets kMismatch alone.
   NodeGroup(const std::string& name, int rank, int world_size, std::chrono::milliseconds timeout);
   NodeGroup(const NodeGroup&) = delete;
 
@@ -40,7 +41,8 @@ class NodeGroup {
   void gather(const FileDescriptor& listener);
   /// Throws if a rank that has come is gone, or if the time is up.
   void check_present(std::chrono::steady_clock::time_point deadline) const;
-  /// Hears what a process says first; true if it is one of the group from now on.
+  /// Hears what a process says first; true if it is one of the group from now on, false if it was
+  /// told why not. Throws if no group can come of it.
   bool admit(FileDescriptor link, const std::string& text);
   void join(const std::string& name);
 
@@ -48,6 +50,7 @@ class NodeGroup {
   const int world_size_;
   const std::chrono::milliseconds timeout_;
   std::vector<ProcessIdentity> processes_;
+  std::string refused_;                // rank 0: whom it has sent away last, and why
   std::vector<FileDescriptor> links_;  // rank 0: one per rank, [0] empty; others: [0] only
 };
 
