@@ -112,9 +112,13 @@ RankEnv detect_rank_env(const RankFlags& flags, const EnvLookup& lookup) {
     // Every rank must arrive at the same name, so it can only be made from what all of them see.
     if (env.world_size == 1) {
       env.run_id = make_run_id();
+    } else if (!env.master_addr.empty()) {
+      env.run_id = concat("at-", env.master_addr, "-", env.master_port);
     } else {
-      env.run_id = env.master_addr.empty() ? "unnamed"
-                                           : concat("at-", env.master_addr, "-", env.master_port);
+      throw EnvironmentError(
+          concat("rank environment: several ranks need a run id, got none with ", place_of(env),
+                 " from ", env.evidence.empty() ? name_of(env.source) : env.evidence,
+                 "; set TRIREME_RUN_ID, the same on all ranks and another for every run"));
     }
   }
   return env;

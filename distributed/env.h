@@ -64,7 +64,8 @@ using EnvLookup = std::function<std::optional<std::string>(const std::string& na
 std::optional<std::string> process_variable(const std::string& name);
 
 /// Throws EnvironmentError for a set of variables with holes, text that is no number, a rank
-/// outside its world, or two launchers that disagree; InvalidArgument for such flags.
+/// outside its world, two launchers that disagree, or several ranks without a name for their run;
+/// InvalidArgument for such flags.
 RankEnv detect_rank_env(const RankFlags& flags = {}, const EnvLookup& lookup = process_variable);
 
 /// One line for the log: rank, world, node, run and what decided it.

@@ -5,7 +5,6 @@
 #include "core/base/settings.h"
 #include "distributed/local_communicator.h"
 #include "distributed/mpi_communicator.h"
-#include "distributed/mpi_session.h"
 #include "distributed/shm_communicator.h"
 
 namespace trireme {
@@ -33,25 +32,15 @@ Backend choose_backend(const CommunicatorOptions& options) {
   return Backend::kMpi;
 }
 
-std::string run_id_of(const CommunicatorOptions& options) {
-  if (!options.run_id.empty() || options.world_size == 1) return options.run_id;
-  if constexpr (kHasMpi) {
-    start_mpi();
-    if (mpi_world_size() == options.world_size) return agree_on_run_id();
-  }
-  fail("make_communicator",
-       "shm needs a run id that all ranks share; set TRIREME_RUN_ID, or start the program with "
-       "trireme run or mpirun");
-}
-
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options,
                                    const CommOptions& comm_options) {
   switch (choose_backend(options)) {
     case Backend::kLocal:
       break;
     case Backend::kShm:
-      return make_shm_communicator(run_id_of(options), options.rank, options.world_size,
-                                   comm_options);
+      require(!options.run_id.empty() || options.world_size == 1, "make_communicator",
+              "shm needs a run id that all ranks share, got none; detect_rank_env finds one");
+      return make_shm_communicator(options.run_id, options.rank, options.world_size, comm_options);
     case Backend::kMpi:
       if constexpr (kHasMpi) {
         return make_mpi_communicator(options.rank, options.world_size, comm_options);

@@ -1,7 +1,6 @@
 #include "distributed/mpi_session.h"
 
 #include <mpi.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -12,7 +11,6 @@
 #include "core/base/error.h"
 #include "core/base/log.h"
 #include "distributed/host_name.h"
-#include "distributed/process_identity.h"
 
 namespace trireme {
 namespace {
@@ -97,14 +95,5 @@ void check_mpi(int code, const char* what) {
 }
 
 void mark_mpi_failed() noexcept { failed = true; }
-
-std::string agree_on_run_id() {
-  const ProcessIdentity self = this_process();
-  char name[64] = {};
-  const std::string mine = concat("mpi-", self.pid, "-", self.start_time);
-  mine.copy(name, sizeof(name) - 1);
-  check_mpi(MPI_Bcast(name, sizeof(name), MPI_CHAR, 0, MPI_COMM_WORLD), "MPI_Bcast");
-  return name;
-}
 
 }  // namespace trireme

@@ -6,8 +6,6 @@
 
 #pragma once
 
-#include <string>
-
 namespace trireme {
 
 /// Throws CommError(kSystem) if MPI cannot be used from several threads or has already ended.
@@ -18,8 +16,5 @@ int mpi_world_size();
 void check_mpi(int code, const char* what);
 /// From now on the exit of this process does not wait for other ranks.
 void mark_mpi_failed() noexcept;
-
-/// Collective over all MPI ranks: rank 0's name for this run, unique on its host.
-std::string agree_on_run_id();
 
 }  // namespace trireme

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "core/base/error.h"
+#include "distributed/env.h"
 #include "distributed/local_communicator.h"
 #include "distributed/make_communicator.h"
 #include "distributed/run_ranks.h"
@@ -249,6 +250,8 @@ TEST(MakeCommunicator, ExplainsWhatCannotWork) {
   EXPECT_THAT(text(options), HasSubstr("local ranks are threads of one process, got world size 2"));
   options.backend = "shm";
   EXPECT_THAT(text(options), HasSubstr("shm needs all ranks on one node, got 1 of 2 here"));
+  options.local_world_size = 2;
+  EXPECT_THAT(text(options), HasSubstr("shm needs a run id that all ranks share"));
   options.rank = 2;
   EXPECT_THAT(text(options), HasSubstr("got rank 2 of 2"));
 }
@@ -265,10 +268,14 @@ TEST(MakeCommunicator, RanksUnderMpirunOnOneNodeShareMemory) {
   if (!testing::why_no_mpirun().empty()) GTEST_SKIP() << testing::why_no_mpirun();
   const auto outcomes =
       run_rank_processes(testing::StartWith::kMpirun, 2, [](const testing::RankPlace& place) {
-        CommunicatorOptions options;
-        options.rank = place.rank;
-        options.world_size = options.local_world_size = place.world_size;
-        auto comm = make_communicator(options);
+        const RankEnv env = detect_rank_env();
+        EXPECT_EQ(env.rank, place.rank);
+        auto comm = make_communicator({.backend = "",
+                                       .rank = env.rank,
+                                       .world_size = env.world_size,
+                                       .local_world_size = env.local_world_size,
+                                       .run_id = env.run_id,
+                                       .timeout = {}});
         EXPECT_STREQ(comm->backend(), "shm");
         comm->barrier();
       });

@@ -81,6 +81,21 @@ TEST(RankEnv, NamesTorchrunRunsWithoutAnIdAfterTheirMeetingPoint) {
   EXPECT_EQ(detect(with(kTorchrun, {{"TORCHELASTIC_RUN_ID", "none"}})).run_id, "at-node-a-4711");
 }
 
+TEST(RankEnv, SeveralRanksWithoutARunIdAreRejected) {
+  // A name made up here would be the same for every run, and two runs would meet.
+  const Variables by_hand = {{"TRIREME_RANK", "0"},
+                             {"TRIREME_WORLD_SIZE", "2"},
+                             {"TRIREME_LOCAL_RANK", "0"},
+                             {"TRIREME_LOCAL_WORLD_SIZE", "2"}};
+  EXPECT_THAT(error_of(by_hand),
+              AllOf(HasSubstr("from TRIREME_RANK=0"), HasSubstr("set TRIREME_RUN_ID")));
+  EXPECT_EQ(detect(with(by_hand, {{"TRIREME_RUN_ID", "mine"}})).run_id, "mine");
+  EXPECT_EQ(detect(with(by_hand, {{"MASTER_ADDR", "a"}, {"MASTER_PORT", "1"}})).run_id, "at-a-1");
+  Variables no_job = kMpi;
+  no_job.erase("PMIX_NAMESPACE");
+  EXPECT_THAT(error_of(no_job), HasSubstr("set TRIREME_RUN_ID"));
+}
+
 TEST(RankEnv, ReadsOpenMpiVariables) {
   const RankEnv env = detect(kMpi);
   expect_place(env, 2, 3, 0, 1, 0);
