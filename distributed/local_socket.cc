@@ -69,7 +69,7 @@ FileDescriptor listen_local(const std::string& name) {
     const FileDescriptor other = connect_local(name);
     throw CommError(CommError::Kind::kSystem,
                     concat("shm: the name '", name, "' is in use by process ",
-                           other ? std::to_string(credentials_of(other).pid) : "unknown",
+                           other ? std::to_string(peer_process_of(other)) : "unknown",
                            "; another run with this id is starting, so give this one its own: set "
                            "TRIREME_RUN_ID, or trireme run --run-id"));
   }
@@ -97,6 +97,8 @@ FileDescriptor connect_local(const std::string& name) {
   if (connect(link.get(), where.get(), where.length) != 0) return {};
   return credentials_of(link).uid == getuid() ? std::move(link) : FileDescriptor();
 }
+
+pid_t peer_process_of(const FileDescriptor& link) { return credentials_of(link).pid; }
 
 bool send_message(const FileDescriptor& link, const std::string& text,
                   const FileDescriptor* attached) {

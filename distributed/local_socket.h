@@ -22,6 +22,9 @@ void wait_for_news(const FileDescriptor& listener, std::span<const FileDescripto
 /// A connection to `name`; invalid if nobody listens there.
 FileDescriptor connect_local(const std::string& name);
 
+/// The process at the other end, as this one counts processes; 0 if it cannot see it.
+pid_t peer_process_of(const FileDescriptor& link);
+
 /// What a message may carry.
 struct LocalMessage {
   std::string text;

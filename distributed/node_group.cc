@@ -13,7 +13,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr uint64_t kMagic = 0x7472697265'6d6531;  // changes with the layout of what is exchanged
+constexpr uint64_t kMagic = 0x7472697265'6d6532;  // changes with the layout of what is exchanged
 constexpr milliseconds kRetryEvery{10};
 constexpr milliseconds kLookEvery{100};
 
@@ -114,16 +114,30 @@ bool NodeGroup::admit(FileDescriptor link, const std::string& text) {
   Hello hello;
   const bool is_hello = text.size() == sizeof(hello);
   if (is_hello) std::memcpy(&hello, text.data(), sizeof(hello));
-  std::string objection;
-  if (!is_hello || hello.magic != kMagic) {
-    objection = "ranks run different versions of Trireme";
-  } else if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
-    objection = concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
-                       hello.world_size, " ranks, rank 0 counts ", world_size_);
-  }
-  if (!objection.empty()) {
+  const auto end_all = [&](CommError::Kind kind, const std::string& text_for_all) {
     links_.push_back(std::move(link));  // is told together with the others
-    fail_group(CommError::Kind::kMismatch, objection);
+    fail_group(kind, text_for_all);
+  };
+  if (!is_hello || hello.magic != kMagic) {
+    end_all(CommError::Kind::kMismatch, "ranks run different versions of Trireme");
+  }
+  if (hello.world_size != world_size_ || hello.rank < 1 || hello.rank >= world_size_) {
+    end_all(CommError::Kind::kMismatch,
+            concat("rank ", hello.rank, " (process ", hello.process.pid, ") counts ",
+                   hello.world_size, " ranks, rank 0 counts ", world_size_));
+  }
+  // A death is noticed in /proc, so all ranks must count processes alike and be able to look.
+  if (const pid_t seen = peer_process_of(link); seen != hello.process.pid) {
+    end_all(CommError::Kind::kSystem,
+            concat("rank ", hello.rank, " is process ", hello.process.pid, " to itself, but ", seen,
+                   " to rank 0: ranks are in different process-id name spaces; use "
+                   "TRIREME_BACKEND=mpi"));
+  }
+  for (const auto& [r, process] :
+       {std::pair(0, processes_[0]), std::pair(hello.rank, hello.process)}) {
+    if (process.start_time != 0) continue;
+    end_all(CommError::Kind::kSystem, concat("rank ", r, " cannot read /proc/", process.pid,
+                                             "/stat; use TRIREME_BACKEND=mpi"));
   }
   if (links_[hello.rank]) {
     // It may be of another run, so this one goes on.

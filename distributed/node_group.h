@@ -20,10 +20,10 @@ namespace trireme {
 class NodeGroup {
  public:
   /// Collective. `name` is free to choose but unique among runs, see shm_name_prefix. Throws
-  /// CommError: kSystem if the name is in use (with the process that uses it) or the group is not
-  /// on one node, kMismatch if ranks disagree about world_size, kTimeout when ranks are missing
-  /// after `timeout`, kPeerLost when one dies meanwhile. A process that says it is a rank that has
-  /// come already gets kMismatch alone.
+  /// CommError: kSystem if the name is in use (with the process that uses it) or the ranks do
+  /// not see each other's processes, kMismatch if ranks disagree about world_size, kTimeout when
+  /// ranks are missing after `timeout`, kPeerLost when one dies meanwhile. A process that says it
+  /// is a rank that has come already gets kMismatch alone.
   NodeGroup(const std::string& name, int rank, int world_size, std::chrono::milliseconds timeout);
   NodeGroup(const NodeGroup&) = delete;
 

@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <thread>
@@ -153,6 +155,41 @@ TEST(NodeGroup, RankThatCameTwiceIsNamedWhenAnotherIsMissing) {
   comm_error(CommError::Kind::kMismatch, [&] { second.take(); });
   comm_error(CommError::Kind::kTimeout, [&] { first.take(); });
   zero.join();
+}
+
+TEST(NodeGroup, ProcessesThatCannotSeeEachOtherAreRefused) {
+  const std::string name = unique_name("spaces");
+  const pid_t child = fork();
+  if (child == 0) {
+    // A child of this process is process 1 of a name space of its own.
+    if (unshare(CLONE_NEWPID) != 0) _exit(77);
+    if (const pid_t inner = fork(); inner != 0) {
+      int status = 0;
+      waitpid(inner, &status, 0);
+      _exit(WEXITSTATUS(status));
+    }
+    try {
+      NodeGroup(name, 1, 2, kPatient).take();
+    } catch (const CommError& error) {
+      _exit(error.kind() == CommError::Kind::kSystem &&
+                    std::string(error.what()).find("process-id name spaces") != std::string::npos
+                ? 0
+                : 1);
+    }
+    _exit(2);
+  }
+  std::string text;
+  try {
+    NodeGroup(name, 0, 2, milliseconds(3000));
+  } catch (const CommError& error) {
+    text = error.what();
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "this user may not make a process-id name space";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_THAT(text, AllOf(HasSubstr("rank 1 is process 1 to itself"),
+                          HasSubstr("use TRIREME_BACKEND=mpi")));
 }
 
 TEST(NodeGroup, NameCanBeUsedAgainAtOnce) {
