@@ -14,6 +14,7 @@
 #include "distributed/host_name.h"
 #include "distributed/mpi_session.h"
 #include "distributed/mpi_transfer.h"
+#include "distributed/mpi_world.h"
 #include "distributed/page_memory.h"
 #include "distributed/transport_communicator.h"
 
@@ -66,28 +67,18 @@ int int_count(int64_t count) {
   return static_cast<int>(count);
 }
 
-/// A private copy of MPI_COMM_WORLD whose errors are returned.
-MPI_Comm make_private_comm() {
-  MPI_Comm comm = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup");
-  MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
-  return comm;
-}
-
 class MpiTransport final : public Transport {
  public:
   MpiTransport(int rank, int world_size, std::chrono::milliseconds timeout)
       : rank_(rank),
         world_size_(world_size),
         timeout_(timeout),
-        collectives_(make_private_comm()),
-        messages_(make_private_comm()),
-        aborts_(make_private_comm()),
+        comm_(copy_of_world(rank, timeout)),
         calls_(world_size) {}
 
   ~MpiTransport() override {
     // A rank that leaves because of an error must not wait for the others at its exit. The MPI
-    // communicators stay: freeing them is collective.
+    // communicator stays: freeing it is collective.
     if (std::uncaught_exceptions() > 0 || is_failed_) mark_mpi_failed();
   }
 
@@ -99,10 +90,10 @@ class MpiTransport final : public Transport {
   void finish(const Collective& call, Patience patience) override;
 
   std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override {
-    return start_mpi_send(messages_, data, bytes, to);
+    return start_mpi_send(comm_, data, bytes, to);
   }
   std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override {
-    return start_mpi_recv(messages_, data, bytes, from);
+    return start_mpi_recv(comm_, data, bytes, from);
   }
 
   void abort(const std::string& reason) noexcept override;
@@ -118,9 +109,7 @@ class MpiTransport final : public Transport {
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
-  const MPI_Comm collectives_;
-  const MPI_Comm messages_;
-  const MPI_Comm aborts_;
+  const MPI_Comm comm_;
   std::vector<CallShape> calls_;  // scratch, one per rank
   uint64_t number_ = 0;
   std::atomic<bool> stopped_{false};
@@ -147,7 +136,7 @@ void MpiTransport::check_same_call(const CallShape& shape, Patience patience) {
   static_assert(std::is_trivially_copyable_v<CallShape>);
   MPI_Request request = MPI_REQUEST_NULL;
   check_mpi(MPI_Iallgather(&shape, sizeof(shape), MPI_BYTE, calls_.data(), sizeof(shape), MPI_BYTE,
-                           collectives_, &request),
+                           comm_, &request),
             "MPI_Iallgather");
   wait(request, shape, patience);
   const bool same =
@@ -175,11 +164,11 @@ void MpiTransport::run(const Collective& call, Patience patience) {
         const int n = static_cast<int>(std::min(kChunkElements, shape.count - begin));
         std::byte* data = static_cast<std::byte*>(call.out) + begin * size;
         if (reduces) {
-          check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, n, type, op_of(shape.op, shape.dtype),
-                                   collectives_, &request),
+          check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, n, type, op_of(shape.op, shape.dtype), comm_,
+                                   &request),
                     "MPI_Iallreduce");
         } else {
-          check_mpi(MPI_Ibcast(data, n, type, shape.root, collectives_, &request), "MPI_Ibcast");
+          check_mpi(MPI_Ibcast(data, n, type, shape.root, comm_, &request), "MPI_Ibcast");
         }
         wait(request, shape, patience);
       }
@@ -187,13 +176,13 @@ void MpiTransport::run(const Collective& call, Patience patience) {
     }
     case CollectiveKind::kReduceScatter:
       check_mpi(MPI_Ireduce_scatter_block(call.in, call.out, int_count(shape.count), type,
-                                          op_of(shape.op, shape.dtype), collectives_, &request),
+                                          op_of(shape.op, shape.dtype), comm_, &request),
                 "MPI_Ireduce_scatter_block");
       wait(request, shape, patience);
       break;
     case CollectiveKind::kAllGather: {
       const int n = int_count(shape.count);
-      check_mpi(MPI_Iallgather(call.in, n, type, call.out, n, type, collectives_, &request),
+      check_mpi(MPI_Iallgather(call.in, n, type, call.out, n, type, comm_, &request),
                 "MPI_Iallgather");
       wait(request, shape, patience);
       break;
@@ -243,12 +232,12 @@ void MpiTransport::throw_if_ended(const CallShape& shape) {
   if (abort_reason_.empty()) {
     int there = 0;
     MPI_Status status;
-    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAbortTag, aborts_, &there, &status), "MPI_Iprobe");
+    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAbortTag, comm_, &there, &status), "MPI_Iprobe");
     if (!there) return;
     int bytes = 0;
     MPI_Get_count(&status, MPI_CHAR, &bytes);
     std::string text(bytes, '\0');
-    check_mpi(MPI_Recv(text.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kAbortTag, aborts_,
+    check_mpi(MPI_Recv(text.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kAbortTag, comm_,
                        MPI_STATUS_IGNORE),
               "MPI_Recv");
     abort_reason_ = text;
@@ -268,7 +257,7 @@ void MpiTransport::abort(const std::string& reason) noexcept {
       if (r == rank_) continue;
       MPI_Request request = MPI_REQUEST_NULL;
       MPI_Isend(abort_reason_.data(), static_cast<int>(abort_reason_.size()), MPI_CHAR, r,
-                kAbortTag, aborts_, &request);
+                kAbortTag, comm_, &request);
       abort_sends_.push_back(request);
     }
     int done = 0;
@@ -283,7 +272,7 @@ void MpiTransport::abort(const std::string& reason) noexcept {
 
 std::unique_ptr<Communicator> make_mpi_communicator(int rank, int world_size,
                                                     const CommOptions& options) {
-  start_mpi();
+  start_mpi(rank, options.timeout);
   require(rank == mpi_rank() && world_size == mpi_world_size(), "mpi", "rank ", rank, " of ",
           world_size, " was asked for, but MPI says ", mpi_rank(), " of ", mpi_world_size(),
           "; start the program with mpirun");
