@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstring>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -24,6 +25,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int kAbortTag = 1;
+constexpr int kCallTag = 3;
 constexpr int64_t kChunkElements = 1 << 28;  // MPI counts are int
 constexpr int kPollsOfCaller = 20'000;       // before a waiting thread gives up its core
 constexpr int kPollsInBackground = 100;
@@ -74,12 +76,19 @@ class MpiTransport final : public Transport {
         world_size_(world_size),
         timeout_(timeout),
         comm_(copy_of_world(rank, timeout)),
-        calls_(world_size) {}
+        calls_(world_size),
+        call_requests_(2 * world_size, MPI_REQUEST_NULL) {}
 
   ~MpiTransport() override {
     // A rank that leaves because of an error must not wait for the others at its exit. The MPI
     // communicator stays: freeing it is collective.
     if (std::uncaught_exceptions() > 0 || is_failed_) mark_mpi_failed();
+    for (int i = 0; i < 2 * world_size_; ++i) {
+      MPI_Request& request = call_requests_[i];
+      if (request == MPI_REQUEST_NULL) continue;
+      if (i < world_size_) MPI_Cancel(&request);  // its buffer goes; a send has left already
+      MPI_Request_free(&request);
+    }
   }
 
   const char* name() const override { return "mpi"; }
@@ -102,15 +111,22 @@ class MpiTransport final : public Transport {
  private:
   void check_same_call(const CallShape& shape, Patience patience);
   void run(const Collective& call, Patience patience);
-  /// Polls until `request` is complete.
-  void wait(MPI_Request& request, const CallShape& shape, Patience patience);
+  MPI_Request& call_of(int rank) { return call_requests_[rank]; }
+  /// Polls until all of `requests` are complete.
+  void wait(std::span<MPI_Request> requests, const CallShape& shape, Patience patience);
+  void wait(MPI_Request& request, const CallShape& shape, Patience patience) {
+    wait({&request, 1}, shape, patience);
+  }
+  /// Which ranks' calls have come.
+  std::string arrivals();
   void throw_if_ended(const CallShape& shape);
 
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
   const MPI_Comm comm_;
-  std::vector<CallShape> calls_;  // scratch, one per rank
+  std::vector<CallShape> calls_;            // of the current collective, one per rank
+  std::vector<MPI_Request> call_requests_;  // that receive them, then that send this rank's
   uint64_t number_ = 0;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> is_failed_{false};
@@ -132,13 +148,19 @@ void MpiTransport::finish(const Collective& call, Patience patience) {
 }
 
 void MpiTransport::check_same_call(const CallShape& shape, Patience patience) {
-  // Sent as bytes: all ranks run the same program.
+  // Sent as bytes: all ranks run the same program. One message per pair of ranks, and not a
+  // gather, so that those who do not come are known.
   static_assert(std::is_trivially_copyable_v<CallShape>);
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Iallgather(&shape, sizeof(shape), MPI_BYTE, calls_.data(), sizeof(shape), MPI_BYTE,
-                           comm_, &request),
-            "MPI_Iallgather");
-  wait(request, shape, patience);
+  calls_[rank_] = shape;
+  for (int r = 0; r < world_size_; ++r) {
+    if (r == rank_) continue;
+    check_mpi(MPI_Irecv(&calls_[r], sizeof(shape), MPI_BYTE, r, kCallTag, comm_, &call_of(r)),
+              "MPI_Irecv");
+    check_mpi(MPI_Isend(&calls_[rank_], sizeof(shape), MPI_BYTE, r, kCallTag, comm_,
+                        &call_requests_[world_size_ + r]),
+              "MPI_Isend");
+  }
+  wait(call_requests_, shape, patience);
   const bool same =
       std::all_of(calls_.begin(), calls_.end(), [&](const CallShape& c) { return c == shape; });
   if (same) return;
@@ -200,12 +222,15 @@ void MpiTransport::run(const Collective& call, Patience patience) {
   }
 }
 
-void MpiTransport::wait(MPI_Request& request, const CallShape& shape, Patience patience) {
+void MpiTransport::wait(std::span<MPI_Request> requests, const CallShape& shape,
+                        Patience patience) {
   const int busy_polls = patience == Patience::kCallerWaits ? kPollsOfCaller : kPollsInBackground;
   const auto start = Clock::now();
   for (int64_t polls = 1;; ++polls) {
     int done = 0;
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    check_mpi(
+        MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+        "MPI_Testall");
     if (done) return;
     if (polls > busy_polls) {
       std::this_thread::sleep_for(kNap);
@@ -217,10 +242,22 @@ void MpiTransport::wait(MPI_Request& request, const CallShape& shape, Patience p
     if (Clock::now() - start > timeout_) {
       throw CommError(CommError::Kind::kTimeout,
                       concat(describe(shape, number_), ": rank ", rank_, " on ", host_name(),
-                             " waited ", timeout_.count(), " ms for ", world_size_ - 1,
-                             " other ranks; set TRIREME_TIMEOUT_SECONDS if this may take longer"));
+                             " waited ", timeout_.count(), " ms; ", arrivals(),
+                             "; set TRIREME_TIMEOUT_SECONDS if this may take longer"));
     }
   }
+}
+
+std::string MpiTransport::arrivals() {
+  std::string here, missing;
+  for (int r = 0; r < world_size_; ++r) {
+    int came = 0;
+    check_mpi(MPI_Test(&call_of(r), &came, MPI_STATUS_IGNORE), "MPI_Test");
+    std::string& list = came ? here : missing;
+    list += concat(list.empty() ? "" : ", ", r);
+  }
+  if (missing.empty()) return "all ranks have called it, but one has stopped since";
+  return concat("arrived: rank ", here, "; missing: rank ", missing);
 }
 
 void MpiTransport::throw_if_ended(const CallShape& shape) {

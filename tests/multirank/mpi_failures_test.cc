@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <cstdio>
+#include <vector>
 
 #include "core/base/config.h"
 #include "core/base/exit_code.h"
@@ -14,6 +15,7 @@
 namespace trireme {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using testing::RankOutcome;
 using testing::RankPlace;
@@ -70,6 +72,27 @@ TEST_F(Mpi, CommunicatorsAreNotMadeWithoutARankThatStops) {
   });
   if (testing::is_rank_process()) return;
   EXPECT_THAT(outcome.output, HasSubstr("waited 2000 ms for the other ranks in MPI_Comm_idup"));
+}
+
+TEST_F(Mpi, MissingRankIsNamedAtTheDeadline) {
+  const RankOutcome outcome = mpirun(3, [](const RankPlace& place) {
+    const auto comm = join(place, kImpatient);
+    comm->barrier();
+    if (place.rank == 1) raise(SIGSTOP);
+    std::vector<float> data(100'000);
+    print_comm_error(CommError::Kind::kTimeout, place.rank, [&] {
+      comm->all_reduce(data.data(), 100'000, DType::kF32, ReduceOp::kSum)->wait();
+    });
+  });
+  if (testing::is_rank_process()) return;
+  // mpirun may end the second of them before it has spoken.
+  EXPECT_THAT(
+      outcome.output,
+      AnyOf(HasSubstr("rank 0 says: all_reduce #2 (sum of 100000 f32, 400000 bytes): rank 0 "
+                      "on "),
+            HasSubstr("rank 2 says: all_reduce #2 (sum of 100000 f32, 400000 bytes): rank 2 "
+                      "on ")));
+  EXPECT_THAT(outcome.output, HasSubstr("waited 2000 ms; arrived: rank 0, 2; missing: rank 1; "));
 }
 
 }  // namespace
