@@ -6,13 +6,13 @@
 #include <atomic>
 #include <climits>
 #include <cstring>
-#include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
 
 #include "distributed/combine.h"
 #include "distributed/host_name.h"
+#include "distributed/mpi_aborts.h"
 #include "distributed/mpi_session.h"
 #include "distributed/mpi_transfer.h"
 #include "distributed/mpi_world.h"
@@ -24,7 +24,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kAbortTag = 1;
 constexpr int kCallTag = 3;
 constexpr int64_t kChunkElements = 1 << 28;  // MPI counts are int
 constexpr int kPollsOfCaller = 20'000;       // before a waiting thread gives up its core
@@ -76,6 +75,7 @@ class MpiTransport final : public Transport {
         world_size_(world_size),
         timeout_(timeout),
         comm_(copy_of_world(rank, timeout)),
+        aborts_(comm_, rank, world_size),
         calls_(world_size),
         call_requests_(2 * world_size, MPI_REQUEST_NULL) {}
 
@@ -99,10 +99,10 @@ class MpiTransport final : public Transport {
   void finish(const Collective& call, Patience patience) override;
 
   std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override {
-    return start_mpi_send(comm_, data, bytes, to);
+    return start_mpi_send(comm_, aborts_, data, bytes, to);
   }
   std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override {
-    return start_mpi_recv(comm_, data, bytes, from);
+    return start_mpi_recv(comm_, aborts_, data, bytes, from);
   }
 
   void abort(const std::string& reason) noexcept override;
@@ -124,16 +124,13 @@ class MpiTransport final : public Transport {
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
-  const MPI_Comm comm_;
+  const MPI_Comm comm_;  // tags and collectives of several kinds, which do not meet
+  MpiAborts aborts_;
   std::vector<CallShape> calls_;            // of the current collective, one per rank
   std::vector<MPI_Request> call_requests_;  // that receive them, then that send this rank's
   uint64_t number_ = 0;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> is_failed_{false};
-
-  std::mutex abort_mutex_;
-  std::string abort_reason_;  // guarded by abort_mutex_; empty: not aborted
-  std::vector<MPI_Request> abort_sends_;
 };
 
 void MpiTransport::finish(const Collective& call, Patience patience) {
@@ -265,44 +262,15 @@ void MpiTransport::throw_if_ended(const CallShape& shape) {
     throw CommError(CommError::Kind::kAborted,
                     concat(describe(shape, number_), ": the communicator was closed meanwhile"));
   }
-  std::lock_guard lock(abort_mutex_);
-  if (abort_reason_.empty()) {
-    int there = 0;
-    MPI_Status status;
-    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAbortTag, comm_, &there, &status), "MPI_Iprobe");
-    if (!there) return;
-    int bytes = 0;
-    MPI_Get_count(&status, MPI_CHAR, &bytes);
-    std::string text(bytes, '\0');
-    check_mpi(MPI_Recv(text.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kAbortTag, comm_,
-                       MPI_STATUS_IGNORE),
-              "MPI_Recv");
-    abort_reason_ = text;
-  }
-  throw CommError(CommError::Kind::kAborted, concat(describe(shape, number_), ": ", abort_reason_));
+  const std::string aborted = aborts_.heard();
+  if (aborted.empty()) return;
+  throw CommError(CommError::Kind::kAborted, concat(describe(shape, number_), ": ", aborted));
 }
 
 void MpiTransport::abort(const std::string& reason) noexcept {
   is_failed_ = true;
   mark_mpi_failed();
-  try {
-    std::lock_guard lock(abort_mutex_);
-    if (!abort_reason_.empty()) return;
-    abort_reason_ = concat("aborted by rank ", rank_, ": ", reason).substr(0, 1000);
-    // Small enough to leave at once; the text must stay as long as the requests.
-    for (int r = 0; r < world_size_; ++r) {
-      if (r == rank_) continue;
-      MPI_Request request = MPI_REQUEST_NULL;
-      MPI_Isend(abort_reason_.data(), static_cast<int>(abort_reason_.size()), MPI_CHAR, r,
-                kAbortTag, comm_, &request);
-      abort_sends_.push_back(request);
-    }
-    int done = 0;
-    MPI_Testall(static_cast<int>(abort_sends_.size()), abort_sends_.data(), &done,
-                MPI_STATUSES_IGNORE);
-  } catch (const std::exception&) {
-    // The others find out by their deadline.
-  }
+  aborts_.tell(reason);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <vector>
@@ -93,6 +94,23 @@ TEST_F(Mpi, MissingRankIsNamedAtTheDeadline) {
             HasSubstr("rank 2 says: all_reduce #2 (sum of 100000 f32, 400000 bytes): rank 2 "
                       "on ")));
   EXPECT_THAT(outcome.output, HasSubstr("waited 2000 ms; arrived: rank 0, 2; missing: rank 1; "));
+}
+
+TEST_F(Mpi, AbortReachesARankThatWaitsForAMessage) {
+  const RankOutcome outcome = mpirun(2, [](const RankPlace& place) {
+    const auto comm = join(place, kPatient);
+    comm->barrier();
+    if (place.rank == 1) comm->abort("disk full");
+    uint8_t data[100] = {};
+    print_comm_error(CommError::Kind::kAborted, place.rank,
+                     [&] { comm->recv(data, 100, 1 - place.rank)->wait(); });
+    // Its end would make mpirun end rank 0 too.
+    while (place.rank == 1) pause();
+  });
+  if (testing::is_rank_process()) return;
+  EXPECT_THAT(
+      outcome.output,
+      HasSubstr("rank 0 says: recv of 100 bytes from rank 1: aborted by rank 1: disk full"));
 }
 
 }  // namespace
