@@ -181,6 +181,18 @@ TEST(LocalFailure, IsToldToThePeers) {
   for (const RankOutcome& outcome : outcomes) expect_passed(outcome);
 }
 
+TEST(ProcessIdentity, ProcessThatCannotBeLookedAtCountsAsAlive) {
+  const ProcessIdentity self = this_process();
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  const rlimit none{3, files.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const bool alive = is_alive(self);
+  setrlimit(RLIMIT_NOFILE, &files);
+  EXPECT_TRUE(alive);
+  EXPECT_FALSE(is_alive({self.pid, self.start_time + 1}));
+}
+
 TEST(Rendezvous, KilledWhileOthersAreStillMissing) {
   const auto outcomes = run_rank_processes(StartWith::kFork, 3, [](const RankPlace& place) {
     const auto enter = [&] { NodeGroup(place.run_id, place.rank, 3, kPatient.timeout).take(); };
