@@ -32,6 +32,14 @@ Backend choose_backend(const CommunicatorOptions& options) {
   return Backend::kMpi;
 }
 
+std::chrono::seconds default_timeout() {
+  constexpr int64_t kMostSeconds = 1'000'000;  // 11 days; milliseconds then fit everywhere
+  const int64_t seconds = get_setting_int("TRIREME_TIMEOUT_SECONDS");
+  require(seconds >= 1 && seconds <= kMostSeconds, "make_communicator",
+          "TRIREME_TIMEOUT_SECONDS must be from 1 to ", kMostSeconds, ", got ", seconds);
+  return std::chrono::seconds(seconds);
+}
+
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options,
                                    const CommOptions& comm_options) {
   switch (choose_backend(options)) {
@@ -56,8 +64,7 @@ std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions& optio
           "make_communicator", "rank must be within the world size, got rank ", options.rank,
           " of ", options.world_size);
   CommOptions comm_options;
-  comm_options.timeout =
-      options.timeout.value_or(std::chrono::seconds(get_setting_int("TRIREME_TIMEOUT_SECONDS")));
+  comm_options.timeout = options.timeout ? *options.timeout : default_timeout();
   auto communicator = make(options, comm_options);
   if (options.rank == 0) {
     log_info("communicator backend=", communicator->backend(), " ranks=", options.world_size);

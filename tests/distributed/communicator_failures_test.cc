@@ -335,6 +335,16 @@ TEST(MakeCommunicator, ExplainsWhatCannotWork) {
   EXPECT_THAT(text(options), HasSubstr("got rank 2 of 2"));
 }
 
+TEST(MakeCommunicator, RejectsTimeoutsThatMakeNoSense) {
+  for (const char* seconds : {"0", "-5", "1000001", "9223372036854775807"}) {
+    setenv("TRIREME_TIMEOUT_SECONDS", seconds, 1);
+    EXPECT_EQ(error_of<InvalidArgument>([] { make_communicator({}); }),
+              concat("make_communicator: TRIREME_TIMEOUT_SECONDS must be from 1 to 1000000, got ",
+                     seconds));
+  }
+  unsetenv("TRIREME_TIMEOUT_SECONDS");
+}
+
 TEST(MakeCommunicator, OneRankNeedsNobody) {
   auto comm = make_communicator({});
   EXPECT_STREQ(comm->backend(), "local");
