@@ -156,9 +156,21 @@ TEST(RankEnv, ALauncherInsideASlurmStepDecides) {
   EXPECT_EQ(detect(with(kMpi, kSlurm)).source, RankSource::kOpenMpi);
 }
 
-TEST(RankEnv, FlagsOverrideEveryVariable) {
-  const RankEnv env = detect(with(kTorchrun, kMpi),
-                             {.rank = 1, .world_size = 2, .local_rank = 1, .local_world_size = 2});
+TEST(RankEnv, FlagsMustAgreeWithALauncher) {
+  const RankFlags same = {.rank = 3, .world_size = 4, .local_rank = 1, .local_world_size = 2};
+  const RankEnv env = detect(kTorchrun, same);
+  expect_place(env, 3, 4, 1, 2, 1);
+  EXPECT_EQ(env.source, RankSource::kFlags);
+  EXPECT_EQ(env.run_id, "job-7");
+  EXPECT_THAT(message_of<EnvironmentError>([&] { detect(kMpi, same); }),
+              AllOf(HasSubstr("rank 3 of 4, local rank 1 of 2 from flags"),
+                    HasSubstr("rank 2 of 3, local rank 0 of 1 from OMPI_COMM_WORLD_RANK=2"),
+                    HasSubstr("unset the Open MPI variables or leave out the flags")));
+}
+
+TEST(RankEnv, FlagsInsideASlurmStepDecide) {
+  const RankFlags flags = {.rank = 1, .world_size = 2, .local_rank = 1, .local_world_size = 2};
+  const RankEnv env = detect(with(kSlurm, {{"TRIREME_RUN_ID", "mine"}}), flags);
   expect_place(env, 1, 2, 1, 2, 0);
   EXPECT_EQ(env.source, RankSource::kFlags);
 }

@@ -40,4 +40,9 @@ refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+ranks=(--rank 1 --world-size 2 --local-rank 1 --local-world-size 2)
+refuses 78 "from RANK=0" env RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2 TRIREME_RUN_ID=a \
+  "${gpt[@]}" --data text "${ranks[@]}"
+refuses 78 "TRIREME_RUN_ID" "${gpt[@]}" --data text "${ranks[@]}"
+refuses 64 "TRIREME_TIMEOUT_SECONDS" env TRIREME_TIMEOUT_SECONDS=0 "${gpt[@]}" --data text
 exit $((failures > 0))
