@@ -88,7 +88,9 @@ void CommThread::run_front(std::unique_lock<std::mutex>& lock, Patience patience
   try {
     if (!item->posted) transport_.post(item->call);
     transport_.finish(item->call, patience);
-  } catch (const CommError&) {
+  } catch (const CommError& failure) {
+    // The peers know of a mismatch. Of anything else they may not; what they know already stays.
+    if (failure.kind() != CommError::Kind::kMismatch) transport_.abort(failure.what());
     error = std::current_exception();
   } catch (const std::exception& other) {
     // The peers are waiting for this rank's part, which will not come.

@@ -36,7 +36,7 @@ using MakeTask = std::function<std::unique_ptr<TrainingTask>()>;
 
 // Everything after the flags are known.
 int train(const char* program, const TrainOptions& options, const MakeTask& make_task) {
-  const RankEnv env = detect_rank_env();
+  const RankEnv env = detect_rank_env(rank_flags_of(options));
   set_log_rank(env.rank, env.world_size);
   watch_for_stop_signals();
   check(options, env.world_size);

@@ -94,6 +94,17 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
            "steps between checks that all ranks hold the same weights; 0 never")
       .at_least(0)
       .at_most(kMostOfCount);
+
+  // A launcher's variables say the same, and must if both are there.
+  parser.section("Rank (default: from the environment)");
+  parser.add("--rank", &o.rank, "number of this rank").at_least(0).default_text("");
+  parser.add("--world-size", &o.world_size, "number of ranks").at_least(1).default_text("");
+  parser.add("--local-rank", &o.local_rank, "number of this rank on its node")
+      .at_least(0)
+      .default_text("");
+  parser.add("--local-world-size", &o.local_world_size, "ranks on this node")
+      .at_least(1)
+      .default_text("");
 }
 
 void add_flags(ArgParser& parser, GptOptions& o) {
@@ -125,6 +136,11 @@ void add_flags(ArgParser& parser, MlpOptions& o) {
   parser.add("--dropout", &o.dropout, "probability, after each hidden layer")
       .at_least(0)
       .at_most(0.99);
+}
+
+RankFlags rank_flags_of(const TrainOptions& o) {
+  const auto given = [](int value) { return value < 0 ? std::nullopt : std::optional(value); };
+  return {given(o.rank), given(o.world_size), given(o.local_rank), given(o.local_world_size)};
 }
 
 void check(const TrainOptions& o, int world_size) {

@@ -74,4 +74,9 @@ if "${little[@]}" "$train" --version > out 2> err; then
 else
   echo "out of memory is left out: a sanitizer needs all addresses"
 fi
+ranks=(--rank 1 --world-size 2 --local-rank 1 --local-world-size 2)
+refuses 78 "from RANK=0" env RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2 TRIREME_RUN_ID=a \
+  "${gpt[@]}" --data text "${ranks[@]}"
+refuses 78 "TRIREME_RUN_ID" "${gpt[@]}" --data text "${ranks[@]}"
+refuses 64 "TRIREME_TIMEOUT_SECONDS" env TRIREME_TIMEOUT_SECONDS=0 "${gpt[@]}" --data text
 exit $((failures > 0))
