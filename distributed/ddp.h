@@ -30,7 +30,8 @@ class DistributedDataParallel {
  public:
   /// Collective. Compares names, shapes, strides and dtypes of parameters and buffers and the
   /// options across ranks (CommError kMismatch on every rank if they differ), then copies rank 0's
-  /// values to all. `module` and `communicator` must outlive this.
+  /// values to all. Refuses a module that another DistributedDataParallel still wraps. `module` and
+  /// `communicator` must outlive this.
   DistributedDataParallel(Module& module, Communicator& communicator, ReducerOptions options = {});
 
   /// trireme::backward, with gradients averaged over ranks when it returns. With accumulate(k), the
@@ -40,16 +41,20 @@ class DistributedDataParallel {
   void accumulate(int k);
 
   /// While alive, backward adds to local gradients only. The first backward after it averages all
-  /// that has accumulated. Decided when backward starts; forward may run inside or outside.
+  /// that has accumulated. Decided when backward starts; forward may run inside or outside. Guards
+  /// may nest.
   class NoSync {
    public:
-    ~NoSync() { reducer_->set_sync(true); }
+    ~NoSync() { reducer_->set_sync(previous_); }
     NoSync(const NoSync&) = delete;
 
    private:
     friend class DistributedDataParallel;
-    explicit NoSync(Reducer* reducer) : reducer_(reducer) { reducer_->set_sync(false); }
+    explicit NoSync(Reducer* reducer) : reducer_(reducer), previous_(reducer->sync()) {
+      reducer_->set_sync(false);
+    }
     Reducer* reducer_;
+    bool previous_;
   };
   [[nodiscard]] NoSync no_sync() { return NoSync(reducer_.get()); }
 

@@ -15,6 +15,7 @@
 #include "core/optim/sgd.h"
 #include "distributed/local_communicator.h"
 #include "distributed/run_ranks.h"
+#include "tests/distributed/two_heads.h"
 #include "tests/support/run_ranks.h"
 
 namespace trireme {
@@ -22,6 +23,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using testing::RankCase;
+using testing::TwoHeads;
 
 constexpr int64_t kContext = 6, kVocab = 11, kSteps = 20;
 
@@ -168,14 +170,6 @@ TEST(Ddp, NoSyncAccumulatesLocally) {
     for (size_t i = 0; i < sum.size(); ++i) EXPECT_NEAR(two[i], sum[i], 1e-14);
   });
 }
-
-struct TwoHeads : Module {
-  explicit TwoHeads(Generator& generator) : a(2, 1, generator), b(2, 1, generator) {
-    register_module("a", a);
-    register_module("b", b);
-  }
-  Linear a, b;
-};
 
 TEST(Ddp, NamesParametersThatSomeRankDidNotUseAndTheRanksThatDid) {
   run_ranks(3, [](Communicator& comm) {
