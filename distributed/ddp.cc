@@ -57,6 +57,18 @@ DistributedDataParallel::DistributedDataParallel(Module& module, Communicator& c
 }
 
 void DistributedDataParallel::backward(const Tensor& loss) {
+  try {
+    micro_backward(loss);
+  } catch (const CommError&) {
+    throw;
+  } catch (const std::exception& error) {
+    // The peers learn the cause before this rank's unwinding gives them another one.
+    if (reducer_->is_reducing()) communicator_.abort(error.what());
+    throw;
+  }
+}
+
+void DistributedDataParallel::micro_backward(const Tensor& loss) {
   if (accumulate_ == 1) {
     trireme::backward(loss);
     return;

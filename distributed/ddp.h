@@ -35,7 +35,9 @@ class DistributedDataParallel {
   DistributedDataParallel(Module& module, Communicator& communicator, ReducerOptions options = {});
 
   /// trireme::backward, with gradients averaged over ranks when it returns. With accumulate(k), the
-  /// loss counts 1/k and only every k-th call synchronises; gradients add up in between.
+  /// loss counts 1/k and only every k-th call synchronises; gradients add up in between. An error
+  /// on this rank alone also ends the backward of the others: they get its text as CommError
+  /// kAborted.
   void backward(const Tensor& loss);
   /// From now on k calls of backward make one step. Requires k >= 1.
   void accumulate(int k);
@@ -70,6 +72,8 @@ class DistributedDataParallel {
   Reducer& reducer() { return *reducer_; }
 
  private:
+  void micro_backward(const Tensor& loss);
+
   Module& module_;
   Communicator& communicator_;
   std::unique_ptr<Reducer> reducer_;

@@ -1,5 +1,6 @@
 #include "distributed/reducer.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "core/autograd/backward.h"
@@ -38,7 +39,22 @@ Reducer::Reducer(const StateDict& parameters, Communicator& communicator, Reduce
       register_backward_start([this](const BackwardStart& start) { on_start(start.is_reached); }));
 }
 
-Reducer::~Reducer() = default;
+// An exception that leaves backward unwinds through here while buckets are being reduced.
+Reducer::~Reducer() {
+  const bool in_use = std::any_of(running_.begin(), running_.end(), [](const Running& bucket) {
+    return bucket.work && !bucket.work->is_done();
+  });
+  if (in_use) communicator_.abort("gradient buckets destroyed during backward");
+  bool failed = false;
+  for (const Running& bucket : running_) {
+    try {
+      if (bucket.work) bucket.work->wait();
+    } catch (const std::exception&) {
+      failed = true;
+    }
+  }
+  if (failed) gradients_.keep_for_ever();
+}
 
 void Reducer::on_start(const std::function<bool(const Tensor&)>& is_reached) {
   std::vector<bool> reached(parameters_.size());
@@ -135,7 +151,8 @@ void Reducer::finish() {
     }
     fail("reducer", "backward ended without the gradients of ", missing);
   }
-  for (Running& bucket : running_) bucket.work->wait();
+  for (const Running& bucket : running_) bucket.work->wait();
+  running_.clear();
   state_ = State::kIdle;
 
   const double all = 1.0 - 0.5 / communicator_.world_size();  // tolerates rounding of 1/N

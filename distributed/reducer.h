@@ -47,12 +47,17 @@ class Reducer {
   /// it). Those that need no gradient now must not need one later, and the other way round: a
   /// backward after such a change is refused. Collective: allocates the buckets.
   Reducer(const StateDict& parameters, Communicator& communicator, ReducerOptions options);
+  /// Never throws. If it is destroyed in the middle of a synchronised backward, aborts the
+  /// communicator and waits until no collective uses the buckets; see also is_reducing().
   ~Reducer();
   Reducer(const Reducer&) = delete;
 
   /// Whether the next backward reduces. Read when a backward starts; false accumulates locally.
   void set_sync(bool sync) { sync_ = sync; }
   bool sync() const { return sync_; }
+  /// True while a synchronised backward runs, and after one has thrown half-way. Peers then wait
+  /// for this rank: whoever catches the error should abort the communicator with its text.
+  bool is_reducing() const { return state_ == State::kReducing; }
 
   const std::vector<Bucket>& buckets() const { return gradients_.buckets(); }
   bool is_rebuilt() const { return rebuilt_; }
