@@ -35,7 +35,9 @@ GradientBuckets::GradientBuckets(const StateDict& parameters, Communicator& comm
 }
 
 void GradientBuckets::plan(const std::vector<int>& order) {
-  buckets_ = plan_buckets(sizes_of(parameters_), order, sizes_);
+  std::vector<Bucket> buckets = plan_buckets(sizes_of(parameters_), order, sizes_);
+  if (buckets == buckets_) return;
+  buckets_ = std::move(buckets);
   // From here on the old buckets are held by the gradients in them only.
   memory_.assign(buckets_.size(), nullptr);
   for (size_t b = 0; b < buckets_.size(); ++b) {

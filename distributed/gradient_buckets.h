@@ -26,8 +26,9 @@ class GradientBuckets {
                   const BucketSizes& sizes);
 
   /// Lays buckets out for gradients that become complete in `order`, and moves existing gradients
-  /// there. Collective. Old buckets go one by one, as soon as their last gradient has moved, so
-  /// that this takes little more memory than the new ones.
+  /// there. Collective. Does nothing if that is the plan already. Old buckets go one by one, as
+  /// soon as their last gradient has moved, so gradient memory stays near 1.0 times the parameters
+  /// (where the order is turned upside down, at most a few buckets more).
   void plan(const std::vector<int>& order);
 
   const std::vector<Bucket>& buckets() const { return buckets_; }

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/autograd/backward.h"
+#include "distributed/replica_check.h"
 
 namespace trireme {
 namespace {
@@ -153,7 +154,6 @@ void Reducer::finish() {
   }
   for (const Running& bucket : running_) bucket.work->wait();
   running_.clear();
-  state_ = State::kIdle;
 
   const double all = 1.0 - 0.5 / communicator_.world_size();  // tolerates rounding of 1/N
   std::vector<int> unused;
@@ -167,8 +167,13 @@ void Reducer::finish() {
       gradients_.slot(param).forget();
     }
   }
-  if (!unused.empty() && options_.unused == UnusedParameters::kError) fail_unused(unused);
+  // An error that all ranks see alike: they may go on together.
+  if (!unused.empty() && options_.unused == UnusedParameters::kError) {
+    state_ = State::kIdle;
+    fail_unused(unused);
+  }
   if (!rebuilt_) rebuild_in_observed_order();
+  state_ = State::kIdle;
 }
 
 void Reducer::rebuild_in_observed_order() {
@@ -183,8 +188,10 @@ void Reducer::rebuild_in_observed_order() {
       .broadcast(observed_order_.data(), static_cast<int64_t>(observed_order_.size() * sizeof(int)),
                  0)
       ->wait();
-  // plan_buckets refuses anything but a permutation, so a damaged message cannot misplace
-  // gradients.
+  // Ranks whose buckets differ would add up gradients of different parameters.
+  Description names;
+  for (const int p : observed_order_) names.push_back(parameters_.at(p).first);
+  require_same_on_all_ranks("reducer: order of gradients", names, communicator_);
   gradients_.plan(observed_order_);
 }
 

@@ -11,7 +11,8 @@
 // that did not (a parameter nobody used keeps no gradient).
 //
 // After the first synchronised backward the buckets are planned anew, once, in the order in which
-// rank 0 saw gradients complete.
+// rank 0 saw gradients complete; nothing moves if that is the order they have. Ranks compare the
+// order before they use it.
 //
 // A backward that throws half-way leaves ranks that no longer agree, so no synchronised backward
 // follows it. One without synchronisation (set_sync(false)) concerns this rank only: after
