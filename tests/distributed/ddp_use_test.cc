@@ -40,6 +40,78 @@ std::vector<float> gradient_of(const Linear& layer) {
   return layer.weight().grad().to_vector<float>();
 }
 
+// `values` averaged over ranks by hand; integers, so that the result is exact.
+std::vector<double> average(std::vector<double> values, Communicator& comm) {
+  comm.all_reduce(values.data(), static_cast<int64_t>(values.size()), DType::kF64, ReduceOp::kSum)
+      ->wait();
+  for (double& v : values) v /= comm.world_size();
+  return values;
+}
+
+TEST(DdpUse, GradientsOfSeveralBackwardsAddUp) {
+  with_model([](TwoHeads& model, Communicator& comm) {
+    DistributedDataParallel ddp(model, comm);
+    ddp.backward(loss_of(model, comm.rank() + 1));
+    EXPECT_THAT(gradient_of(model.a), ElementsAre(1.5, 1.5));
+    ddp.backward(loss_of(model, 10 * (comm.rank() + 1)));
+    EXPECT_THAT(gradient_of(model.a), ElementsAre(16.5, 16.5));
+    EXPECT_THAT(gradient_of(model.b), ElementsAre(16.5, 16.5));
+  });
+}
+
+TEST(DdpUse, BuffersComeFromRankZero) {
+  struct Counting : Module {
+    explicit Counting(double start) : weight(ones({2})), counts(full({3}, start)) {
+      weight.set_requires_grad(true);
+      register_parameter("weight", weight);
+      register_buffer("counts", counts);
+    }
+    Tensor weight, counts;
+  };
+  run_ranks(2, [](Communicator& comm) {
+    Counting model(comm.rank() + 7);
+    DistributedDataParallel ddp(model, comm);
+    EXPECT_THAT(model.counts.to_vector<float>(), ElementsAre(7, 7, 7));
+    fill_inplace(model.counts, comm.rank() + 20);
+    ddp.backward(sum(model.weight));
+    EXPECT_THAT(model.counts.to_vector<float>(),
+                ElementsAre(20 + comm.rank(), 20 + comm.rank(), 20 + comm.rank()))
+        << "backward leaves buffers alone";
+    ddp.broadcast_buffers();
+    EXPECT_THAT(model.counts.to_vector<float>(), ElementsAre(20, 20, 20));
+  });
+}
+
+TEST(DdpUse, ParametersOfSeveralDtypesAreAveragedEachInItsOwn) {
+  struct Mixed : Module {
+    Mixed() {
+      for (int i = 0; i < 4; ++i) {
+        const DType dtype = i % 2 == 0 ? DType::kF32 : DType::kF64;
+        parameters.push_back(ones({3}, {dtype}));
+        parameters.back().set_requires_grad(true);
+        register_parameter(concat("p", i), parameters.back());
+      }
+    }
+    std::vector<Tensor> parameters;
+  };
+  run_ranks(3, [](Communicator& comm) {
+    Mixed model;
+    DistributedDataParallel ddp(model, comm);
+    for (int pass = 0; pass < 2; ++pass) {  // with the buckets of before and after the new plan
+      model.zero_grad();
+      const auto loss = [&](int i) {
+        return sum(model.parameters[i] * full({3}, comm.rank() + i, {model.parameters[i].dtype()}));
+      };
+      ddp.backward(to(loss(0) + loss(2), DType::kF64) + loss(1) + loss(3));
+      for (int i = 0; i < 4; ++i) {
+        const double mine = comm.rank() + i;
+        EXPECT_EQ(model.parameters[i].grad().to_vector<double>(),
+                  average({mine, mine, mine}, comm));
+      }
+    }
+  });
+}
+
 TEST(DdpUse, FreezingAWrappedParameterIsRefusedByName) {
   with_model([](TwoHeads& model, Communicator& comm) {
     {
