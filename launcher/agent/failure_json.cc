@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 const char* role_of(const RankExit& exit, const FailureReport& report) {
   if (exit.rank == report.culprit.rank) return "culprit";
+  if (did_not_answer(exit) && did_not_answer(report.culprit)) return "did_not_answer";
   if (exit.succeeded()) return "finished";
   return exit.when == RankExit::When::kOnItsOwn ? "victim" : "ended_by_launcher";
 }

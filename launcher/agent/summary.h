@@ -21,7 +21,7 @@ struct FailureReport {
   int exit_code = 0;            // of the launcher
 };
 
-/// "exit code 65 (bad data or checkpoint)", "killed by SIGSEGV".
+/// "exit code 65 (bad data or checkpoint)", "killed by SIGSEGV", "did not answer".
 std::string describe_end(const RankExit& exit);
 
 /// What to try, or "" if there is nothing to say.
@@ -31,7 +31,8 @@ std::string hint_for(const RankExit& exit);
 std::vector<std::string> last_lines(const std::string& path, size_t most);
 
 /// Cause, other ranks, hint, logs, and the last 20 lines of the culprit's stderr (of its stdout if
-/// stderr is empty). Ends with a newline.
+/// stderr is empty); where the culprit did not answer, of the first rank that gave up on it. Ends
+/// with a newline.
 std::string summarise(const FailureReport& report);
 
 /// Writes <run directory>/failure.json. Throws IoError.
