@@ -130,6 +130,6 @@ int main(int argc, char** argv) {
     return main_of(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
     log_error(error.what(), " (host ", host_name(), ")");
-    return exit_code_of(error);
+    return leave_with_code_of(error);
   }
 }
