@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/autograd/backward.h"
 #include "core/base/settings.h"
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
@@ -11,6 +12,7 @@
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
 #include "distributed/control_channel.h"
+#include "distributed/finite_check.h"
 #include "launcher/stop_wish.h"
 #include "launcher/train_checkpoint.h"
 
@@ -108,7 +110,10 @@ void Trainer::step(int64_t step, const Batch& batch) {
     ddp_.backward(loss);
   }
   const double lr = learning_rate(step);
-  const double norm = update(step, lr);
+  const double norm = gradient_norm();
+  // The averages are the same on every rank, so all of them decide alike.
+  if (!std::isfinite(norm)) fail_not_finite(step, batch, mine.loss_sum);
+  update(norm, lr);
   mine.wants_stop = stop_wished();
   const StepAgreement all = agree_on_step(mine, communicator_);
   stop_ = all.stop;
@@ -132,15 +137,16 @@ Tensor Trainer::forward(const Batch& batch) {
   return task_.loss(batch);
 }
 
-double Trainer::update(int64_t step, double lr) {
+double Trainer::gradient_norm() const {
   const auto scope = report_.phase(Phase::kOptimizer);
-  const double norm = grad_norm(parameters_);
-  // The averages are the same on every rank, so all of them decide alike.
-  if (!std::isfinite(norm)) fail_not_finite(step);
+  return grad_norm(parameters_);
+}
+
+void Trainer::update(double norm, double lr) {
+  const auto scope = report_.phase(Phase::kOptimizer);
   optimizer_->set_lr(lr);
   optimizer_->step(clip_factor(norm, options_.clip));
   optimizer_->zero_grad();
-  return norm;
 }
 
 double Trainer::learning_rate(int64_t step) const {
@@ -183,16 +189,22 @@ void Trainer::save(int64_t step) {
   report_.checkpointed(step);
 }
 
-void Trainer::fail_not_finite(int64_t step) const {
-  std::string first = "none";
-  for (const auto& [name, p] : parameters_) {
-    if (p.grad().defined() && !std::isfinite(grad_norm({{name, p}}))) {
-      first = name;
-      break;
+void Trainer::fail_not_finite(int64_t step, const Batch& batch, double loss_sum) {
+  const std::string first = first_not_finite(parameters_);
+  std::string ranks = describe_not_finite({.loss = loss_sum, .bad_gradient = {}}, communicator_);
+  if (ranks.empty()) {
+    // The averages do not show whose gradients they were: once more, without averaging.
+    const auto local = ddp_.no_sync();
+    task_.model().zero_grad();
+    for (int64_t i = 0; i < options_.accumulate; ++i) {
+      backward(forward(micro_batch(batch, i, options_.accumulate)));
     }
+    ranks = describe_not_finite({.loss = loss_sum, .bad_gradient = first_not_finite(parameters_)},
+                                communicator_);
   }
+  if (ranks.empty()) ranks = "no rank alone, only the average";
   throw Error(concat("training: gradients are not finite at step ", step + 1,
-                     ", first in parameter ", first,
+                     ", first in parameter ", first, "; at fault: ", ranks,
                      "; lower --lr, raise --warmup, or look at the data"));
 }
 

@@ -40,4 +40,6 @@ refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+refuses 1 "at fault: rank 0 on $(hostname) (loss nan)" "${gpt[@]}" --data text --steps 9 --lr 1e38 \
+  --warmup 0
 exit $((failures > 0))
