@@ -8,29 +8,40 @@
 #include "distributed/host_name.h"
 
 namespace trireme {
+namespace {
 
-std::string describe_not_finite(const OwnValues& mine, Communicator& communicator) {
-  std::string what;
-  if (!std::isfinite(mine.loss)) {
-    what = concat("loss ", std::abs(mine.loss));  // "nan" whatever its sign
-  } else if (!mine.bad_gradient.empty()) {
-    what = concat("gradient of ", mine.bad_gradient);
-  }
-  if (!what.empty()) {
-    what = concat("rank ", communicator.rank(), " on ", host_name(), " (", what, ")");
-  }
+// `mine` is "" on a rank with nothing to say.
+std::string gather_complaints(const std::string& mine, Communicator& communicator) {
+  const std::string signed_by_me =
+      mine.empty() ? ""
+                   : concat("rank ", communicator.rank(), " on ", host_name(), " (", mine, ")");
   std::string all;
-  for (const std::string& text : gather_texts(what, communicator)) {
+  for (const std::string& text : gather_texts(signed_by_me, communicator)) {
     if (!text.empty()) all += concat(all.empty() ? "" : ", ", text);
   }
   return all;
 }
+
+}  // namespace
 
 std::string first_not_finite(const StateDict& parameters) {
   for (const auto& [name, p] : parameters) {
     if (p.grad().defined() && !std::isfinite(grad_norm({{name, p}}))) return name;
   }
   return "";
+}
+
+std::string ranks_not_finite(double loss, const StateDict& parameters,
+                             const std::function<void()>& backward_again,
+                             Communicator& communicator) {
+  // The absolute value prints "nan" whatever its sign.
+  const std::string of_loss = std::isfinite(loss) ? "" : concat("loss ", std::abs(loss));
+  const std::string ranks = gather_complaints(of_loss, communicator);
+  if (!ranks.empty()) return ranks;
+  for (const auto& [name, p] : parameters) Tensor(p).zero_grad();
+  backward_again();
+  const std::string name = first_not_finite(parameters);
+  return gather_complaints(name.empty() ? "" : "gradient of " + name, communicator);
 }
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "core/tensor/state_dict.h"
@@ -9,17 +10,16 @@
 
 namespace trireme {
 
-/// What one rank has computed itself, before any averaging.
-struct OwnValues {
-  double loss = 0;
-  std::string bad_gradient;  // first parameter whose gradient is not finite; "" if none is known
-};
-
-/// "rank 1 on node-b (loss nan), rank 3 on node-d (gradient of ln_f.weight)", the same text on
-/// every rank; "" if every rank's own values are finite. Collective, blocking.
-std::string describe_not_finite(const OwnValues& mine, Communicator& communicator);
-
 /// Name of the first parameter whose gradient holds an inf or nan; "" if none does.
 std::string first_not_finite(const StateDict& parameters);
+
+/// Whose own loss or gradients are not finite: "rank 1 on node-b (loss nan), rank 3 on node-d
+/// (gradient of ln_f.weight)", the same text on every rank; "" if each rank's own values are
+/// finite. Averages do not show whose gradients they were, so if no loss is to blame
+/// `backward_again` is called: it computes this rank's gradients of `parameters` once more, without
+/// averaging. Collective, blocking.
+std::string ranks_not_finite(double loss, const StateDict& parameters,
+                             const std::function<void()>& backward_again,
+                             Communicator& communicator);
 
 }  // namespace trireme

@@ -191,17 +191,15 @@ void Trainer::save(int64_t step) {
 
 void Trainer::fail_not_finite(int64_t step, const Batch& batch, double loss_sum) {
   const std::string first = first_not_finite(parameters_);
-  std::string ranks = describe_not_finite({.loss = loss_sum, .bad_gradient = {}}, communicator_);
-  if (ranks.empty()) {
-    // The averages do not show whose gradients they were: once more, without averaging.
-    const auto local = ddp_.no_sync();
-    task_.model().zero_grad();
-    for (int64_t i = 0; i < options_.accumulate; ++i) {
-      backward(forward(micro_batch(batch, i, options_.accumulate)));
-    }
-    ranks = describe_not_finite({.loss = loss_sum, .bad_gradient = first_not_finite(parameters_)},
-                                communicator_);
-  }
+  std::string ranks = ranks_not_finite(
+      loss_sum, parameters_,
+      [&] {
+        const auto local = ddp_.no_sync();
+        for (int64_t i = 0; i < options_.accumulate; ++i) {
+          backward(forward(micro_batch(batch, i, options_.accumulate)));
+        }
+      },
+      communicator_);
   if (ranks.empty()) ranks = "no rank alone, only the average";
   throw Error(concat("training: gradients are not finite at step ", step + 1,
                      ", first in parameter ", first, "; at fault: ", ranks,

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "core/autograd/gradient_slot.h"
@@ -14,15 +15,30 @@
 namespace trireme {
 namespace {
 
-TEST(FiniteCheck, NamesTheRanksAndWhatTheySaw) {
+constexpr double kInf = std::numeric_limits<double>::infinity();
+
+TEST(FiniteCheck, NamesTheRanksWhoseLossIsNotFinite) {
   run_ranks(3, [](Communicator& comm) {
-    OwnValues mine{.loss = 1.5, .bad_gradient = {}};
-    EXPECT_EQ(describe_not_finite(mine, comm), "");
-    if (comm.rank() == 1) mine.loss = std::numeric_limits<double>::infinity();
-    if (comm.rank() == 2) mine.bad_gradient = "fc1.weight";
-    EXPECT_EQ(describe_not_finite(mine, comm),
-              concat("rank 1 on ", host_name(), " (loss inf), rank 2 on ", host_name(),
-                     " (gradient of fc1.weight)"));
+    const double loss = comm.rank() == 0 ? 1 : comm.rank() == 1 ? -kInf : std::sqrt(-1.0);
+    EXPECT_EQ(
+        ranks_not_finite(
+            loss, {}, [] { ADD_FAILURE() << "needless"; }, comm),
+        concat("rank 1 on ", host_name(), " (loss inf), rank 2 on ", host_name(), " (loss nan)"));
+  });
+}
+
+TEST(FiniteCheck, OtherwiseLooksForGradientsThatWereNot) {
+  run_ranks(2, [](Communicator& comm) {
+    const Tensor p = ones({2}).set_requires_grad();
+    const auto ranks = [&](double of_rank_1) {
+      const auto backward_again = [&] {
+        EXPECT_FALSE(p.grad().defined()) << "the average is still there";
+        set_gradient(p, full({2}, comm.rank() == 1 ? of_rank_1 : 1));
+      };
+      return ranks_not_finite(0, {{"fc1.weight", p}}, backward_again, comm);
+    };
+    EXPECT_EQ(ranks(kInf), concat("rank 1 on ", host_name(), " (gradient of fc1.weight)"));
+    EXPECT_EQ(ranks(1), "");
   });
 }
 
