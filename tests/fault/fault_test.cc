@@ -141,9 +141,9 @@ INSTANTIATE_TEST_SUITE_P(Phases, FaultDrill, ::testing::ValuesIn(all_drills()),
                          [](const auto& drill) { return name_of(drill.param); });
 
 // The same under mpirun, over MPI: no launcher judges, so the exit code must be right by itself.
-using MpirunDrill = FaultDrill;
+using FaultDrillUnderMpirun = FaultDrill;
 
-TEST_P(MpirunDrill, EndsTheJobWithTheCodeOfTheCulprit) {
+TEST_P(FaultDrillUnderMpirun, EndsTheJobWithTheCodeOfTheCulprit) {
   if (!why_no_mpirun().empty()) GTEST_SKIP() << why_no_mpirun();
   std::vector<std::string> words = {
       "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-np", std::to_string(kRanks)};
@@ -159,7 +159,7 @@ TEST_P(MpirunDrill, EndsTheJobWithTheCodeOfTheCulprit) {
   expect_sound_checkpoints();
 }
 
-INSTANTIATE_TEST_SUITE_P(Phases, MpirunDrill,
+INSTANTIATE_TEST_SUITE_P(Phases, FaultDrillUnderMpirun,
                          ::testing::Values(Drill{"forward", "raise"}, Drill{"backward", "raise"},
                                            Drill{"collective", "raise"},
                                            Drill{"checkpoint", "raise"}, Drill{"forward", "exit"},
