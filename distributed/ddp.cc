@@ -75,13 +75,13 @@ void DistributedDataParallel::micro_backward(const Tensor& loss) {
   }
   require(loss.defined() && loss.numel() == 1, "ddp", "backward needs a scalar loss");
   const Tensor share = full(loss.shape(), 1.0 / accumulate_, {loss.dtype(), loss.device()});
-  const bool last = ++micro_step_ == accumulate_;
-  if (last) {
+  if (micro_step_ + 1 == accumulate_) {
     micro_step_ = 0;
     trireme::backward(loss, {.gradient = share});
   } else {
     const NoSync local = no_sync();
     trireme::backward(loss, {.gradient = share});
+    ++micro_step_;  // one that threw may be repeated
   }
 }
 

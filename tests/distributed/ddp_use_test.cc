@@ -208,5 +208,20 @@ TEST(DdpUse, TrainingGoesOnAfterAnUnsynchronisedBackwardThatThrew) {
   });
 }
 
+TEST(DdpUse, AMicroStepThatThrewDoesNotCount) {
+  with_model([](TwoHeads& model, Communicator& comm) {
+    DistributedDataParallel ddp(model, comm);
+    ddp.accumulate(2);
+    if (comm.rank() == 1) {
+      const auto hook =
+          register_accumulate_hook(model.a.weight(), [] { throw Error("bad sample"); });
+      EXPECT_THROW(ddp.backward(loss_of(model)), Error);
+      model.zero_grad();
+    }
+    for (int micro = 0; micro < 2; ++micro) ddp.backward(loss_of(model, comm.rank() + 1));
+    EXPECT_THAT(gradient_of(model.a), ElementsAre(1.5, 1.5));
+  });
+}
+
 }  // namespace
 }  // namespace trireme
