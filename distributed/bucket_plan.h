@@ -34,6 +34,7 @@ struct Bucket {
   int64_t flags_offset_bytes = 0;
   int64_t total_bytes = 0;  // flags included
 
+  bool operator==(const Bucket&) const = default;
   int64_t count() const { return total_bytes / size_of(dtype); }  // elements to all-reduce
 };
 

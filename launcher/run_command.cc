@@ -123,7 +123,7 @@ void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, 
   const FailureReport report = {plan.run.run_id,   plan.run.directory,
                                 host_name(),       plan.run.ranks,
                                 *verdict.culprit,  gang.exits(),
-                                verdict.exit_code, gang.logs_begin(verdict.culprit->rank)};
+                                verdict.exit_code, gang.logs_begin()};
   err.append(summarise(report));
   try {
     write_failure_json(report);

@@ -141,6 +141,6 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     if (log_prefix().empty()) name_rank_in_log();
     log_error(error.what(), " (host ", host_name(), ")");
-    return exit_code_of(error);
+    return leave_with_code_of(error);
   }
 }

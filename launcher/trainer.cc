@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/autograd/backward.h"
 #include "core/base/settings.h"
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
@@ -10,6 +11,7 @@
 #include "core/optim/schedule.h"
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
+#include "distributed/finite_check.h"
 #include "launcher/stop_wish.h"
 
 namespace trireme {
@@ -113,7 +115,10 @@ void Trainer::step(int64_t step, const Batch& batch) {
   }
   report_.backward_done();
   const double lr = learning_rate(step);
-  const double norm = update(step, lr);
+  const double norm = gradient_norm();
+  // The averages are the same on every rank, so all of them decide alike.
+  if (!std::isfinite(norm)) fail_not_finite(step, batch, mine.loss_sum);
+  update(norm, lr);
   mine.wants_stop = stop_wished();
   const StepAgreement all = agree(mine);
   stop_ = all.stop;
@@ -142,15 +147,16 @@ StepAgreement Trainer::agree(const StepReport& mine) {
   return agree_on_step(mine, communicator_);
 }
 
-double Trainer::update(int64_t step, double lr) {
+double Trainer::gradient_norm() const {
   const auto scope = report_.phase(Phase::kOptimizer);
-  const double norm = grad_norm(parameters_);
-  // The averages are the same on every rank, so all of them decide alike.
-  if (!std::isfinite(norm)) fail_not_finite(step);
+  return grad_norm(parameters_);
+}
+
+void Trainer::update(double norm, double lr) {
+  const auto scope = report_.phase(Phase::kOptimizer);
   optimizer_->set_lr(lr);
   optimizer_->step(clip_factor(norm, options_.clip));
   optimizer_->zero_grad();
-  return norm;
 }
 
 double Trainer::learning_rate(int64_t step) const {
@@ -197,16 +203,20 @@ void Trainer::save(int64_t step) {
   report_.checkpointed(step);
 }
 
-void Trainer::fail_not_finite(int64_t step) const {
-  std::string first = "none";
-  for (const auto& [name, p] : parameters_) {
-    if (p.grad().defined() && !std::isfinite(grad_norm({{name, p}}))) {
-      first = name;
-      break;
-    }
-  }
+void Trainer::fail_not_finite(int64_t step, const Batch& batch, double loss_sum) {
+  const std::string first = first_not_finite(parameters_);
+  std::string ranks = ranks_not_finite(
+      loss_sum, parameters_,
+      [&] {
+        const auto local = ddp_.no_sync();
+        for (int64_t i = 0; i < options_.accumulate; ++i) {
+          backward(forward(micro_batch(batch, i, options_.accumulate)));
+        }
+      },
+      communicator_);
+  if (ranks.empty()) ranks = "no rank alone, only the average";
   throw Error(concat("training: gradients are not finite at step ", step + 1,
-                     ", first in parameter ", first,
+                     ", first in parameter ", first, "; at fault: ", ranks,
                      "; lower --lr, raise --warmup, or look at the data"));
 }
 

@@ -32,14 +32,16 @@ class Trainer {
   void step(int64_t step, const Batch& batch);
   Batch next_batch(Loader& loader);
   Tensor forward(const Batch& batch);
-  /// Clips and applies the gradients; returns their norm before clipping.
-  double update(int64_t step, double lr);
+  double gradient_norm() const;
+  /// Clips and applies the gradients.
+  void update(double norm, double lr);
   StepAgreement agree(const StepReport& mine);
   double learning_rate(int64_t step) const;
   /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
-  [[noreturn]] void fail_not_finite(int64_t step) const;
+  /// Collective: finds out whose loss or gradients were not finite.
+  [[noreturn]] void fail_not_finite(int64_t step, const Batch& batch, double loss_sum);
 
   TrainingTask& task_;
   const TrainOptions& options_;

@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 const char* role_of(const RankExit& exit, const FailureReport& report) {
   if (exit.rank == report.culprit.rank) return "culprit";
+  if (did_not_answer(exit) && did_not_answer(report.culprit)) return "did_not_answer";
   if (exit.succeeded()) return "finished";
   return exit.when == RankExit::When::kOnItsOwn ? "victim" : "ended_by_launcher";
 }
@@ -44,7 +45,7 @@ void write_failure_json(const FailureReport& report) {
   culprit["hint"] = hint_for(report.culprit);
   culprit["stdout_log"] = log_path(report.run_directory, rank, "stdout");
   culprit["stderr_log"] = stderr_log;
-  culprit["stderr_tail"] = last_lines(stderr_log, kTailLines, report.culprits_logs.err);
+  culprit["stderr_tail"] = last_lines(stderr_log, kTailLines, report.logs_begin_of(rank).err);
   Json ranks = Json::array();
   for (const RankExit& exit : report.exits) {
     Json entry = describe(exit);

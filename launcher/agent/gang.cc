@@ -74,9 +74,10 @@ bool Gang::is_over() const {
   return !unkillable_.empty() || (!has_children_ && std::ranges::all_of(members_, at_end));
 }
 
-LogsBegin Gang::logs_begin(int rank) const {
-  const Member& member = members_.at(static_cast<size_t>(rank));
-  return {member.out.begin(), member.err.begin()};
+std::vector<LogsBegin> Gang::logs_begin() const {
+  std::vector<LogsBegin> begins;
+  for (const Member& member : members_) begins.push_back({member.out.begin(), member.err.begin()});
+  return begins;
 }
 
 int Gang::live_ranks() const {

@@ -53,8 +53,8 @@ class Gang {
   /// After run(): every rank's end, in the order seen, and what was asked from outside.
   const std::vector<RankExit>& exits() const { return exits_; }
   const Request& request() const { return request_; }
-  /// Where this run begins in a rank's logs.
-  LogsBegin logs_begin(int rank) const;
+  /// Where this run begins in each rank's logs.
+  std::vector<LogsBegin> logs_begin() const;
   /// Process ids that survived SIGKILL (stuck in the kernel). Normally empty.
   const std::vector<pid_t>& unkillable() const { return unkillable_; }
 

@@ -26,10 +26,14 @@ struct FailureReport {
   RankExit culprit;
   std::vector<RankExit> exits;  // of all ranks, as seen
   int exit_code = 0;            // of the launcher
-  LogsBegin culprits_logs = {};
+  std::vector<LogsBegin> logs_begin = {};  // by rank
+
+  LogsBegin logs_begin_of(int rank) const {
+    return static_cast<size_t>(rank) < logs_begin.size() ? logs_begin[rank] : LogsBegin{};
+  }
 };
 
-/// "exit code 65 (bad data or checkpoint)", "killed by SIGSEGV".
+/// "exit code 65 (bad data or checkpoint)", "killed by SIGSEGV", "did not answer".
 std::string describe_end(const RankExit& exit);
 
 /// What to try, or "" if there is nothing to say.
@@ -40,7 +44,8 @@ std::string hint_for(const RankExit& exit);
 std::vector<std::string> last_lines(const std::string& path, size_t most, int64_t begin = 0);
 
 /// Cause, other ranks, hint, logs, and the last 20 lines of the culprit's stderr (of its stdout if
-/// stderr is empty). Ends with a newline.
+/// stderr is empty); where the culprit did not answer, of the first rank that gave up on it. Ends
+/// with a newline.
 std::string summarise(const FailureReport& report);
 
 /// <run directory>/failure.json

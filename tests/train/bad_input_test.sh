@@ -79,4 +79,6 @@ refuses 78 "from RANK=0" env RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2
   "${gpt[@]}" --data text "${ranks[@]}"
 refuses 78 "TRIREME_RUN_ID" "${gpt[@]}" --data text "${ranks[@]}"
 refuses 64 "TRIREME_TIMEOUT_SECONDS" env TRIREME_TIMEOUT_SECONDS=0 "${gpt[@]}" --data text
+refuses 1 "at fault: rank 0 on $(hostname) (loss nan)" "${gpt[@]}" --data text --steps 9 --lr 1e38 \
+  --warmup 0
 exit $((failures > 0))
