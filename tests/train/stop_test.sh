@@ -10,7 +10,7 @@ cd "$work" || exit 70
 for i in $(seq 2000); do echo "line $i of a text to learn, $((i * 7919 % 1000))"; done > text
 failures=0
 
-trainer=("$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 128
+trainer=("$train" gpt --data text --layers 1 --heads 4 --dim 128 --context 128 --batch 64
   --steps 1000000 --log-every 1 --eval-every 0)  # a step takes a tenth of a second or more
 
 # launch LAUNCHER-FLAGS... -- FLAGS...: two ranks, whose output goes to $name.log.
