@@ -12,17 +12,16 @@
 #include <thread>
 
 #include "core/autograd/backward.h"
-#include "core/nn/layers.h"
-#include "core/ops/ops.h"
-#include "core/tensor/create.h"
 #include "distributed/ddp.h"
 #include "distributed/run_ranks.h"
+#include "tests/distributed/chain.h"
 #include "tests/support/run_ranks.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::AnyOf;
+using testing::Chain;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::RankPlace;
@@ -31,38 +30,23 @@ using testing::StartWith;
 using testing::TestBackend;
 
 constexpr int kRanks = 3, kFaultyRank = 1;
-constexpr int64_t kWidth = 1024;  // 4 MiB per layer, so that reductions take a while
+constexpr int64_t kMiB = 1 << 20;
 constexpr CommOptions kOptions{std::chrono::seconds(60)};
-
-struct Stack : Module {
-  explicit Stack(Generator& generator) {
-    for (int i = 0; i < 4; ++i) {
-      layers.push_back(std::make_unique<Linear>(kWidth, kWidth, generator));
-      register_module(concat("layer", i), *layers.back());
-    }
-  }
-  Tensor forward(Tensor x) const {
-    for (const auto& layer : layers) x = layer->forward(x);
-    return x;
-  }
-  std::vector<std::unique_ptr<Linear>> layers;
-};
 
 using Backward = std::function<void(DistributedDataParallel&, const Tensor& loss)>;
 
 void ddp_backward(DistributedDataParallel& ddp, const Tensor& loss) { ddp.backward(loss); }
 
-// One backward, in which the faulty rank throws when the last layers' buckets are under way. What
-// this rank learns of it, after model and DDP are gone.
+// One backward, in which the faulty rank throws when the buckets of the last two parameters are
+// under way. What this rank learns of it, after model and DDP are gone.
 std::string error_of_backward(Communicator& comm, const Backward& run = ddp_backward) {
   try {
-    Generator generator(1);
-    Stack model(generator);
-    DistributedDataParallel ddp(model, comm, {.sizes = {1 << 20, 4 << 20, 1 << 20}});
-    const auto hook = register_accumulate_hook(model.layers[1]->weight(), [&] {
+    Chain model(4, 4 * kMiB);  // large, so that reductions take a while
+    DistributedDataParallel ddp(model, comm, {.sizes = {kMiB, kMiB, kMiB}});
+    const auto hook = register_accumulate_hook(model.parameters[1], [&] {
       if (comm.rank() == kFaultyRank) throw Error("bad sample");
     });
-    run(ddp, sum(model.forward(ones({2, kWidth}))));
+    run(ddp, model.loss());
     return "nothing was thrown";
   } catch (const Error& error) {
     return error.what();

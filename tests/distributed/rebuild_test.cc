@@ -3,42 +3,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/ops/ops.h"
 #include "core/tensor/allocator.h"
-#include "core/tensor/create.h"
 #include "distributed/ddp.h"
 #include "distributed/run_ranks.h"
+#include "tests/distributed/chain.h"
 
 namespace trireme {
 namespace {
 
+using testing::Chain;
 using ::testing::ElementsAre;
-
-// Parameters of `bytes` each; their gradients are complete from the last to the first in `order`.
-struct Chain : Module {
-  Chain(int count, int64_t bytes, bool is_reversed) : reversed(is_reversed) {
-    for (int i = 0; i < count; ++i) {
-      parameters.push_back(ones({bytes / size_of(DType::kF32)}));
-      parameters.back().set_requires_grad(true);
-      register_parameter(concat("p", i), parameters.back());
-    }
-  }
-  Tensor loss() const {
-    std::vector<Tensor> order = parameters;
-    if (reversed) std::reverse(order.begin(), order.end());
-    Tensor y = ones(order.front().shape());
-    for (const Tensor& p : order) y = y * p;
-    return sum(y);
-  }
-  std::vector<Tensor> parameters;
-  bool reversed;
-};
 
 constexpr int64_t kMiB = 1 << 20;
 
 TEST(Rebuild, MovesNothingIfTheOrderWasGuessedRight) {
   run_ranks(2, [](Communicator& comm) {
-    Chain model(3, 1024, false);
+    Chain model(3, 1024);
     DistributedDataParallel ddp(model, comm);
     const Tensor& p = model.parameters[1];
     const void* during = nullptr;
@@ -52,7 +32,7 @@ TEST(Rebuild, MovesNothingIfTheOrderWasGuessedRight) {
 TEST(Rebuild, MovesGradientsBucketByBucket) {
   constexpr int kCount = 16;
   run_ranks(1, [](Communicator& comm) {
-    Chain model(kCount, kMiB, true);
+    Chain model(kCount, kMiB, Chain::Order::kFirstToLast);
     DistributedDataParallel ddp(model, comm, {.sizes = {kMiB, kMiB, kMiB}});
     const Tensor loss = model.loss();
     int64_t before = 0;  // when all gradients are there, and what made them is gone
