@@ -19,6 +19,10 @@ struct BucketSizes {
   int64_t tail_bytes = 1 << 20;  // small: nothing is left to hide the last bucket behind
 };
 
+/// The same limits with a cap of at most an eighth of the model, but not below the head: a model of
+/// one or two caps would have nothing left to compute while its buckets are reduced.
+BucketSizes fitted_to(int64_t model_bytes, BucketSizes limits);
+
 /// A parameter as the plan sees it.
 struct GradientSize {
   int64_t count = 0;  // elements

@@ -35,7 +35,10 @@ GradientBuckets::GradientBuckets(const StateDict& parameters, Communicator& comm
 }
 
 void GradientBuckets::plan(const std::vector<int>& order) {
-  std::vector<Bucket> buckets = plan_buckets(sizes_of(parameters_), order, sizes_);
+  int64_t model_bytes = 0;
+  for (const auto& [name, p] : parameters_) model_bytes += p.nbytes();
+  std::vector<Bucket> buckets =
+      plan_buckets(sizes_of(parameters_), order, fitted_to(model_bytes, sizes_));
   if (buckets == buckets_) return;
   buckets_ = std::move(buckets);
   // From here on the old buckets are held by the gradients in them only.

@@ -72,7 +72,8 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
       .at_most(kMostOfCount);
   parser
       .add("--eval-batches", &o.eval_batches,
-           "batches spread over the validation part; 0 takes all of it")
+           "batches spread over the validation part; 0 takes all of it, as a classifier's last one "
+           "does")
       .at_least(0)
       .at_most(kMostOfCount);
   parser.add("--log-every", &o.log_every, "steps between log lines")

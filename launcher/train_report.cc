@@ -156,18 +156,21 @@ void TrainReport::log_step(const FinishedStep& step) {
   line_seconds_ = 0;
 }
 
-void TrainReport::validated(int64_t step, double loss, std::optional<double> accuracy) {
-  val_loss_ = loss;
-  accuracy_ = accuracy;
+void TrainReport::validated(const Validation& v) {
+  val_loss_ = v.loss;
+  accuracy_ = v.accuracy;
   publish();
   if (env_.rank != 0) return;
   progress_->clear_bar();
-  if (accuracy) {
-    log_info("step ", step, " | validation loss ", loss, " | accuracy ", *accuracy);
-    jsonl_->write({{"step", step}, {"val_loss", loss}, {"accuracy", *accuracy}});
+  const std::string part = v.samples < v.available
+                               ? concat(" | ", v.samples, " of ", v.available, " samples")
+                               : std::string();
+  if (v.accuracy) {
+    log_info("step ", v.step, " | validation loss ", v.loss, " | accuracy ", *v.accuracy, part);
+    jsonl_->write({{"step", v.step}, {"val_loss", v.loss}, {"accuracy", *v.accuracy}});
   } else {
-    log_info("step ", step, " | validation loss ", loss);
-    jsonl_->write({{"step", step}, {"val_loss", loss}});
+    log_info("step ", v.step, " | validation loss ", v.loss, part);
+    jsonl_->write({{"step", v.step}, {"val_loss", v.loss}});
   }
 }
 

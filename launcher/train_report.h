@@ -42,6 +42,15 @@ struct FinishedStep {
   int64_t local_tokens = 0;
 };
 
+/// One validation, over all ranks.
+struct Validation {
+  int64_t step = 0;
+  double loss = 0;  // mean over the samples
+  std::optional<double> accuracy;
+  int64_t samples = 0;    // that were looked at,
+  int64_t available = 0;  // of so many
+};
+
 /// Every rank has one; only rank 0 writes files and prints. Used by the training thread.
 class TrainReport {
  public:
@@ -56,7 +65,7 @@ class TrainReport {
   /// Once in each step, when the last backward has returned and before any other collective.
   void backward_done();
   void step_done(const FinishedStep& step);
-  void validated(int64_t step, double loss, std::optional<double> accuracy);
+  void validated(const Validation& validation);
   void checkpointed(int64_t step);
   /// Collective: writes summary.json with the peak memory of all ranks and prints the end. A run
   /// whose steps had all been done before it began leaves their summary as it is.

@@ -1,5 +1,6 @@
 #include "launcher/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/autograd/backward.h"
@@ -12,6 +13,7 @@
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
 #include "distributed/finite_check.h"
+#include "distributed/replica_check.h"
 #include "launcher/stop_wish.h"
 
 namespace trireme {
@@ -45,6 +47,15 @@ Batch micro_batch(const Batch& batch, int64_t i, int64_t count) {
           .tokens = batch.tokens / count};
 }
 
+// Every rank reads the data by itself. Files that differ would give other samplers, or other
+// numbers of batches, and that would be noticed late or never.
+void require_same_data(const TrainingTask& task, Communicator& communicator) {
+  require_same_on_all_ranks("training data",
+                            {concat(task.training_data()->size(), " samples to train"),
+                             concat(task.validation_data()->size(), " samples to validate")},
+                            communicator);
+}
+
 // Dropout draws other numbers on every rank; on rank 0 the same as without ranks.
 void reseed_generators(Module& model, int rank) {
   for (const auto& [name, generator] : model.named_generators()) {
@@ -65,9 +76,12 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
       ddp_(task.model(), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
       parameters_(optimizer_->parameters()) {
+  require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
   first_step_ = checkpoints_.restore(task, *optimizer_);
-  if (first_step_ > 0) ddp_.broadcast_parameters();
+  // Rank 0 alone may have loaded something.
+  ddp_.broadcast_parameters();
+  ddp_.broadcast_buffers();
   ddp_.accumulate(static_cast<int>(options.accumulate));
 }
 
@@ -172,8 +186,12 @@ double Trainer::learning_rate(int64_t step) const {
 void Trainer::validate(int64_t step) {
   const auto scope = report_.phase(Phase::kEval);
   const std::shared_ptr<const Dataset> data = task_.validation_data();
-  int64_t samples = options_.eval_batches * options_.batch;
-  if (samples == 0 || samples > data->size()) samples = data->size();
+  // A classifier's last accuracy is what people quote: it is of all images.
+  const bool all = options_.eval_batches == 0 || (task_.is_classifier() && step == options_.steps);
+  const int64_t samples =
+      all ? data->pass_size() : std::min(options_.eval_batches * options_.batch, data->pass_size());
+  // Running statistics differ between ranks: what is judged is what would be saved, rank 0's.
+  ddp_.broadcast_buffers();
   const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
   task_.model().eval();
   double sums[3] = {};  // loss, correct, samples
@@ -193,7 +211,11 @@ void Trainer::validate(int64_t step) {
   communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
-  report_.validated(step, sums[0] / sums[2], accuracy);
+  report_.validated({.step = step,
+                     .loss = sums[0] / sums[2],
+                     .accuracy = accuracy,
+                     .samples = samples,
+                     .available = data->pass_size()});
 }
 
 void Trainer::save(int64_t step) {

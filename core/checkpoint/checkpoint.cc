@@ -23,6 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelName = "model.safetensors";
+// Readers of the Hugging Face libraries ask what kind of tensors these are, and fail without a
+// word.
+const SafetensorsMetadata kMetadata = {{"format", "pt"}};
 constexpr const char* kOptimizerName = "optimizer.safetensors";
 constexpr const char* kStateName = "state.json";
 
@@ -38,7 +41,7 @@ void write_file(const std::string& directory, const char* name, Manifest& manife
 void write_files(const std::string& directory, const Snapshot& snapshot, int64_t serial) {
   Manifest manifest{snapshot.step, serial, {}};
   write_file(directory, kModelName, manifest,
-             [&](DurableFile& file) { write_safetensors(file, snapshot.model); });
+             [&](DurableFile& file) { write_safetensors(file, snapshot.model, kMetadata); });
   write_file(directory, kOptimizerName, manifest,
              [&](DurableFile& file) { write_safetensors(file, snapshot.optimizer); });
   write_file(directory, kStateName, manifest,
