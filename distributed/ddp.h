@@ -11,7 +11,8 @@
 //
 // The loss is the mean over this rank's samples; with equally many samples on every rank the
 // gradients are those of the mean over all of them. Sums run in rank order, so every rank holds the
-// same bits. Until zero_grad() gradients add up: two calls of backward give the sum of both averages.
+// same bits. Until zero_grad() gradients add up: two calls of backward give the sum of both
+// averages.
 //
 // Every rank makes the same calls. Errors of the construction name the first difference between the
 // ranks' models and who holds what. Threads: as Reducer.

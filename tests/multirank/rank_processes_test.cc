@@ -1,4 +1,4 @@
-// The helper behind all tests of several processes fails where it must.
+// What all tests of several processes stand on fails where it must.
 
 #include "tests/support/rank_processes.h"
 
