@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
-#include <filesystem>
 #include <vector>
 
 #include "core/base/log.h"
@@ -218,7 +217,7 @@ void TrainReport::finish(int64_t steps) {
   }
   const std::string checkpoints = checkpoint_directory(options_.out);
   log_info("summary ", path, ", metrics ", options_.out, "/metrics.jsonl",
-           std::filesystem::exists(checkpoints) ? ", checkpoints " + checkpoints : "");
+           find_latest(checkpoints) ? ", checkpoints " + checkpoints : "");
 }
 
 void TrainReport::show_sample(const std::string& sample) const {

@@ -26,7 +26,7 @@ constexpr Setting kSettings[] = {
     {"TRIREME_RUN_DIR", "", "directory of the run: logs, metrics, checkpoints; set by the launcher"},
     {"TRIREME_DEVICE", "cpu", "device of the ranks; set by the launcher"},
     {"TRIREME_BACKEND", "", "communicator: shm, mpi or local; default chosen from the environment"},
-    {"TRIREME_TIMEOUT_SECONDS", "300", "deadline of every blocking phase: rendezvous, collective, store", from_to(1, 1'000'000'000)},
+    {"TRIREME_TIMEOUT_SECONDS", "300", "deadline of every blocking phase: rendezvous, collective, store", from_to(1, 1'000'000)},
     {"TRIREME_BUCKET_MB", "25", "gradient bucket size in MiB", from_to(1, 1 << 20)},
     {"TRIREME_METRICS", "auto", "metrics over HTTP; launcher: the launcher serves them", one_of("auto, launcher, off")},
     {"TRIREME_METRICS_ADDRESS", "0.0.0.0", "interface on which metrics are served"},

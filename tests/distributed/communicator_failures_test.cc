@@ -339,8 +339,7 @@ TEST(MakeCommunicator, RejectsTimeoutsThatMakeNoSense) {
   for (const char* seconds : {"0", "-5", "1000001", "9223372036854775807"}) {
     setenv("TRIREME_TIMEOUT_SECONDS", seconds, 1);
     EXPECT_EQ(error_of<InvalidArgument>([] { make_communicator({}); }),
-              concat("make_communicator: TRIREME_TIMEOUT_SECONDS must be from 1 to 1000000, got ",
-                     seconds));
+              concat("settings: TRIREME_TIMEOUT_SECONDS must be from 1 to 1000000, got ", seconds));
   }
   unsetenv("TRIREME_TIMEOUT_SECONDS");
 }

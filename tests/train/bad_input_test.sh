@@ -52,7 +52,7 @@ refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data 
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
 refuses 64 "[rank 1] error: trireme-train gpt: --lr" env RANK=1 WORLD_SIZE=2 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 \
-  "${gpt[@]}" --data text --lr fast
+  MASTER_ADDR=localhost "${gpt[@]}" --data text --lr fast
 refuses 64 "--device (or TRIREME_DEVICE) must be cpu" "${gpt[@]}" --data text --device cuda
 refuses 64 "--device (or TRIREME_DEVICE) must be cpu" env TRIREME_DEVICE=tpu "${gpt[@]}" --data text
 # Numbers that would overflow somewhere, or mean something else.
@@ -70,7 +70,7 @@ refuses 64 "TRIREME_METRICS must be one of auto, launcher, off" env TRIREME_METR
 little=(bash -c 'ulimit -v 4000000 && exec "$@"' -)
 if "${little[@]}" "$train" --version > out 2> err; then
   refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --batch 100000000
-  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --dim 1000000000
+  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --dim 1048576
 else
   echo "out of memory is left out: a sanitizer needs all addresses"
 fi

@@ -69,9 +69,10 @@ kill -TERM $launcher $(ranks) 2> /dev/null
 stops 75
 
 # during NAME STEP FLAGS...: the validation after STEP takes seconds; a stop must not wait for its end.
+for _ in $(seq 100); do cat text; done > long
 during() {
   local step=$2
-  start "$1" --eval-batches 0 "${@:3}"
+  start "$1" --data long --eval-batches 0 "${@:3}"
   if [ "$step" = 0 ]; then after 'run directory'; else after "^step $step/"; fi
   kill -TERM $launcher
   stops 75
