@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a bare Debian or Ubuntu machine to a trained GPT: installs what is missing, builds, and
-# trains on this repository's own text with two ranks. Asks nothing and downloads no data.
+# From a bare Debian 12 machine to a trained GPT: installs what is missing, builds, and trains on this
+# repository's own text with two ranks. Asks nothing and downloads no data.
 #
 # usage: ./quickstart.sh
 set -euo pipefail

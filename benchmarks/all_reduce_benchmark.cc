@@ -11,14 +11,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <vector>
 
 #include "benchmarks/all_reduce_mpi.h"
 #include "core/base/config.h"
+#include "distributed/env.h"
 #include "distributed/make_communicator.h"
 
 namespace trireme {
@@ -151,12 +154,13 @@ void run_table(Communicator& comm, const Range& range) {
   }
 }
 
-CommunicatorOptions place_under_mpirun() {
-  CommunicatorOptions options;
-  options.rank = std::atoi(std::getenv("OMPI_COMM_WORLD_RANK"));
-  options.world_size = std::atoi(std::getenv("OMPI_COMM_WORLD_SIZE"));
-  options.local_world_size = std::atoi(std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE"));
-  return options;
+CommunicatorOptions place_of(const RankEnv& env) {
+  return {.backend = "",
+          .rank = env.rank,
+          .world_size = env.world_size,
+          .local_world_size = env.local_world_size,
+          .run_id = env.run_id,
+          .timeout = {}};
 }
 
 /// Makes this process rank 0 and starts the others.
@@ -165,7 +169,10 @@ CommunicatorOptions place_after_fork(int ranks) {
   options.run_id = concat("all-reduce-", getpid());
   options.world_size = options.local_world_size = ranks;
   for (int rank = 1; rank < ranks; ++rank) {
-    if (fork() == 0) {
+    const pid_t child = fork();
+    if (child < 0)
+      throw IoError(concat("all_reduce_benchmark: fork failed, ", std::strerror(errno)));
+    if (child == 0) {
       options.rank = rank;
       break;
     }
@@ -179,9 +186,9 @@ CommunicatorOptions place_after_fork(int ranks) {
 int main(int argc, char** argv) {
   try {
     const trireme::Range range = trireme::parse(argc, argv);
-    const auto options = std::getenv("OMPI_COMM_WORLD_RANK")
-                             ? trireme::place_under_mpirun()
-                             : trireme::place_after_fork(range.ranks);
+    const trireme::RankEnv env = trireme::detect_rank_env();
+    const auto options =
+        env.world_size > 1 ? trireme::place_of(env) : trireme::place_after_fork(range.ranks);
     trireme::run_table(*trireme::make_communicator(options), range);
     while (wait(nullptr) > 0) {
     }

@@ -1,19 +1,23 @@
 // Tokens per second of a GPT training step on the CPU, alone and with several ranks.
 //
 //   build/release/bin/training_step_benchmark [--threads 2] [--ranks 1] [--independent] [--dim 256]
+//   TRIREME_BACKEND=mpi mpirun -np 2 build/release/bin/training_step_benchmark
 //
 // Default: 4 layers, 256 wide, 4 heads, context 256, batch 8 per rank, vocabulary 256, AdamW, f32:
 // 23 MFLOP per token. benchmarks/compare_pytorch/gpt_step.py is the same step in PyTorch. With
 // --ranks N, N processes share the machine and average gradients over shm; with --independent they
-// do not exchange anything: the limit that data parallelism is compared with. "exposed" is the time
-// that backward waited for all-reduce at its end; the rest ran while backward was computing.
+// do not exchange anything: the limit that data parallelism is compared with. Ranks that a launcher
+// has started (mpirun, srun, trireme run) are taken as they are. "exposed" is the time that
+// backward waited for all-reduce at its end; the rest ran while backward was computing.
 
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include "core/autograd/backward.h"
@@ -22,6 +26,7 @@
 #include "core/optim/adam.h"
 #include "core/tensor/allocator.h"
 #include "distributed/ddp.h"
+#include "distributed/env.h"
 #include "distributed/make_communicator.h"
 #include "launcher/args.h"
 
@@ -39,15 +44,16 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void run_rank(const Options& o, int rank, const std::string& run_id) {
-  set_num_threads(o.threads > 0 ? o.threads : std::max(1, 2 / o.ranks));
-  const int world = o.independent ? 1 : o.ranks;
-  const auto communicator = make_communicator({.backend = "",
-                                               .rank = o.independent ? 0 : rank,
-                                               .world_size = world,
-                                               .local_world_size = world,
-                                               .run_id = run_id,
-                                               .timeout = {}});
+void run_rank(const Options& o, const RankEnv& place) {
+  set_num_threads(o.threads > 0 ? o.threads : std::max(1, 2 / place.local_world_size));
+  const auto communicator = o.independent
+                                ? make_communicator({})
+                                : make_communicator({.backend = "",
+                                                     .rank = place.rank,
+                                                     .world_size = place.world_size,
+                                                     .local_world_size = place.local_world_size,
+                                                     .run_id = place.run_id,
+                                                     .timeout = {}});
   Generator generator(1);
   Gpt model({.vocab_size = o.vocab,
              .context = o.context,
@@ -78,7 +84,7 @@ void run_rank(const Options& o, int rank, const std::string& run_id) {
   std::printf(
       "rank %d: %.1f ms per step, %.0f tok/s, %.1f GFLOP/s, all-reduce %.2f ms of which %.2f ms "
       "exposed, gradients %.3f x parameters, peak %.0f MiB\n",
-      rank, 1e3 * median, tokens, tokens * model.flops_per_token() * 1e-9,
+      place.rank, 1e3 * median, tokens, tokens * model.flops_per_token() * 1e-9,
       (end.busy_seconds - warm.busy_seconds) * ms_per_step,
       (end.waited_seconds - warm.waited_seconds) * ms_per_step,
       static_cast<double>(ddp.reducer().bucket_bytes()) /
@@ -91,7 +97,7 @@ int run(const std::vector<std::string>& words) {
   Options o;
   ArgParser parser("training_step_benchmark", "[flags]", "Times GPT training steps.");
   parser.add("--threads", &o.threads, "threads per rank").default_text("2 / ranks");
-  parser.add("--ranks", &o.ranks, "processes on this machine").at_least(1);
+  parser.add("--ranks", &o.ranks, "processes to start, unless a launcher has").at_least(1);
   parser.add("--independent", &o.independent, "ranks exchange nothing");
   parser.add("--layers", &o.layers, "transformer blocks");
   parser.add("--heads", &o.heads, "attention heads");
@@ -104,16 +110,23 @@ int run(const std::vector<std::string>& words) {
     std::cout << parser.help();
     return 0;
   }
-  const std::string run_id = concat("step-benchmark-", getpid());
+  RankEnv place = detect_rank_env();
+  if (place.world_size > 1) {
+    run_rank(o, place);
+    return 0;
+  }
+  place.world_size = place.local_world_size = o.ranks;
   std::vector<pid_t> children;
-  for (int rank = 0; rank < o.ranks; ++rank) {
+  for (place.rank = 0; place.rank < o.ranks; ++place.rank) {
     const pid_t child = fork();
+    if (child < 0)
+      throw IoError(concat("training_step_benchmark: fork failed, ", std::strerror(errno)));
     if (child == 0) {
       try {
-        run_rank(o, rank, run_id);
+        run_rank(o, place);
         _exit(0);
       } catch (const std::exception& error) {
-        std::cerr << "rank " << rank << ": " << error.what() << '\n';
+        std::cerr << "rank " << place.rank << ": " << error.what() << '\n';
         _exit(1);
       }
     }

@@ -5,6 +5,11 @@ find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(absl REQUIRED)
 find_package(dnnl REQUIRED)
+if(dnnl_VERSION VERSION_GREATER_EQUAL 3)
+  message(FATAL_ERROR "oneDNN ${dnnl_VERSION} was found, but Trireme is written for oneDNN 2 "
+                      "(Debian 12 has 2.6), whose interface version 3 has changed. Install "
+                      "oneDNN 2 and set dnnl_DIR to its folder lib/cmake/dnnl.")
+endif()
 find_package(nlohmann_json REQUIRED)
 find_package(prometheus-cpp REQUIRED COMPONENTS core pull)
 find_package(ZLIB REQUIRED)

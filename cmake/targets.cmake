@@ -45,7 +45,8 @@ endfunction()
 
 # trireme_test(name SOURCES files... LINK libs... LABELS labels... [PROCESSORS n]): a GoogleTest
 # program whose cases become ctest entries. PROCESSORS is the number of cores a case keeps busy, 1
-# unless told: ctest runs fewer such cases at once.
+# unless told: ctest runs fewer such cases at once. Cases that start mpirun get the label mpi as well,
+# which is told by their names: suite Mpi, parameter mpi_*, or OverMpi or UnderMpi anywhere.
 function(trireme_test name)
   cmake_parse_arguments(ARG "" "PROCESSORS" "SOURCES;LINK;LABELS" ${ARGN})
   if(NOT ARG_PROCESSORS)
@@ -57,8 +58,14 @@ function(trireme_test name)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES)
   # In a file of its own, because gtest_discover_tests cannot pass on a list of labels.
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake
-       "set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${ARG_LABELS}\" TIMEOUT 300 "
-       "PROCESSORS ${ARG_PROCESSORS})\n")
+       "foreach(test IN LISTS ${name}_TESTS)\n"
+       "  set(labels \"${ARG_LABELS}\")\n"
+       "  if(test MATCHES \"^Mpi\\\\.|/mpi_|OverMpi|UnderMpi\")\n"
+       "    list(APPEND labels mpi)\n"
+       "  endif()\n"
+       "  set_tests_properties(\${test} PROPERTIES LABELS \"\${labels}\" TIMEOUT 300 "
+       "PROCESSORS ${ARG_PROCESSORS})\n"
+       "endforeach()\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES
                ${CMAKE_CURRENT_BINARY_DIR}/${name}_properties.cmake)
 endfunction()

@@ -12,6 +12,7 @@
 #include "core/base/log.h"
 #include "core/base/parallel_for.h"
 #include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/load_state.h"
 #include "core/checkpoint/safetensors.h"
 #include "core/data/idx.h"

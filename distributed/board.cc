@@ -24,6 +24,8 @@ constexpr int kSpinsInBackground = 200;
 constexpr int kYieldsOfCaller = 100;
 constexpr std::chrono::milliseconds kNap{20};
 constexpr std::chrono::milliseconds kCheckEvery{100};
+constexpr std::chrono::seconds kLongestVisit{10};  // far beyond one pass over any buffer
+constexpr std::chrono::microseconds kVisitNap{100};
 
 void relax() {
 #ifdef __x86_64__
@@ -209,7 +211,10 @@ void Board::throw_if_fault(const std::string& during) const {
     sched_yield();
     state = fault().state.load(std::memory_order_acquire);
   }
-  if (state == Fault::kWriting) throw CommError(CommError::Kind::kAborted, during);
+  if (state == Fault::kWriting) {
+    throw CommError(CommError::Kind::kAborted,
+                    concat(during, ": a rank failed and ended before it could say why"));
+  }
   throw CommError(fault().kind, concat(during, ": ", fault().text));
 }
 
@@ -225,9 +230,42 @@ void Board::check_peer(int peer, const std::string& during) {
 }
 
 void Board::leave() noexcept {
-  left_.store(true, std::memory_order_seq_cst);
+  // In this order: whoever ends because of left_ has told the others.
   slot(rank_).left.store(true, std::memory_order_seq_cst);
+  left_.store(true, std::memory_order_seq_cst);
   ring_all();
+}
+
+// Sequentially consistent against wait_for_visitors(): either the visitor sees the fault or that
+// the host has left, or the host sees the visitor.
+Board::Visit::Visit(Board& board) : board_(board) {
+  std::atomic<bool>& visiting = board.slot(board.rank_).visiting;
+  visiting.store(true, std::memory_order_seq_cst);
+  bool welcome = board.fault().state.load(std::memory_order_seq_cst) == Fault::kNone;
+  for (int r = 0; r < board.world_size_; ++r) {
+    welcome = welcome && !board.slot(r).left.load(std::memory_order_seq_cst);
+  }
+  if (welcome) return;
+  visiting.store(false, std::memory_order_seq_cst);
+  for (int r = 0; r < board.world_size_; ++r) {
+    if (r != board.rank_) board.check_peer(r, board.describe_current());
+  }
+  throw CommError(CommError::Kind::kAborted,
+                  concat(board.describe_current(), ": the communicator was closed meanwhile"));
+}
+
+Board::Visit::~Visit() {
+  board_.slot(board_.rank_).visiting.store(false, std::memory_order_seq_cst);
+}
+
+void Board::wait_for_visitors() noexcept {
+  const auto deadline = Clock::now() + kLongestVisit;
+  for (int r = 0; r < world_size_; ++r) {
+    while (r != rank_ && slot(r).visiting.load(std::memory_order_seq_cst)) {
+      if (Clock::now() > deadline) return;
+      std::this_thread::sleep_for(kVisitNap);
+    }
+  }
 }
 
 }  // namespace trireme

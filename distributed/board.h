@@ -66,6 +66,21 @@ class Board {
   /// Any thread: this rank takes part no longer; its own wait_all() throws.
   void leave() noexcept;
 
+  /// While it exists, this rank touches buffers of others. Throws, as wait_all() does, if one of
+  /// them may have given its buffer up: after a fault, or when a rank has left.
+  class Visit {
+   public:
+    explicit Visit(Board& board);
+    ~Visit();
+    Visit(const Visit&) = delete;
+
+   private:
+    Board& board_;
+  };
+  /// Any thread, after a fault or leave(): waits until no other rank is on a visit, which it will
+  /// not begin again. At most a few seconds, so that nothing hangs on a rank that is stuck.
+  void wait_for_visitors() noexcept;
+
  private:
   struct Fault;
   struct Slot;

@@ -27,6 +27,8 @@ struct alignas(64) Board::Slot {
   alignas(64) std::atomic<uint32_t> bell{0};  // futex word on which the rank sleeps
   std::atomic<uint32_t> sleepers{0};
 
+  alignas(64) std::atomic<bool> visiting{false};  // touches others' buffers
+
   alignas(64) CallRecord calls[2];
   alignas(64) std::byte small[2][kSmallBytes];
 };

@@ -55,6 +55,15 @@ bool BoardTransport::post(const Collective& call) {
 }
 
 void BoardTransport::finish(const Collective& call, Patience patience) {
+  try {
+    run(call, patience);
+  } catch (...) {
+    take_buffers_back();
+    throw;
+  }
+}
+
+void BoardTransport::run(const Collective& call, Patience patience) {
   board_.wait_all(patience);
   board_.check_same_call();
   if (is_small(call)) return finish_small(call);
@@ -129,6 +138,7 @@ void BoardTransport::reduce_in_place(const Buffers& buffers, const CallShape& sh
     Buffers slices(buffers);
     for (std::byte*& slice : slices) slice += begin * size;
     std::copy(slices.begin(), slices.end(), sources_.begin());
+    const Board::Visit visit(board_);
     combine(sources_, slices, end - begin, shape.dtype, shape.op);
   }
   stage(patience);
@@ -162,7 +172,10 @@ void BoardTransport::reduce_scatter(const Collective& call, Patience patience) {
   const Buffers& inputs = visible_inputs();
   if (!inputs.empty()) {
     for (int r = 0; r < ranks; ++r) sources_[r] = inputs[r] + board_.rank() * all;
-    combine(sources_, {&out, 1}, shape.count, shape.dtype, shape.op);
+    {
+      const Board::Visit visit(board_);
+      combine(sources_, {&out, 1}, shape.count, shape.dtype, shape.op);
+    }
     return stage(patience);
   }
 
@@ -188,8 +201,11 @@ void BoardTransport::all_gather(const Collective& call, Patience patience) {
   std::byte* out = bytes_of(call.out);
   const Buffers& inputs = visible_inputs();
   if (!inputs.empty()) {
-    for (int r = 0; r < ranks; ++r) {
-      if (out + r * all != inputs[r]) std::memcpy(out + r * all, inputs[r], all);
+    {
+      const Board::Visit visit(board_);
+      for (int r = 0; r < ranks; ++r) {
+        if (out + r * all != inputs[r]) std::memcpy(out + r * all, inputs[r], all);
+      }
     }
     return stage(patience);
   }
@@ -210,7 +226,10 @@ void BoardTransport::broadcast(const Collective& call, Patience patience) {
   const int64_t all = call.shape.bytes();
   const Buffers& inputs = visible_inputs();
   if (!inputs.empty()) {
-    if (!is_root) std::memcpy(call.out, inputs[root], all);
+    if (!is_root) {
+      const Board::Visit visit(board_);
+      std::memcpy(call.out, inputs[root], all);
+    }
     return stage(patience);
   }
 
@@ -241,6 +260,7 @@ void BoardTransport::abort(const std::string& reason) noexcept {
   } catch (const std::exception&) {
     board_.record_fault(CommError::Kind::kAborted, "aborted");
   }
+  take_buffers_back();
 }
 
 }  // namespace trireme

@@ -35,11 +35,19 @@ class BoardTransport final : public Transport {
   std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override;
   std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override;
   void abort(const std::string& reason) noexcept override;
-  void stop() noexcept override { board_.leave(); }
+  void stop() noexcept override {
+    board_.leave();
+    take_buffers_back();
+  }
 
  private:
   using Buffers = std::vector<std::byte*>;
 
+  /// When this returns, after a fault or leave(), no other rank touches the caller's buffers.
+  void take_buffers_back() noexcept {
+    if (peers_->lends_callers_memory()) board_.wait_for_visitors();
+  }
+  void run(const Collective& call, Patience patience);
   bool is_small(const Collective& call) const;
   void finish_small(const Collective& call);
   void stage(Patience patience) {

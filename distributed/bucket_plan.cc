@@ -51,6 +51,13 @@ Bucket lay_out(const std::vector<int>& params, std::span<const GradientSize> siz
 
 }  // namespace
 
+BucketSizes fitted_to(int64_t model_bytes, BucketSizes limits) {
+  constexpr int64_t kLeastBuckets = 8;
+  limits.cap_bytes =
+      std::min(limits.cap_bytes, std::max(limits.head_bytes, model_bytes / kLeastBuckets));
+  return limits;
+}
+
 std::vector<Bucket> plan_buckets(std::span<const GradientSize> sizes, std::span<const int> order,
                                  const BucketSizes& limits) {
   std::vector<int> position(sizes.size(), -1);

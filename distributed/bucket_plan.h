@@ -19,6 +19,10 @@ struct BucketSizes {
   int64_t tail_bytes = 1 << 20;  // small: nothing is left to hide the last bucket behind
 };
 
+/// The same limits with a cap of at most an eighth of the model, but not below the head: a model of
+/// one or two caps would have nothing left to compute while its buckets are reduced.
+BucketSizes fitted_to(int64_t model_bytes, BucketSizes limits);
+
 /// A parameter as the plan sees it.
 struct GradientSize {
   int64_t count = 0;  // elements
@@ -34,6 +38,7 @@ struct Bucket {
   int64_t flags_offset_bytes = 0;
   int64_t total_bytes = 0;  // flags included
 
+  bool operator==(const Bucket&) const = default;
   int64_t count() const { return total_bytes / size_of(dtype); }  // elements to all-reduce
 };
 

@@ -85,15 +85,19 @@ void CommThread::run_front(std::unique_lock<std::mutex>& lock, Patience patience
   lock.unlock();
   const auto start = Clock::now();
   std::exception_ptr error;
+  bool is_internal = false;
   try {
     if (!item->posted) transport_.post(item->call);
     transport_.finish(item->call, patience);
-  } catch (const CommError&) {
+  } catch (const CommError& failure) {
+    // The peers know of a mismatch. Of anything else they may not; what they know already stays.
+    if (failure.kind() != CommError::Kind::kMismatch) transport_.abort(failure.what());
     error = std::current_exception();
   } catch (const std::exception& other) {
     // The peers are waiting for this rank's part, which will not come.
     transport_.abort(other.what());
     error = std::current_exception();
+    is_internal = true;
   }
   const double seconds = seconds_since(start);
 
@@ -103,6 +107,8 @@ void CommThread::run_front(std::unique_lock<std::mutex>& lock, Patience patience
   stats_.bytes += item->call.shape.bytes();
   stats_.busy_seconds += seconds;
   items_.pop_front();
+  // What breaks inside after an abort is its consequence and must not hide the cause.
+  if (is_internal && failed_) error = failed_;
   item->error = error;
   item->done.store(true, std::memory_order_release);
   if (error) {

@@ -1,5 +1,7 @@
 #include "distributed/control_channel.h"
 
+#include <algorithm>
+
 namespace trireme {
 
 StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator) {
@@ -19,6 +21,23 @@ std::string broadcast_text(std::string text, Communicator& communicator) {
   text.resize(static_cast<size_t>(size));
   communicator.broadcast(text.data(), size, 0)->wait();
   return text;
+}
+
+std::vector<std::string> gather_texts(const std::string& mine, Communicator& communicator) {
+  const auto world = static_cast<size_t>(communicator.world_size());
+  const auto size = static_cast<int64_t>(mine.size());
+  std::vector<int64_t> sizes(world);
+  communicator.all_gather(&size, sizes.data(), sizeof(size))->wait();
+  const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
+  std::string padded = mine;
+  padded.resize(static_cast<size_t>(longest));
+  std::string all(static_cast<size_t>(longest) * world, '\0');
+  communicator.all_gather(padded.data(), all.data(), longest)->wait();
+  std::vector<std::string> texts;
+  for (size_t r = 0; r < world; ++r) {
+    texts.push_back(all.substr(r * static_cast<size_t>(longest), static_cast<size_t>(sizes[r])));
+  }
+  return texts;
 }
 
 }  // namespace trireme

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "distributed/communicator.h"
 
@@ -33,5 +34,8 @@ StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator);
 
 /// Rank 0's text on every rank. Collective, blocking.
 std::string broadcast_text(std::string text, Communicator& communicator);
+
+/// Every rank's text, in rank order, on every rank. Collective, blocking.
+std::vector<std::string> gather_texts(const std::string& mine, Communicator& communicator);
 
 }  // namespace trireme

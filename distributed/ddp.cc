@@ -1,6 +1,7 @@
 #include "distributed/ddp.h"
 
 #include "core/autograd/backward.h"
+#include "core/autograd/gradient_slot.h"
 #include "core/base/config.h"
 #include "core/tensor/create.h"
 #include "distributed/replica_check.h"
@@ -15,7 +16,8 @@ Description describe(const Module& module, const ReducerOptions& options) {
                          options.unused == UnusedParameters::kError ? "error" : "allow"));
   const auto add = [&](const char* kind, const std::string& name, const Tensor& t) {
     lines.push_back(concat(kind, " ", name, " ", t.dtype(), t.shape(), " strides ", t.strides(),
-                           t.requires_grad() ? " trained" : " fixed"));
+                           t.requires_grad() ? " trained" : " fixed",
+                           has_gradient_slot(t) ? ", already wrapped" : ""));
   };
   for (const auto& [name, p] : module.named_parameters()) add("parameter", name, p);
   for (const auto& [name, b] : module.named_buffers()) add("buffer", name, b);
@@ -23,21 +25,23 @@ Description describe(const Module& module, const ReducerOptions& options) {
 }
 
 void broadcast_all(const StateDict& tensors, Communicator& communicator) {
-  std::vector<WorkPtr> started;
+  // Nothing may throw while a collective uses these buffers.
   for (const auto& [name, t] : tensors) {
     require(t.is_contiguous(), "ddp", name, " must be contiguous, has strides ", t.strides());
+  }
+  std::vector<WorkPtr> started;
+  for (const auto& [name, t] : tensors) {
     started.push_back(communicator.broadcast(t.raw_data(), t.nbytes(), 0));
   }
   for (const WorkPtr& work : started) work->wait();
   for (const auto& [name, t] : tensors) t.bump_version();
 }
 
-StateDict trained(const Module& module) {
-  StateDict result;
-  for (const auto& [name, p] : module.named_parameters()) {
-    if (p.requires_grad()) result.emplace_back(name, p);
+void require_not_wrapped(const StateDict& parameters) {
+  for (const auto& [name, p] : parameters) {
+    require(!has_gradient_slot(p), "ddp", name,
+            " is already wrapped by another DistributedDataParallel; destroy that one first");
   }
-  return result;
 }
 
 }  // namespace
@@ -46,25 +50,38 @@ DistributedDataParallel::DistributedDataParallel(Module& module, Communicator& c
                                                  ReducerOptions options)
     : module_(module), communicator_(communicator) {
   require_same_on_all_ranks("ddp", describe(module, options), communicator);
+  require_not_wrapped(module.named_parameters());
   broadcast_parameters();
   broadcast_buffers();
-  reducer_ = std::make_unique<Reducer>(trained(module), communicator, options);
+  reducer_ = std::make_unique<Reducer>(module.named_parameters(), communicator, options);
 }
 
 void DistributedDataParallel::backward(const Tensor& loss) {
+  try {
+    micro_backward(loss);
+  } catch (const CommError&) {
+    throw;
+  } catch (const std::exception& error) {
+    // The peers learn the cause before this rank's unwinding gives them another one.
+    if (reducer_->is_reducing()) communicator_.abort(error.what());
+    throw;
+  }
+}
+
+void DistributedDataParallel::micro_backward(const Tensor& loss) {
   if (accumulate_ == 1) {
     trireme::backward(loss);
     return;
   }
   require(loss.defined() && loss.numel() == 1, "ddp", "backward needs a scalar loss");
   const Tensor share = full(loss.shape(), 1.0 / accumulate_, {loss.dtype(), loss.device()});
-  const bool last = ++micro_step_ == accumulate_;
-  if (last) {
+  if (micro_step_ + 1 == accumulate_) {
     micro_step_ = 0;
     trireme::backward(loss, {.gradient = share});
   } else {
     const NoSync local = no_sync();
     trireme::backward(loss, {.gradient = share});
+    ++micro_step_;  // one that threw may be repeated
   }
 }
 

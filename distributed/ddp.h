@@ -11,7 +11,8 @@
 //
 // The loss is the mean over this rank's samples; with equally many samples on every rank the
 // gradients are those of the mean over all of them. Sums run in rank order, so every rank holds the
-// same bits.
+// same bits. Until zero_grad() gradients add up: two calls of backward give the sum of both
+// averages.
 //
 // Every rank makes the same calls. Errors of the construction name the first difference between the
 // ranks' models and who holds what. Threads: as Reducer.
@@ -30,26 +31,33 @@ class DistributedDataParallel {
  public:
   /// Collective. Compares names, shapes, strides and dtypes of parameters and buffers and the
   /// options across ranks (CommError kMismatch on every rank if they differ), then copies rank 0's
-  /// values to all. `module` and `communicator` must outlive this.
+  /// values to all. Refuses a module that another DistributedDataParallel still wraps. `module` and
+  /// `communicator` must outlive this.
   DistributedDataParallel(Module& module, Communicator& communicator, ReducerOptions options = {});
 
   /// trireme::backward, with gradients averaged over ranks when it returns. With accumulate(k), the
-  /// loss counts 1/k and only every k-th call synchronises; gradients add up in between.
+  /// loss counts 1/k and only every k-th call synchronises; gradients add up in between. An error
+  /// on this rank alone also ends the backward of the others: they get its text as CommError
+  /// kAborted.
   void backward(const Tensor& loss);
   /// From now on k calls of backward make one step. Requires k >= 1.
   void accumulate(int k);
 
   /// While alive, backward adds to local gradients only. The first backward after it averages all
-  /// that has accumulated. Decided when backward starts; forward may run inside or outside.
+  /// that has accumulated. Decided when backward starts; forward may run inside or outside. Guards
+  /// may nest.
   class NoSync {
    public:
-    ~NoSync() { reducer_->set_sync(true); }
+    ~NoSync() { reducer_->set_sync(previous_); }
     NoSync(const NoSync&) = delete;
 
    private:
     friend class DistributedDataParallel;
-    explicit NoSync(Reducer* reducer) : reducer_(reducer) { reducer_->set_sync(false); }
+    explicit NoSync(Reducer* reducer) : reducer_(reducer), previous_(reducer->sync()) {
+      reducer_->set_sync(false);
+    }
     Reducer* reducer_;
+    bool previous_;
   };
   [[nodiscard]] NoSync no_sync() { return NoSync(reducer_.get()); }
 
@@ -65,6 +73,8 @@ class DistributedDataParallel {
   Reducer& reducer() { return *reducer_; }
 
  private:
+  void micro_backward(const Tensor& loss);
+
   Module& module_;
   Communicator& communicator_;
   std::unique_ptr<Reducer> reducer_;

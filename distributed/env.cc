@@ -33,33 +33,34 @@ std::string place_of(const RankEnv& env) {
                 env.local_world_size);
 }
 
-/// The innermost launcher's word; all that set a rank must agree.
-std::optional<RankEnv> read_launchers(const EnvLookup& lookup) {
-  std::optional<RankEnv> first;
-  for (const auto read : {read_trireme, read_torchrun, read_open_mpi}) {
-    std::optional<RankEnv> env = read(lookup);
-    if (!env) continue;
-    if (!first) {
-      first = std::move(env);
-    } else if (place_of(*first) != place_of(*env)) {
-      throw EnvironmentError(concat("rank environment: all launchers must agree, got ",
-                                    place_of(*first), " from ", first->evidence, ", but ",
-                                    place_of(*env), " from ", env->evidence, "; unset the ",
-                                    name_of(env->source), " or the ", name_of(first->source)));
-    } else {
-      first->node_rank = std::max(first->node_rank, env->node_rank);
-      if (first->run_id.empty()) first->run_id = env->run_id;
-    }
+std::string origin_of(const RankEnv& env) {
+  return env.evidence.empty() ? name_of(env.source) : env.evidence;
+}
+
+/// Adds what another source says to what is known. Both speak of the same rank, so they must agree.
+void merge(std::optional<RankEnv>& known, std::optional<RankEnv> more) {
+  if (!more) return;
+  if (!known) {
+    known = std::move(more);
+  } else if (place_of(*known) != place_of(*more)) {
+    throw EnvironmentError(concat(
+        "rank environment: all sources must agree, got ", place_of(*known), " from ",
+        origin_of(*known), ", but ", place_of(*more), " from ", origin_of(*more), "; unset the ",
+        name_of(more->source), " or ",
+        known->source == RankSource::kFlags ? "leave out the " : "the ", name_of(known->source)));
+  } else {
+    known->node_rank = std::max(known->node_rank, more->node_rank);
+    if (known->run_id.empty()) known->run_id = more->run_id;
   }
-  return first;
 }
 
 RankEnv choose(const RankFlags& flags, const EnvLookup& lookup) {
-  if (auto env = read_flags(flags)) return *env;
-  if (auto env = read_launchers(lookup)) return *env;
-  if (auto env = read_pet(lookup)) return *env;
-  if (auto env = read_slurm(lookup)) return *env;
-  return {};
+  std::optional<RankEnv> env = read_flags(flags);
+  // The innermost launcher speaks first.
+  for (const auto read : {read_trireme, read_torchrun, read_open_mpi}) merge(env, read(lookup));
+  if (!env) env = read_pet(lookup);
+  if (!env) env = read_slurm(lookup);
+  return env.value_or(RankEnv());
 }
 
 void read_master(const EnvLookup& lookup, RankEnv& env) {
@@ -112,9 +113,12 @@ RankEnv detect_rank_env(const RankFlags& flags, const EnvLookup& lookup) {
     // Every rank must arrive at the same name, so it can only be made from what all of them see.
     if (env.world_size == 1) {
       env.run_id = make_run_id();
+    } else if (!env.master_addr.empty()) {
+      env.run_id = concat("at-", env.master_addr, "-", env.master_port);
     } else {
-      env.run_id = env.master_addr.empty() ? "unnamed"
-                                           : concat("at-", env.master_addr, "-", env.master_port);
+      throw EnvironmentError(concat(
+          "rank environment: several ranks need a run id, got none with ", place_of(env), " from ",
+          origin_of(env), "; set TRIREME_RUN_ID, the same on all ranks and another for every run"));
     }
   }
   return env;

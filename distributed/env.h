@@ -7,10 +7,10 @@
 //   const RankEnv env = detect_rank_env();
 //   log_info(describe(env));  // rank 1 of 4, local rank 1 of 4, run a1b2 (from torchrun: RANK=1)
 //
-// The first three kinds of variables are set per rank by a launcher, so if two of them are there
-// and disagree, one is left over from elsewhere and detection fails, showing both. PET_* and Slurm
+// Flags and the first three kinds of variables speak of one rank, so if two of them are there and
+// disagree, one is left over from elsewhere and detection fails, showing both. PET_* and Slurm
 // variables describe the node or the task around the launcher and differ from the rank by design;
-// they count only where no launcher has set a rank.
+// they count only where nothing else has set a rank.
 
 #pragma once
 
@@ -64,7 +64,8 @@ using EnvLookup = std::function<std::optional<std::string>(const std::string& na
 std::optional<std::string> process_variable(const std::string& name);
 
 /// Throws EnvironmentError for a set of variables with holes, text that is no number, a rank
-/// outside its world, or two launchers that disagree; InvalidArgument for such flags.
+/// outside its world, two sources that disagree, or several ranks without a name for their run;
+/// InvalidArgument for such flags.
 RankEnv detect_rank_env(const RankFlags& flags = {}, const EnvLookup& lookup = process_variable);
 
 /// One line for the log: rank, world, node, run and what decided it.

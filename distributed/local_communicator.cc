@@ -18,6 +18,7 @@ class ThreadMemory final : public PeerMemory {
   }
   std::byte* staging(int /*rank*/) const override { return nullptr; }
   int64_t staging_bytes() const override { return 0; }
+  bool lends_callers_memory() const override { return true; }
   std::shared_ptr<void> allocate(int64_t bytes) override { return allocate_pages(bytes); }
 };
 

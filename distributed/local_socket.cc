@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 #include "core/base/error.h"
 
@@ -48,10 +49,14 @@ ucred credentials_of(const FileDescriptor& link) {
   return who;
 }
 
+bool wait_readable(std::span<pollfd> entries, std::chrono::milliseconds limit) {
+  const int timeout_ms = static_cast<int>(std::max<int64_t>(0, limit.count()));
+  return poll(entries.data(), entries.size(), timeout_ms) > 0;
+}
+
 bool wait_readable(const FileDescriptor& fd, std::chrono::milliseconds limit) {
   pollfd entry{fd.get(), POLLIN, 0};
-  const int timeout_ms = static_cast<int>(std::max<int64_t>(0, limit.count()));
-  return poll(&entry, 1, timeout_ms) > 0;
+  return wait_readable({&entry, 1}, limit);
 }
 
 }  // namespace
@@ -64,8 +69,9 @@ FileDescriptor listen_local(const std::string& name) {
     const FileDescriptor other = connect_local(name);
     throw CommError(CommError::Kind::kSystem,
                     concat("shm: the name '", name, "' is in use by process ",
-                           other ? std::to_string(credentials_of(other).pid) : "unknown",
-                           "; another run with this run id is starting, choose another one"));
+                           other ? std::to_string(peer_process_of(other)) : "unknown",
+                           "; another run with this id is starting, so give this one its own: set "
+                           "TRIREME_RUN_ID, or trireme run --run-id"));
   }
   if (listen(listener.get(), SOMAXCONN) != 0) throw_system("listen", errno);
   return listener;
@@ -78,12 +84,21 @@ FileDescriptor accept_local(const FileDescriptor& listener, std::chrono::millise
   return link;
 }
 
+void wait_for_news(const FileDescriptor& listener, std::span<const FileDescriptor> links,
+                   std::chrono::milliseconds limit) {
+  std::vector<pollfd> entries = {{listener.get(), POLLIN, 0}};
+  for (const FileDescriptor& link : links) entries.push_back({link.get(), POLLIN, 0});
+  wait_readable(entries, limit);
+}
+
 FileDescriptor connect_local(const std::string& name) {
   FileDescriptor link = make_socket();
   const Name where(name);
   if (connect(link.get(), where.get(), where.length) != 0) return {};
   return credentials_of(link).uid == getuid() ? std::move(link) : FileDescriptor();
 }
+
+pid_t peer_process_of(const FileDescriptor& link) { return credentials_of(link).pid; }
 
 bool send_message(const FileDescriptor& link, const std::string& text,
                   const FileDescriptor* attached) {

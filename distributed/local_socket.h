@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <span>
 #include <string>
 
 #include "distributed/process_identity.h"
@@ -15,8 +16,14 @@ namespace trireme {
 FileDescriptor listen_local(const std::string& name);
 /// A connection from a process of the same user; invalid if none came within `limit`.
 FileDescriptor accept_local(const FileDescriptor& listener, std::chrono::milliseconds limit);
+/// Waits until a connection is there, or a message on any of `links`; at most `limit`.
+void wait_for_news(const FileDescriptor& listener, std::span<const FileDescriptor> links,
+                   std::chrono::milliseconds limit);
 /// A connection to `name`; invalid if nobody listens there.
 FileDescriptor connect_local(const std::string& name);
+
+/// The process at the other end, as this one counts processes; 0 if it cannot see it.
+pid_t peer_process_of(const FileDescriptor& link);
 
 /// What a message may carry.
 struct LocalMessage {

@@ -5,7 +5,6 @@
 #include "core/base/settings.h"
 #include "distributed/local_communicator.h"
 #include "distributed/mpi_communicator.h"
-#include "distributed/mpi_session.h"
 #include "distributed/shm_communicator.h"
 
 namespace trireme {
@@ -33,15 +32,8 @@ Backend choose_backend(const CommunicatorOptions& options) {
   return Backend::kMpi;
 }
 
-std::string run_id_of(const CommunicatorOptions& options) {
-  if (!options.run_id.empty() || options.world_size == 1) return options.run_id;
-  if constexpr (kHasMpi) {
-    start_mpi();
-    if (mpi_world_size() == options.world_size) return agree_on_run_id();
-  }
-  fail("make_communicator",
-       "shm needs a run id that all ranks share; set TRIREME_RUN_ID, or start the program with "
-       "trireme run or mpirun");
+std::chrono::seconds default_timeout() {
+  return std::chrono::seconds(get_setting_int("TRIREME_TIMEOUT_SECONDS"));
 }
 
 std::unique_ptr<Communicator> make(const CommunicatorOptions& options,
@@ -50,8 +42,9 @@ std::unique_ptr<Communicator> make(const CommunicatorOptions& options,
     case Backend::kLocal:
       break;
     case Backend::kShm:
-      return make_shm_communicator(run_id_of(options), options.rank, options.world_size,
-                                   comm_options);
+      require(!options.run_id.empty() || options.world_size == 1, "make_communicator",
+              "shm needs a run id that all ranks share, got none; detect_rank_env finds one");
+      return make_shm_communicator(options.run_id, options.rank, options.world_size, comm_options);
     case Backend::kMpi:
       if constexpr (kHasMpi) {
         return make_mpi_communicator(options.rank, options.world_size, comm_options);
@@ -67,8 +60,7 @@ std::unique_ptr<Communicator> make_communicator(const CommunicatorOptions& optio
           "make_communicator", "rank must be within the world size, got rank ", options.rank,
           " of ", options.world_size);
   CommOptions comm_options;
-  comm_options.timeout =
-      options.timeout.value_or(std::chrono::seconds(get_setting_int("TRIREME_TIMEOUT_SECONDS")));
+  comm_options.timeout = options.timeout ? *options.timeout : default_timeout();
   auto communicator = make(options, comm_options);
   if (options.rank == 0) {
     log_info("communicator backend=", communicator->backend(), " ranks=", options.world_size);

@@ -16,7 +16,7 @@ struct CommunicatorOptions {
   int rank = 0;
   int world_size = 1;
   int local_world_size = 1;  // ranks on this node
-  std::string run_id;        // the same on all ranks; shm only. Empty: agreed on through MPI
+  std::string run_id;        // the same on all ranks, unique among runs; needed by shm
   std::optional<std::chrono::milliseconds> timeout;  // empty: TRIREME_TIMEOUT_SECONDS
 };
 

@@ -6,14 +6,16 @@
 #include <atomic>
 #include <climits>
 #include <cstring>
-#include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "distributed/combine.h"
 #include "distributed/host_name.h"
+#include "distributed/mpi_aborts.h"
 #include "distributed/mpi_session.h"
 #include "distributed/mpi_transfer.h"
+#include "distributed/mpi_world.h"
 #include "distributed/page_memory.h"
 #include "distributed/transport_communicator.h"
 
@@ -22,7 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kAbortTag = 1;
+constexpr int kCallTag = 3;
 constexpr int64_t kChunkElements = 1 << 28;  // MPI counts are int
 constexpr int kPollsOfCaller = 20'000;       // before a waiting thread gives up its core
 constexpr int kPollsInBackground = 100;
@@ -66,29 +68,27 @@ int int_count(int64_t count) {
   return static_cast<int>(count);
 }
 
-/// A private copy of MPI_COMM_WORLD whose errors are returned.
-MPI_Comm make_private_comm() {
-  MPI_Comm comm = MPI_COMM_NULL;
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup");
-  MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
-  return comm;
-}
-
 class MpiTransport final : public Transport {
  public:
   MpiTransport(int rank, int world_size, std::chrono::milliseconds timeout)
       : rank_(rank),
         world_size_(world_size),
         timeout_(timeout),
-        collectives_(make_private_comm()),
-        messages_(make_private_comm()),
-        aborts_(make_private_comm()),
-        calls_(world_size) {}
+        comm_(copy_of_world(rank, timeout)),
+        aborts_(comm_, rank, world_size),
+        calls_(world_size),
+        call_requests_(2 * world_size, MPI_REQUEST_NULL) {}
 
   ~MpiTransport() override {
     // A rank that leaves because of an error must not wait for the others at its exit. The MPI
-    // communicators stay: freeing them is collective.
+    // communicator stays: freeing it is collective.
     if (std::uncaught_exceptions() > 0 || is_failed_) mark_mpi_failed();
+    for (int i = 0; i < 2 * world_size_; ++i) {
+      MPI_Request& request = call_requests_[i];
+      if (request == MPI_REQUEST_NULL) continue;
+      if (i < world_size_) MPI_Cancel(&request);  // its buffer goes; a send has left already
+      MPI_Request_free(&request);
+    }
   }
 
   const char* name() const override { return "mpi"; }
@@ -99,10 +99,10 @@ class MpiTransport final : public Transport {
   void finish(const Collective& call, Patience patience) override;
 
   std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override {
-    return start_mpi_send(messages_, data, bytes, to);
+    return start_mpi_send(comm_, aborts_, data, bytes, to);
   }
   std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override {
-    return start_mpi_recv(messages_, data, bytes, from);
+    return start_mpi_recv(comm_, aborts_, data, bytes, from);
   }
 
   void abort(const std::string& reason) noexcept override;
@@ -111,24 +111,26 @@ class MpiTransport final : public Transport {
  private:
   void check_same_call(const CallShape& shape, Patience patience);
   void run(const Collective& call, Patience patience);
-  /// Polls until `request` is complete.
-  void wait(MPI_Request& request, const CallShape& shape, Patience patience);
+  MPI_Request& call_of(int rank) { return call_requests_[rank]; }
+  /// Polls until all of `requests` are complete.
+  void wait(std::span<MPI_Request> requests, const CallShape& shape, Patience patience);
+  void wait(MPI_Request& request, const CallShape& shape, Patience patience) {
+    wait({&request, 1}, shape, patience);
+  }
+  /// Which ranks' calls have come.
+  std::string arrivals();
   void throw_if_ended(const CallShape& shape);
 
   const int rank_;
   const int world_size_;
   const std::chrono::milliseconds timeout_;
-  const MPI_Comm collectives_;
-  const MPI_Comm messages_;
-  const MPI_Comm aborts_;
-  std::vector<CallShape> calls_;  // scratch, one per rank
+  const MPI_Comm comm_;  // tags and collectives of several kinds, which do not meet
+  MpiAborts aborts_;
+  std::vector<CallShape> calls_;            // of the current collective, one per rank
+  std::vector<MPI_Request> call_requests_;  // that receive them, then that send this rank's
   uint64_t number_ = 0;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> is_failed_{false};
-
-  std::mutex abort_mutex_;
-  std::string abort_reason_;  // guarded by abort_mutex_; empty: not aborted
-  std::vector<MPI_Request> abort_sends_;
 };
 
 void MpiTransport::finish(const Collective& call, Patience patience) {
@@ -143,13 +145,19 @@ void MpiTransport::finish(const Collective& call, Patience patience) {
 }
 
 void MpiTransport::check_same_call(const CallShape& shape, Patience patience) {
-  // Sent as bytes: all ranks run the same program.
+  // Sent as bytes: all ranks run the same program. One message per pair of ranks, and not a
+  // gather, so that those who do not come are known.
   static_assert(std::is_trivially_copyable_v<CallShape>);
-  MPI_Request request = MPI_REQUEST_NULL;
-  check_mpi(MPI_Iallgather(&shape, sizeof(shape), MPI_BYTE, calls_.data(), sizeof(shape), MPI_BYTE,
-                           collectives_, &request),
-            "MPI_Iallgather");
-  wait(request, shape, patience);
+  calls_[rank_] = shape;
+  for (int r = 0; r < world_size_; ++r) {
+    if (r == rank_) continue;
+    check_mpi(MPI_Irecv(&calls_[r], sizeof(shape), MPI_BYTE, r, kCallTag, comm_, &call_of(r)),
+              "MPI_Irecv");
+    check_mpi(MPI_Isend(&calls_[rank_], sizeof(shape), MPI_BYTE, r, kCallTag, comm_,
+                        &call_requests_[world_size_ + r]),
+              "MPI_Isend");
+  }
+  wait(call_requests_, shape, patience);
   const bool same =
       std::all_of(calls_.begin(), calls_.end(), [&](const CallShape& c) { return c == shape; });
   if (same) return;
@@ -175,11 +183,11 @@ void MpiTransport::run(const Collective& call, Patience patience) {
         const int n = static_cast<int>(std::min(kChunkElements, shape.count - begin));
         std::byte* data = static_cast<std::byte*>(call.out) + begin * size;
         if (reduces) {
-          check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, n, type, op_of(shape.op, shape.dtype),
-                                   collectives_, &request),
+          check_mpi(MPI_Iallreduce(MPI_IN_PLACE, data, n, type, op_of(shape.op, shape.dtype), comm_,
+                                   &request),
                     "MPI_Iallreduce");
         } else {
-          check_mpi(MPI_Ibcast(data, n, type, shape.root, collectives_, &request), "MPI_Ibcast");
+          check_mpi(MPI_Ibcast(data, n, type, shape.root, comm_, &request), "MPI_Ibcast");
         }
         wait(request, shape, patience);
       }
@@ -187,13 +195,13 @@ void MpiTransport::run(const Collective& call, Patience patience) {
     }
     case CollectiveKind::kReduceScatter:
       check_mpi(MPI_Ireduce_scatter_block(call.in, call.out, int_count(shape.count), type,
-                                          op_of(shape.op, shape.dtype), collectives_, &request),
+                                          op_of(shape.op, shape.dtype), comm_, &request),
                 "MPI_Ireduce_scatter_block");
       wait(request, shape, patience);
       break;
     case CollectiveKind::kAllGather: {
       const int n = int_count(shape.count);
-      check_mpi(MPI_Iallgather(call.in, n, type, call.out, n, type, collectives_, &request),
+      check_mpi(MPI_Iallgather(call.in, n, type, call.out, n, type, comm_, &request),
                 "MPI_Iallgather");
       wait(request, shape, patience);
       break;
@@ -211,12 +219,15 @@ void MpiTransport::run(const Collective& call, Patience patience) {
   }
 }
 
-void MpiTransport::wait(MPI_Request& request, const CallShape& shape, Patience patience) {
+void MpiTransport::wait(std::span<MPI_Request> requests, const CallShape& shape,
+                        Patience patience) {
   const int busy_polls = patience == Patience::kCallerWaits ? kPollsOfCaller : kPollsInBackground;
   const auto start = Clock::now();
   for (int64_t polls = 1;; ++polls) {
     int done = 0;
-    check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    check_mpi(
+        MPI_Testall(static_cast<int>(requests.size()), requests.data(), &done, MPI_STATUSES_IGNORE),
+        "MPI_Testall");
     if (done) return;
     if (polls > busy_polls) {
       std::this_thread::sleep_for(kNap);
@@ -228,10 +239,22 @@ void MpiTransport::wait(MPI_Request& request, const CallShape& shape, Patience p
     if (Clock::now() - start > timeout_) {
       throw CommError(CommError::Kind::kTimeout,
                       concat(describe(shape, number_), ": rank ", rank_, " on ", host_name(),
-                             " waited ", timeout_.count(), " ms for ", world_size_ - 1,
-                             " other ranks; set TRIREME_TIMEOUT_SECONDS if this may take longer"));
+                             " waited ", timeout_.count(), " ms; ", arrivals(),
+                             "; set TRIREME_TIMEOUT_SECONDS if this may take longer"));
     }
   }
+}
+
+std::string MpiTransport::arrivals() {
+  std::string here, missing;
+  for (int r = 0; r < world_size_; ++r) {
+    int came = 0;
+    check_mpi(MPI_Test(&call_of(r), &came, MPI_STATUS_IGNORE), "MPI_Test");
+    std::string& list = came ? here : missing;
+    list += concat(list.empty() ? "" : ", ", r);
+  }
+  if (missing.empty()) return "all ranks have called it, but one has stopped since";
+  return concat("arrived: rank ", here, "; missing: rank ", missing);
 }
 
 void MpiTransport::throw_if_ended(const CallShape& shape) {
@@ -239,51 +262,22 @@ void MpiTransport::throw_if_ended(const CallShape& shape) {
     throw CommError(CommError::Kind::kAborted,
                     concat(describe(shape, number_), ": the communicator was closed meanwhile"));
   }
-  std::lock_guard lock(abort_mutex_);
-  if (abort_reason_.empty()) {
-    int there = 0;
-    MPI_Status status;
-    check_mpi(MPI_Iprobe(MPI_ANY_SOURCE, kAbortTag, aborts_, &there, &status), "MPI_Iprobe");
-    if (!there) return;
-    int bytes = 0;
-    MPI_Get_count(&status, MPI_CHAR, &bytes);
-    std::string text(bytes, '\0');
-    check_mpi(MPI_Recv(text.data(), bytes, MPI_CHAR, status.MPI_SOURCE, kAbortTag, aborts_,
-                       MPI_STATUS_IGNORE),
-              "MPI_Recv");
-    abort_reason_ = text;
-  }
-  throw CommError(CommError::Kind::kAborted, concat(describe(shape, number_), ": ", abort_reason_));
+  const std::string aborted = aborts_.heard();
+  if (aborted.empty()) return;
+  throw CommError(CommError::Kind::kAborted, concat(describe(shape, number_), ": ", aborted));
 }
 
 void MpiTransport::abort(const std::string& reason) noexcept {
   is_failed_ = true;
   mark_mpi_failed();
-  try {
-    std::lock_guard lock(abort_mutex_);
-    if (!abort_reason_.empty()) return;
-    abort_reason_ = concat("aborted by rank ", rank_, ": ", reason).substr(0, 1000);
-    // Small enough to leave at once; the text must stay as long as the requests.
-    for (int r = 0; r < world_size_; ++r) {
-      if (r == rank_) continue;
-      MPI_Request request = MPI_REQUEST_NULL;
-      MPI_Isend(abort_reason_.data(), static_cast<int>(abort_reason_.size()), MPI_CHAR, r,
-                kAbortTag, aborts_, &request);
-      abort_sends_.push_back(request);
-    }
-    int done = 0;
-    MPI_Testall(static_cast<int>(abort_sends_.size()), abort_sends_.data(), &done,
-                MPI_STATUSES_IGNORE);
-  } catch (const std::exception&) {
-    // The others find out by their deadline.
-  }
+  aborts_.tell(reason);
 }
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi_communicator(int rank, int world_size,
                                                     const CommOptions& options) {
-  start_mpi();
+  start_mpi(rank, options.timeout);
   require(rank == mpi_rank() && world_size == mpi_world_size(), "mpi", "rank ", rank, " of ",
           world_size, " was asked for, but MPI says ", mpi_rank(), " of ", mpi_world_size(),
           "; start the program with mpirun");

@@ -2,8 +2,8 @@
 //
 // Open MPI makes progress only while someone calls it, so the communicator's thread polls; it backs
 // off while it waits, to leave the core to computation. Before each collective the ranks exchange
-// what they are about to call, so a mismatch is an error and not a hang. MPI does not say who is
-// missing when a deadline passes, and a rank that dies is noticed by mpirun, which ends the others.
+// what they are about to call, so a mismatch is an error and not a hang, and a deadline that passes
+// names those who have not called. A rank that dies is noticed by mpirun, which ends the others.
 // Buffers are private memory. That all ranks get the same bits relies on Open MPI's non-blocking
 // algorithms, which reduce each element in one place or in one tree.
 

@@ -4,20 +4,19 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
+#include <condition_variable>
 #include <cstdlib>
 #include <mutex>
 #include <thread>
 
 #include "core/base/error.h"
+#include "core/base/exit_code.h"
 #include "core/base/log.h"
 #include "distributed/host_name.h"
-#include "distributed/process_identity.h"
+#include "distributed/mpi_world.h"
 
 namespace trireme {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Ranks leave at different times, because one of them may still be writing files.
 constexpr std::chrono::seconds kLongestExit{60};
@@ -29,26 +28,52 @@ MPI_Comm exit_comm = MPI_COMM_NULL;
   throw CommError(CommError::Kind::kSystem, concat("mpi on ", host_name(), ": ", text));
 }
 
+/// Ends the process if it is not destroyed in time: for calls that wait for other ranks, have no
+/// deadline and cannot be left.
+class LastResort {
+ public:
+  LastResort(const char* phase, int rank, std::chrono::milliseconds timeout)
+      : thread_([=, this] {
+          std::unique_lock lock(mutex_);
+          if (over_.wait_for(lock, timeout, [this] { return is_over_; })) return;
+          log_error(describe_late(phase, rank, timeout), "; this process ends");
+          _exit(kExitUnavailable);
+        }) {}
+  ~LastResort() {
+    {
+      std::lock_guard lock(mutex_);
+      is_over_ = true;
+    }
+    over_.notify_one();
+    thread_.join();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool is_over_ = false;  // guarded by mutex_
+  std::thread thread_;    // last: it uses the others
+};
+
 /// Ends MPI only when all ranks are about to: MPI_Finalize itself has no deadline.
 void finalize_at_exit() {
   int finalized = 0;
   if (failed || MPI_Finalized(&finalized) != MPI_SUCCESS || finalized) return;
   MPI_Request request = MPI_REQUEST_NULL;
-  if (MPI_Ibarrier(exit_comm, &request) != MPI_SUCCESS) return;
-  const auto deadline = Clock::now() + kLongestExit;
-  int done = 0;
-  while (MPI_Test(&request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done) {
-    if (Clock::now() > deadline) {
+  try {
+    check_mpi(MPI_Ibarrier(exit_comm, &request), "MPI_Ibarrier");
+    if (completes(request, kLongestExit)) {
+      MPI_Finalize();
+    } else {
       log_warning("mpi: other ranks did not end within ", kLongestExit.count(),
                   " s, leaving without them");
-      return;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  } catch (const CommError& error) {
+    log_warning(error.what(), "; leaving without MPI_Finalize");
   }
-  if (done) MPI_Finalize();
 }
 
-void initialise() {
+void initialise(int rank, std::chrono::milliseconds timeout) {
   int initialised = 0, finalized = 0, provided = MPI_THREAD_SINGLE;
   MPI_Initialized(&initialised);
   MPI_Finalized(&finalized);
@@ -56,6 +81,7 @@ void initialise() {
   if (initialised) {
     MPI_Query_thread(&provided);
   } else {
+    const LastResort deadline("MPI_Init_thread", rank, timeout);
     check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
   }
   if (provided != MPI_THREAD_MULTIPLE) {
@@ -64,16 +90,16 @@ void initialise() {
   }
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   if (!initialised) {
-    check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &exit_comm), "MPI_Comm_dup");
+    exit_comm = copy_of_world(rank, timeout);
     std::atexit(finalize_at_exit);
   }
 }
 
 }  // namespace
 
-void start_mpi() {
+void start_mpi(int rank, std::chrono::milliseconds timeout) {
   static std::once_flag once;
-  std::call_once(once, initialise);
+  std::call_once(once, initialise, rank, timeout);
 }
 
 int mpi_rank() {
@@ -97,14 +123,5 @@ void check_mpi(int code, const char* what) {
 }
 
 void mark_mpi_failed() noexcept { failed = true; }
-
-std::string agree_on_run_id() {
-  const ProcessIdentity self = this_process();
-  char name[64] = {};
-  const std::string mine = concat("mpi-", self.pid, "-", self.start_time);
-  mine.copy(name, sizeof(name) - 1);
-  check_mpi(MPI_Bcast(name, sizeof(name), MPI_CHAR, 0, MPI_COMM_WORLD), "MPI_Bcast");
-  return name;
-}
 
 }  // namespace trireme

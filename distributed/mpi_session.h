@@ -6,20 +6,19 @@
 
 #pragma once
 
-#include <string>
+#include <chrono>
 
 namespace trireme {
 
-/// Throws CommError(kSystem) if MPI cannot be used from several threads or has already ended.
-void start_mpi();
+/// Collective. Throws CommError: kSystem if MPI cannot be used from several threads or has already
+/// ended, kTimeout if ranks are missing after `timeout`. MPI_Init itself cannot be left: if ranks
+/// do not reach it in time, the process says so as `rank` and ends with kExitUnavailable.
+void start_mpi(int rank, std::chrono::milliseconds timeout);
 int mpi_rank();
 int mpi_world_size();
 /// "MPI_Iallreduce failed, ..." as a CommError(kSystem), unless `code` is success.
 void check_mpi(int code, const char* what);
 /// From now on the exit of this process does not wait for other ranks.
 void mark_mpi_failed() noexcept;
-
-/// Collective over all MPI ranks: rank 0's name for this run, unique on its host.
-std::string agree_on_run_id();
 
 }  // namespace trireme

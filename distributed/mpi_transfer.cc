@@ -14,8 +14,8 @@ constexpr int64_t kPieceBytes = 1 << 28;  // MPI counts are int
 /// A message in pieces of int size.
 class MpiTransfer final : public Transfer {
  public:
-  MpiTransfer(MPI_Comm comm, void* data, int64_t bytes, int peer, bool is_send)
-      : bytes_(bytes), peer_(peer), is_send_(is_send) {
+  MpiTransfer(MPI_Comm comm, MpiAborts& aborts, void* data, int64_t bytes, int peer, bool is_send)
+      : aborts_(aborts), bytes_(bytes), peer_(peer), is_send_(is_send) {
     auto* next = static_cast<std::byte*>(data);
     int64_t left = bytes;
     do {
@@ -53,7 +53,11 @@ class MpiTransfer final : public Transfer {
     }
     return Progress::kDone;
   }
-  void check_peer() override {}
+  void check_peer() override {
+    const std::string aborted = aborts_.heard();
+    if (aborted.empty()) return;
+    throw CommError(CommError::Kind::kAborted, concat(describe(), ": ", aborted));
+  }
   std::string describe() const override {
     return concat(is_send_ ? "send of " : "recv of ", bytes_, " bytes ",
                   is_send_ ? "to rank " : "from rank ", peer_);
@@ -66,6 +70,7 @@ class MpiTransfer final : public Transfer {
                     concat(describe(), ": the sender sent ", how, " bytes"));
   }
 
+  MpiAborts& aborts_;
   const int64_t bytes_;
   const int peer_;
   const bool is_send_;
@@ -76,12 +81,14 @@ class MpiTransfer final : public Transfer {
 
 }  // namespace
 
-std::unique_ptr<Transfer> start_mpi_send(MPI_Comm comm, const void* data, int64_t bytes, int to) {
-  return std::make_unique<MpiTransfer>(comm, const_cast<void*>(data), bytes, to, true);
+std::unique_ptr<Transfer> start_mpi_send(MPI_Comm comm, MpiAborts& aborts, const void* data,
+                                         int64_t bytes, int to) {
+  return std::make_unique<MpiTransfer>(comm, aborts, const_cast<void*>(data), bytes, to, true);
 }
 
-std::unique_ptr<Transfer> start_mpi_recv(MPI_Comm comm, void* data, int64_t bytes, int from) {
-  return std::make_unique<MpiTransfer>(comm, data, bytes, from, false);
+std::unique_ptr<Transfer> start_mpi_recv(MPI_Comm comm, MpiAborts& aborts, void* data,
+                                         int64_t bytes, int from) {
+  return std::make_unique<MpiTransfer>(comm, aborts, data, bytes, from, false);
 }
 
 }  // namespace trireme

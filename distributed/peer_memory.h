@@ -27,6 +27,9 @@ class PeerMemory {
   /// A rank's area for buffers that the others cannot see. Not needed where find() always succeeds.
   virtual std::byte* staging(int rank) const = 0;
   virtual int64_t staging_bytes() const = 0;
+  /// True if the others touch memory that the caller may free: a rank that fails must not say so
+  /// before they are done with it.
+  virtual bool lends_callers_memory() const = 0;
   /// Collective, see Communicator::allocate.
   virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
 };

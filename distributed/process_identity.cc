@@ -1,23 +1,35 @@
 #include "distributed/process_identity.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <algorithm>
+#include <cerrno>
+#include <optional>
 #include <sstream>
 #include <string>
 
 namespace trireme {
 namespace {
 
+/// /proc/<pid>/stat, or "" if there is no such process; nothing if the system cannot say.
+std::optional<std::string> read_stat(pid_t pid) {
+  const int fd = open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return errno == ENOENT ? std::optional<std::string>("") : std::nullopt;
+  char text[1024];
+  const ssize_t length = read(fd, text, sizeof(text));  // fails with ESRCH if it has just ended
+  close(fd);
+  return std::string(text, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+}
+
 /// Start time of a running process, 0 if there is none with this id.
-uint64_t start_time_of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  if (!std::getline(file, line)) return 0;
+std::optional<uint64_t> start_time_of(pid_t pid) {
+  const std::optional<std::string> line = read_stat(pid);
+  if (!line) return std::nullopt;
   // The second field is the program's name in parentheses and may hold anything.
-  const size_t name_end = line.rfind(')');
+  const size_t name_end = line->rfind(')');
   if (name_end == std::string::npos) return 0;
-  std::istringstream fields(line.substr(name_end + 1));
+  std::istringstream fields(line->substr(name_end + 1));
   std::string state, skipped;
   fields >> state;
   if (state == "Z" || state == "X") return 0;
@@ -30,10 +42,11 @@ uint64_t start_time_of(pid_t pid) {
 
 }  // namespace
 
-ProcessIdentity this_process() { return {getpid(), start_time_of(getpid())}; }
+ProcessIdentity this_process() { return {getpid(), start_time_of(getpid()).value_or(0)}; }
 
 bool is_alive(const ProcessIdentity& process) {
-  return start_time_of(process.pid) == process.start_time && process.start_time != 0;
+  if (process.start_time == 0) return false;
+  return start_time_of(process.pid).value_or(process.start_time) == process.start_time;
 }
 
 }  // namespace trireme

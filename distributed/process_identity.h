@@ -18,8 +18,9 @@ struct ProcessIdentity {
 
 ProcessIdentity this_process();
 
-/// False once the process has ended, also while it still waits for its parent (a zombie). Reads
-/// /proc, about 10 us.
+/// False once the process has ended, also while it still waits for its parent (a zombie). True if
+/// the system cannot say, for example because this process may open no more files: a deadline
+/// passes in any case. Reads /proc, about 10 us.
 bool is_alive(const ProcessIdentity& process);
 
 }  // namespace trireme

@@ -1,45 +1,37 @@
 #include "distributed/reducer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "core/autograd/backward.h"
-#include "core/autograd/gradient_slot.h"
-#include "core/tensor/allocator.h"
+#include "distributed/replica_check.h"
 
 namespace trireme {
 namespace {
 
-std::vector<GradientSize> sizes_of(const StateDict& parameters) {
-  std::vector<GradientSize> sizes;
-  for (const auto& [name, p] : parameters) sizes.push_back({p.numel(), p.dtype()});
-  return sizes;
-}
-
-// Keeps a bucket's memory alive and counted for as long as a gradient lives in it.
-std::shared_ptr<void> counted(std::shared_ptr<void> memory, int64_t bytes) {
-  count_external_bytes(MemoryKind::kGradients, bytes);
-  void* data = memory.get();
-  return {data, [memory = std::move(memory), bytes](void*) {
-            count_external_bytes(MemoryKind::kGradients, -bytes);
-          }};
+StateDict select(const StateDict& parameters, bool trained) {
+  StateDict result;
+  for (const auto& [name, p] : parameters) {
+    if (p.requires_grad() == trained) result.emplace_back(name, p);
+  }
+  return result;
 }
 
 }  // namespace
 
-Reducer::Reducer(StateDict parameters, Communicator& communicator, ReducerOptions options)
-    : parameters_(std::move(parameters)),
+Reducer::Reducer(const StateDict& parameters, Communicator& communicator, ReducerOptions options)
+    : parameters_(select(parameters, true)),
+      fixed_(select(parameters, false)),
       communicator_(communicator),
       options_(options),
-      slots_(parameters_.size()),
+      gradients_(parameters_, communicator, options.sizes),
       ready_(parameters_.size()),
       used_(parameters_.size()) {
   require(!parameters_.empty(), "reducer", "needs at least one parameter that requires a gradient");
   // Backward produces the last layer's gradient first, so reverse registration order is the guess.
   std::vector<int> order(parameters_.size());
   std::iota(order.rbegin(), order.rend(), 0);
-  build(order);
+  gradients_.plan(order);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     hooks_.push_back(register_accumulate_hook(
         parameters_[i].second, [this, param = static_cast<int>(i)] { on_gradient(param); }));
@@ -48,55 +40,43 @@ Reducer::Reducer(StateDict parameters, Communicator& communicator, ReducerOption
       register_backward_start([this](const BackwardStart& start) { on_start(start.is_reached); }));
 }
 
+// An exception that leaves backward unwinds through here while buckets are being reduced.
 Reducer::~Reducer() {
-  hooks_.clear();
-  for (const auto& [name, p] : parameters_) set_gradient_slot(p, Tensor());
-}
-
-void Reducer::build(const std::vector<int>& order) {
-  const std::vector<GradientSize> sizes = sizes_of(parameters_);
-  std::vector<Bucket> buckets = plan_buckets(sizes, order, options_.sizes);
-  std::vector<std::shared_ptr<void>> memory;
-  for (size_t b = 0; b < buckets.size(); ++b) {
-    const Bucket& bucket = buckets[b];
-    memory.push_back(counted(communicator_.allocate(bucket.total_bytes), bucket.total_bytes));
-    for (size_t i = 0; i < bucket.params.size(); ++i) {
-      const Tensor& p = parameters_[bucket.params[i]].second;
-      char* start = static_cast<char*>(memory[b].get()) + bucket.offset_bytes[i];
-      // A storage of its own per slot, so that versions of different gradients stay apart.
-      Ref<Storage> storage = Storage::borrow(start, p.nbytes(), p.device(), memory[b]);
-      set_gradient_slot(p, Tensor(storage, 0, p.shape(), contiguous_strides(p.shape()), p.dtype()));
-      slots_[bucket.params[i]] = {static_cast<int>(b), static_cast<int>(i)};
+  const bool in_use = std::any_of(running_.begin(), running_.end(), [](const Running& bucket) {
+    return bucket.work && !bucket.work->is_done();
+  });
+  if (in_use) communicator_.abort("gradient buckets destroyed during backward");
+  bool failed = false;
+  for (const Running& bucket : running_) {
+    try {
+      if (bucket.work) bucket.work->wait();
+    } catch (const std::exception&) {
+      failed = true;
     }
   }
-  buckets_ = std::move(buckets);
-  memory_ = std::move(memory);
-}
-
-int64_t Reducer::bucket_bytes() const {
-  int64_t bytes = 0;
-  for (const Bucket& bucket : buckets_) bytes += bucket.total_bytes;
-  return bytes;
+  if (failed) gradients_.keep_for_ever();
 }
 
 void Reducer::on_start(const std::function<bool(const Tensor&)>& is_reached) {
   std::vector<bool> reached(parameters_.size());
   bool any = false;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    reached[i] = is_reached(parameters_[i].second);
+    const Tensor& p = parameters_[i].second;
+    reached[i] = gradients_.slot(static_cast<int>(i)).belongs_to(p) && is_reached(p);
     any = any || reached[i];
   }
   if (!any) return;  // a backward of something else
-  require(state_ == State::kIdle, "reducer",
+  check_unchanged();
+  require(state_ != State::kReducing, "reducer",
           "the previous backward failed half-way, so ranks no longer agree; restart from a "
           "checkpoint");
   state_ = sync_ ? State::kReducing : State::kAccumulating;
   queue_backward_callback([this] { finish(); });
   if (state_ == State::kAccumulating) return;
 
-  running_.assign(buckets_.size(), {});
-  for (size_t b = 0; b < buckets_.size(); ++b) {
-    running_[b].pending = static_cast<int>(buckets_[b].params.size());
+  running_.assign(buckets().size(), {});
+  for (size_t b = 0; b < running_.size(); ++b) {
+    running_[b].pending = static_cast<int>(buckets()[b].params.size());
   }
   next_bucket_ = 0;
   observed_order_.clear();
@@ -109,35 +89,53 @@ void Reducer::on_start(const std::function<bool(const Tensor&)>& is_reached) {
   launch_ready();
 }
 
+// Buckets and hooks are made for the parameters that needed a gradient then.
+void Reducer::check_unchanged() {
+  const auto check = [](bool same, const std::string& name) {
+    require(same, "reducer", "requires_grad of ", name,
+            " was changed after DistributedDataParallel was constructed; freeze parameters before "
+            "that, or construct it anew");
+  };
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    const auto& [name, p] = parameters_[i];
+    check(gradients_.slot(static_cast<int>(i)).belongs_to(p), name);
+  }
+  for (const auto& [name, p] : fixed_) check(!p.requires_grad(), name);
+}
+
 void Reducer::on_gradient(int param) {
-  if (state_ != State::kReducing) return;
-  TRIREME_ASSERT(!ready_[param]);
+  if (state_ == State::kAccumulating) return;
+  if (state_ == State::kIdle || ready_[param]) fail_unexpected(param);
   if (!rebuilt_) observed_order_.push_back(param);
   mark_ready(param);
   launch_ready();
 }
 
-void Reducer::mark_ready(int param) {
-  const Slot& slot = slots_[param];
-  const Bucket& bucket = buckets_[slot.bucket];
-  const Tensor& p = parameters_[param].second;
-  // The accumulate hook fires for a gradient of zero (undefined) too; then nothing was written.
-  const bool used = p.grad().defined();
-  used_[param] = used;
-  if (!used) {
-    char* start = static_cast<char*>(memory_[slot.bucket].get());
-    std::memset(start + bucket.offset_bytes[slot.position], 0, static_cast<size_t>(p.nbytes()));
+void Reducer::fail_unexpected(int param) const {
+  const std::string& name = parameters_[param].first;
+  if (std::this_thread::get_id() != thread_) {
+    fail("reducer", "the gradient of ", name,
+         " was computed on another thread than the one that constructed DistributedDataParallel, "
+         "so it is not averaged over ranks; construct and call backward on the same thread");
   }
-  write_flag(slot, used);
+  fail("reducer", "the gradient of ", name,
+       " was computed by a backward inside another backward, so it is not averaged over ranks; run "
+       "one after the other, or the outer one under no_sync()");
+}
+
+void Reducer::mark_ready(int param) {
+  // The accumulate hook fires for a gradient of zero (undefined) too; then nothing was written.
+  used_[param] = parameters_[param].second.grad().defined();
+  gradients_.set_used(param, used_[param]);
   ready_[param] = true;
-  --running_[slot.bucket].pending;
+  --running_[gradients_.bucket_of(param)].pending;
 }
 
 void Reducer::launch_ready() {
-  while (next_bucket_ < buckets_.size() && running_[next_bucket_].pending == 0) {
-    const Bucket& bucket = buckets_[next_bucket_];
+  while (next_bucket_ < running_.size() && running_[next_bucket_].pending == 0) {
+    const Bucket& bucket = buckets()[next_bucket_];
     running_[next_bucket_].work = communicator_.all_reduce(
-        memory_[next_bucket_].get(), bucket.count(), bucket.dtype, ReduceOp::kAverage);
+        gradients_.data(next_bucket_), bucket.count(), bucket.dtype, ReduceOp::kAverage);
     ++next_bucket_;
   }
 }
@@ -147,29 +145,35 @@ void Reducer::finish() {
     state_ = State::kIdle;
     return;
   }
-  if (next_bucket_ < buckets_.size()) {
+  if (next_bucket_ < running_.size()) {
     std::string missing;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       if (!ready_[i]) missing += concat(missing.empty() ? "" : ", ", parameters_[i].first);
     }
     fail("reducer", "backward ended without the gradients of ", missing);
   }
-  for (Running& bucket : running_) bucket.work->wait();
-  state_ = State::kIdle;
+  for (const Running& bucket : running_) bucket.work->wait();
+  running_.clear();
 
   const double all = 1.0 - 0.5 / communicator_.world_size();  // tolerates rounding of 1/N
   std::vector<int> unused;
   for (size_t i = 0; i < parameters_.size(); ++i) {
-    const double share = read_flag(slots_[i]);
-    if (share < all) unused.push_back(static_cast<int>(i));
+    const int param = static_cast<int>(i);
+    const double share = gradients_.used_share(param);
+    if (share < all) unused.push_back(param);
     if (share > 0) {
-      mark_gradient_written(parameters_[i].second);
+      gradients_.slot(param).mark_written();
     } else {
-      Tensor(parameters_[i].second).zero_grad();
+      gradients_.slot(param).forget();
     }
   }
-  if (!unused.empty() && options_.unused == UnusedParameters::kError) fail_unused(unused);
+  // An error that all ranks see alike: they may go on together.
+  if (!unused.empty() && options_.unused == UnusedParameters::kError) {
+    state_ = State::kIdle;
+    fail_unused(unused);
+  }
   if (!rebuilt_) rebuild_in_observed_order();
+  state_ = State::kIdle;
 }
 
 void Reducer::rebuild_in_observed_order() {
@@ -184,10 +188,11 @@ void Reducer::rebuild_in_observed_order() {
       .broadcast(observed_order_.data(), static_cast<int64_t>(observed_order_.size() * sizeof(int)),
                  0)
       ->wait();
-  // plan_buckets refuses anything but a permutation, so a damaged message cannot misplace
-  // gradients.
-  const std::vector<int> order = std::move(observed_order_);
-  build(order);
+  // Ranks whose buckets differ would add up gradients of different parameters.
+  Description names;
+  for (const int p : observed_order_) names.push_back(parameters_.at(p).first);
+  require_same_on_all_ranks("reducer: order of gradients", names, communicator_);
+  gradients_.plan(observed_order_);
 }
 
 void Reducer::fail_unused(const std::vector<int>& params) {
@@ -208,24 +213,6 @@ void Reducer::fail_unused(const std::vector<int>& params) {
   for (const auto& [name, p] : parameters_) Tensor(p).zero_grad();
   fail("reducer", "backward did not use these parameters on every rank:", text,
        "\nuse them in the loss, or construct with UnusedParameters::kAllow");
-}
-
-void Reducer::write_flag(const Slot& slot, bool used) {
-  const Bucket& bucket = buckets_[slot.bucket];
-  char* flags = static_cast<char*>(memory_[slot.bucket].get()) + bucket.flags_offset_bytes;
-  dispatch_floating("reducer", bucket.dtype, [&](auto tag) {
-    reinterpret_cast<typename decltype(tag)::type*>(flags)[slot.position] = used ? 1 : 0;
-  });
-}
-
-double Reducer::read_flag(const Slot& slot) const {
-  const Bucket& bucket = buckets_[slot.bucket];
-  const char* flags =
-      static_cast<const char*>(memory_[slot.bucket].get()) + bucket.flags_offset_bytes;
-  return dispatch_floating("reducer", bucket.dtype, [&](auto tag) {
-    return static_cast<double>(
-        reinterpret_cast<const typename decltype(tag)::type*>(flags)[slot.position]);
-  });
 }
 
 }  // namespace trireme

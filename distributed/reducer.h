@@ -1,9 +1,8 @@
 // Reducer: averages gradients over ranks while backward is still computing others.
 //
-// Gradients live in buckets of communicator memory from the start (gradient slots), so nothing is
-// copied and gradient memory is 1.0 times the parameters. When the last gradient of a bucket is
-// complete and all earlier buckets have been started, its all-reduce starts in the background.
-// Buckets start strictly in index order, the same on every rank.
+// Gradients live in buckets of communicator memory from the start (gradient_buckets.h). When the
+// last gradient of a bucket is complete and all earlier buckets have been started, its all-reduce
+// starts in the background. Buckets start strictly in index order, the same on every rank.
 //
 // Each bucket ends with one flag per parameter: 1 if this rank's backward used it. The average of
 // the flags comes for free with the gradients and tells every rank alike which parameters some rank
@@ -12,20 +11,27 @@
 // that did not (a parameter nobody used keeps no gradient).
 //
 // After the first synchronised backward the buckets are planned anew, once, in the order in which
-// rank 0 saw gradients complete.
+// rank 0 saw gradients complete; nothing moves if that is the order they have. Ranks compare the
+// order before they use it.
 //
-// Threads: construct, use and destroy on the thread that calls backward().
+// A backward that throws half-way leaves ranks that no longer agree, so no synchronised backward
+// follows it. One without synchronisation (set_sync(false)) concerns this rank only: after
+// zero_grad() training may go on.
+//
+// Threads: construct, use and destroy on the thread that calls backward(). A gradient that comes
+// from another thread's backward is an error.
 
 #pragma once
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/autograd/hooks.h"
 #include "core/tensor/state_dict.h"
-#include "distributed/bucket_plan.h"
 #include "distributed/communicator.h"
+#include "distributed/gradient_buckets.h"
 
 namespace trireme {
 
@@ -39,59 +45,60 @@ struct ReducerOptions {
 class Reducer {
  public:
   /// `parameters` in registration order, the same on every rank (DistributedDataParallel checks
-  /// it). Collective: allocates the buckets.
-  Reducer(StateDict parameters, Communicator& communicator, ReducerOptions options);
+  /// it). Those that need no gradient now must not need one later, and the other way round: a
+  /// backward after such a change is refused. Collective: allocates the buckets.
+  Reducer(const StateDict& parameters, Communicator& communicator, ReducerOptions options);
+  /// Never throws. If it is destroyed in the middle of a synchronised backward, aborts the
+  /// communicator and waits until no collective uses the buckets; see also is_reducing().
   ~Reducer();
   Reducer(const Reducer&) = delete;
 
   /// Whether the next backward reduces. Read when a backward starts; false accumulates locally.
   void set_sync(bool sync) { sync_ = sync; }
   bool sync() const { return sync_; }
+  /// True while a synchronised backward runs, and after one has thrown half-way. Peers then wait
+  /// for this rank: whoever catches the error should abort the communicator with its text.
+  bool is_reducing() const { return state_ == State::kReducing; }
 
-  const std::vector<Bucket>& buckets() const { return buckets_; }
+  const std::vector<Bucket>& buckets() const { return gradients_.buckets(); }
   bool is_rebuilt() const { return rebuilt_; }
   /// Bytes of all buckets, alignment and flags included.
-  int64_t bucket_bytes() const;
+  int64_t bucket_bytes() const { return gradients_.bytes(); }
 
  private:
   enum class State {
     kIdle,          // no backward of these parameters is running
-    kAccumulating,  // one is, without synchronisation
-    kReducing,      // one is, with
-  };
-  struct Slot {  // where a parameter's gradient lives
-    int bucket = 0;
-    int position = 0;
+    kAccumulating,  // one is, without synchronisation, or failed half-way
+    kReducing,      // one is, with, or failed half-way
   };
   struct Running {  // a bucket during a synchronised backward
     int pending = 0;
     WorkPtr work;
   };
 
-  void build(const std::vector<int>& order);
   void on_start(const std::function<bool(const Tensor&)>& is_reached);
+  void check_unchanged();
   void on_gradient(int param);
   void mark_ready(int param);
   void launch_ready();
   void finish();
   void rebuild_in_observed_order();
+  [[noreturn]] void fail_unexpected(int param) const;
   [[noreturn]] void fail_unused(const std::vector<int>& params);
-  void write_flag(const Slot& slot, bool used);
-  double read_flag(const Slot& slot) const;
 
-  const StateDict parameters_;
+  const StateDict parameters_;  // that need a gradient
+  const StateDict fixed_;       // that do not
   Communicator& communicator_;
   const ReducerOptions options_;
+  const std::thread::id thread_ = std::this_thread::get_id();
 
-  std::vector<Bucket> buckets_;
-  std::vector<std::shared_ptr<void>> memory_;  // of each bucket
-  std::vector<Slot> slots_;                    // of each parameter
+  GradientBuckets gradients_;
   std::vector<HookHandle> hooks_;
 
   bool sync_ = true;
   bool rebuilt_ = false;
   State state_ = State::kIdle;
-  std::vector<Running> running_;
+  std::vector<Running> running_;  // one per bucket
   size_t next_bucket_ = 0;
   std::vector<bool> ready_;          // in this backward
   std::vector<bool> used_;           // has a gradient, own or accumulated

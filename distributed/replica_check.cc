@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "distributed/control_channel.h"
+
 namespace trireme {
 namespace {
 
@@ -21,30 +23,6 @@ Description split(const std::string& text) {
   return lines;
 }
 
-template <typename T>
-std::vector<T> gather(T mine, Communicator& communicator) {
-  std::vector<T> all(static_cast<size_t>(communicator.world_size()));
-  communicator.all_gather(&mine, all.data(), sizeof(T))->wait();
-  return all;
-}
-
-// Every rank's lines, in rank order.
-std::vector<Description> gather_lines(const Description& mine, Communicator& communicator) {
-  const std::string text = join(mine);
-  const std::vector<int64_t> sizes = gather(static_cast<int64_t>(text.size()), communicator);
-  const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
-  std::string padded = text;
-  padded.resize(static_cast<size_t>(longest));
-  std::string all(static_cast<size_t>(longest) * sizes.size(), '\0');
-  communicator.all_gather(padded.data(), all.data(), longest)->wait();
-  std::vector<Description> lines;
-  for (size_t r = 0; r < sizes.size(); ++r) {
-    lines.push_back(
-        split(all.substr(r * static_cast<size_t>(longest), static_cast<size_t>(sizes[r]))));
-  }
-  return lines;
-}
-
 }  // namespace
 
 uint64_t digest_of(const void* data, size_t bytes, uint64_t seed) {
@@ -57,11 +35,14 @@ uint64_t digest_of(const void* data, size_t bytes, uint64_t seed) {
 void require_same_on_all_ranks(const char* what, const Description& mine,
                                Communicator& communicator) {
   const std::string text = join(mine);
-  const std::vector<uint64_t> digests = gather(digest_of(text.data(), text.size()), communicator);
+  const uint64_t digest = digest_of(text.data(), text.size());
+  std::vector<uint64_t> digests(static_cast<size_t>(communicator.world_size()));
+  communicator.all_gather(&digest, digests.data(), sizeof(digest))->wait();
   if (std::adjacent_find(digests.begin(), digests.end(), std::not_equal_to<>()) == digests.end()) {
     return;
   }
-  const std::vector<Description> all = gather_lines(mine, communicator);
+  std::vector<Description> all;
+  for (const std::string& lines : gather_texts(text, communicator)) all.push_back(split(lines));
   for (size_t line = 0;; ++line) {
     std::map<std::string, std::string> ranks_of;  // variant -> ranks
     for (size_t r = 0; r < all.size(); ++r) {

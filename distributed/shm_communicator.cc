@@ -19,7 +19,7 @@ std::shared_ptr<void> share_board(NodeGroup& group, int rank, int world_size) {
     group.give(memory);
     return board;
   } catch (const std::exception& error) {
-    group.give_error(error.what());
+    group.give_error(error);
     throw;
   }
 }

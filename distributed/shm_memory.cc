@@ -31,7 +31,7 @@ ShmMemory::Region ShmMemory::make_region(int64_t bytes) {
     try {
       memory = make_shared_memory(all);
     } catch (const std::exception& error) {
-      group_->give_error(error.what());
+      group_->give_error(error);
       throw;
     }
     group_->give(memory);

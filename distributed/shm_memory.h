@@ -21,6 +21,7 @@ class ShmMemory final : public PeerMemory {
   std::byte* at(int rank, const Address& address) const override;
   std::byte* staging(int rank) const override { return staging_.part(rank); }
   int64_t staging_bytes() const override { return staging_.bytes; }
+  bool lends_callers_memory() const override { return false; }  // each rank has its own mapping
   std::shared_ptr<void> allocate(int64_t bytes) override;
 
  private:

@@ -5,6 +5,15 @@
 #include "launcher/suggest.h"
 
 namespace trireme {
+namespace {
+
+/// Whole numbers with all their digits, not as 1.07374e+09.
+std::string text_of(double value) {
+  const auto whole = static_cast<int64_t>(value);
+  return static_cast<double>(whole) == value ? std::to_string(whole) : concat(value);
+}
+
+}  // namespace
 
 ArgFlag& ArgFlag::value_name(std::string name) {
   value_name_ = std::move(name);
@@ -28,19 +37,19 @@ ArgFlag& ArgFlag::default_text(std::string text) {
 
 ArgFlag& ArgFlag::at_least(double least) {
   ranges_.push_back(
-      [least](double value) { return value >= least ? "" : concat("must be at least ", least); });
+      [least](double value) { return value >= least ? "" : "must be at least " + text_of(least); });
   return *this;
 }
 
 ArgFlag& ArgFlag::at_most(double most) {
   ranges_.push_back(
-      [most](double value) { return value <= most ? "" : concat("must be at most ", most); });
+      [most](double value) { return value <= most ? "" : "must be at most " + text_of(most); });
   return *this;
 }
 
 ArgFlag& ArgFlag::above(double bound) {
   ranges_.push_back(
-      [bound](double value) { return value > bound ? "" : concat("must be above ", bound); });
+      [bound](double value) { return value > bound ? "" : "must be above " + text_of(bound); });
   return *this;
 }
 

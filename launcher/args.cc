@@ -88,13 +88,18 @@ ArgFlag& ArgParser::add(std::string name, std::chrono::milliseconds* target, std
   return flag;
 }
 
-ArgFlag& ArgParser::find(const std::string& name) {
-  std::vector<std::string> known = {"--help"};
+ArgFlag* ArgParser::find_or_null(const std::string& name) {
   for (ArgFlag& flag : flags_) {
-    for (const std::string& spelling : flag.spellings_) {
-      if (spelling == name) return flag;
-      known.push_back(spelling);
-    }
+    if (std::ranges::find(flag.spellings_, name) != flag.spellings_.end()) return &flag;
+  }
+  return nullptr;
+}
+
+ArgFlag& ArgParser::find(const std::string& name) {
+  if (ArgFlag* flag = find_or_null(name)) return *flag;
+  std::vector<std::string> known = {"--help"};
+  for (const ArgFlag& flag : flags_) {
+    known.insert(known.end(), flag.spellings_.begin(), flag.spellings_.end());
   }
   reject(concat("no such flag ", name, did_you_mean(name, known)));
 }
@@ -131,6 +136,10 @@ Parsed ArgParser::parse(std::span<const std::string> words) {
         reject(concat(name, " needs a value: ", name, " ", flag.value_name_));
       }
       value = words[++i];
+      if (value == "--" || value == "--help" || find_or_null(value.substr(0, value.find('=')))) {
+        reject(concat(name, " needs a value: ", name, " ", flag.value_name_, ", got the flag ",
+                      value, "; ", name, "=", value, " if it is meant"));
+      }
     }
     try {
       flag.set_(value);

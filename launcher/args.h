@@ -9,9 +9,10 @@
 //   if (parsed.wants_help) std::cout << parser.help();
 //
 // A flag's default is the variable's value at the time of add(). Values are written `--steps 10` or
-// `--steps=10`; a bool is set by `--sample`, `--sample=true` or `--sample=false`. The last of
-// several wins. Everything a user can get wrong throws InvalidArgument naming the flag, what it
-// takes, and for an unknown flag the nearest known one; programs leave with kExitUsage (64).
+// `--steps=10`; one that is itself the name of a flag needs the second form. A bool is set by
+// `--sample`, `--sample=true` or `--sample=false`. The last of several wins. Everything a user can
+// get wrong throws InvalidArgument naming the flag, what it takes, and for an unknown flag the
+// nearest known one; programs leave with kExitUsage (64).
 
 #pragma once
 
@@ -99,6 +100,7 @@ class ArgParser {
 
  private:
   ArgFlag& new_flag(std::string name, std::string value_name, std::string help);
+  ArgFlag* find_or_null(const std::string& name);
   ArgFlag& find(const std::string& name);
   [[noreturn]] void reject(const std::string& message) const;
 

@@ -9,6 +9,7 @@
 #include "core/data/token_windows.h"
 #include "core/models/gpt.h"
 #include "core/models/gpt_checkpoint.h"
+#include "launcher/named_input.h"
 #include "launcher/training_task.h"
 
 namespace trireme {
@@ -31,7 +32,10 @@ class GptTask final : public TrainingTask {
                 .dropout = gpt.dropout},
                generator_) {
     if (!options.init_from.empty()) {
-      load_state(model_.state_dict(), gpt2_weights(load_safetensors(options.init_from).tensors));
+      read_named_input("--init-from", [&] {
+        load_state(model_.state_dict(), gpt2_weights(load_safetensors(options.init_from).tensors),
+                   Strictness::kExact, options.init_from);
+      });
     }
   }
 
@@ -40,7 +44,10 @@ class GptTask final : public TrainingTask {
     const GptConfig& c = model_.config();
     return concat("gpt with ", model_.num_parameters(), " parameters: ", c.layers, " layers, ",
                   c.heads, " heads, ", c.dim, " wide, context ", c.context, ", vocabulary ",
-                  c.vocab_size, "; data ", source_);
+                  c.vocab_size, "; data ", source_,
+                  gpt_.sample > 0 && !can_sample()
+                      ? "; --sample is ignored, only a vocabulary of 256 is text"
+                      : "");
   }
   Module& model() override { return model_; }
   std::shared_ptr<const Dataset> training_data() const override { return train_; }
@@ -59,8 +66,7 @@ class GptTask final : public TrainingTask {
   bool is_classifier() const override { return false; }
 
   std::string sample() override {
-    // Bytes are text; the words behind other vocabularies are not known here.
-    if (gpt_.sample == 0 || model_.config().vocab_size != kByteVocab) return "";
+    if (gpt_.sample == 0 || !can_sample()) return "";
     model_.eval();
     std::vector<int64_t> prompt;
     for (unsigned char c : gpt_.prompt) prompt.push_back(c);
@@ -75,6 +81,9 @@ class GptTask final : public TrainingTask {
   }
 
  private:
+  // Bytes are text; the words behind other vocabularies are not known here.
+  bool can_sample() const { return model_.config().vocab_size == kByteVocab; }
+
   GptOptions gpt_;
   std::string source_;
   Generator generator_;
@@ -86,7 +95,9 @@ class GptTask final : public TrainingTask {
 
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt) {
   require(gpt.sample == 0 || !gpt.prompt.empty(), "gpt", "--prompt must not be empty");
-  return std::make_unique<GptTask>(options, gpt, open_tokens(options.data, gpt.vocab));
+  const TokenSplit tokens =
+      read_named_input("--data", [&] { return open_tokens(options.data, gpt.vocab); });
+  return std::make_unique<GptTask>(options, gpt, tokens);
 }
 
 }  // namespace trireme

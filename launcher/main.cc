@@ -10,8 +10,8 @@
 
 #include "core/base/config.h"
 #include "core/base/error.h"
+#include "distributed/exit_code_of.h"
 #include "launcher/agent/process.h"
-#include "launcher/exit_code_of.h"
 #include "launcher/exporter_command.h"
 #include "launcher/run_command.h"
 #include "launcher/suggest.h"

@@ -8,6 +8,7 @@
 #include "core/data/image_files.h"
 #include "core/models/mlp.h"
 #include "core/ops/ops.h"
+#include "launcher/named_input.h"
 #include "launcher/training_task.h"
 
 namespace trireme {
@@ -45,7 +46,10 @@ class MlpTask final : public TrainingTask {
         hidden_(mlp.hidden),
         data_(options.data) {
     if (!options.init_from.empty()) {
-      load_state(model_.state_dict(), load_safetensors(options.init_from).tensors);
+      read_named_input("--init-from", [&] {
+        load_state(model_.state_dict(), load_safetensors(options.init_from).tensors,
+                   Strictness::kExact, options.init_from);
+      });
     }
   }
 
@@ -87,7 +91,8 @@ class MlpTask final : public TrainingTask {
 }  // namespace
 
 std::unique_ptr<TrainingTask> make_mlp_task(const TrainOptions& options, const MlpOptions& mlp) {
-  return std::make_unique<MlpTask>(options, mlp, open_images(options.data));
+  ImageSplit images = read_named_input("--data", [&] { return open_images(options.data); });
+  return std::make_unique<MlpTask>(options, mlp, std::move(images));
 }
 
 }  // namespace trireme

@@ -104,13 +104,14 @@ std::string describe_start(const Plan& plan, const MetricsExporter* exporter) {
                 plan.run.directory, "/logs", exporter ? ", metrics " + exporter->url() : "", "\n");
 }
 
-/// Writes what waits; a stop signal drops it, as only a console that nobody reads can keep us here.
+/// Writes what waits. A console that takes nothing for some time, or a stop signal, drops the rest.
 void drain(Console& out, Console& err, SignalInbox& signals) {
+  constexpr int kPatienceMs = 3000;
   while (out.has_text() || err.has_text()) {
     pollfd polled[] = {{signals.fd(), POLLIN, 0},
                        {out.has_text() ? out.fd() : -1, POLLOUT, 0},
                        {err.has_text() ? err.fd() : -1, POLLOUT, 0}};
-    ::poll(polled, std::size(polled), -1);
+    if (::poll(polled, std::size(polled), kPatienceMs) == 0) return;
     const int signal = polled[0].revents ? signals.next() : 0;
     if (signal != 0 && signal != SIGCHLD) return;
     if (polled[1].revents) out.write_some();
@@ -119,9 +120,10 @@ void drain(Console& out, Console& err, SignalInbox& signals) {
 }
 
 void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, Console& err) {
-  const FailureReport report = {plan.run.run_id,  plan.run.directory, host_name(),
-                                plan.run.ranks,   *verdict.culprit,   gang.exits(),
-                                verdict.exit_code};
+  const FailureReport report = {plan.run.run_id,   plan.run.directory,
+                                host_name(),       plan.run.ranks,
+                                *verdict.culprit,  gang.exits(),
+                                verdict.exit_code, gang.logs_begin()};
   err.append(summarise(report));
   try {
     write_failure_json(report);
@@ -131,11 +133,15 @@ void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, 
 }
 
 /// How a gang without a culprit ended, if that needs a word; "" if not.
-std::string describe_ending(const Request& request, int exit_code, const RunOptions& options) {
+std::string describe_ending(const Request& request, int exit_code, const Plan& plan,
+                            const RunOptions& options) {
   if (request.timed_out) {
     return concat("time limit of ", options.timeout.count() / 1000.0, " s reached, ranks ended");
   }
-  if (exit_code == kExitStopped) return "stopped on request, run again to continue";
+  if (exit_code == kExitStopped) {
+    return concat("stopped on request; to continue, run again with --run-id ", plan.run.run_id,
+                  options.log_dir == RunOptions().log_dir ? "" : " --log-dir " + options.log_dir);
+  }
   if (request.stop_signal && exit_code != 0) {
     return concat("stopped by ", signal_name(*request.stop_signal));
   }
@@ -148,6 +154,8 @@ int run_gang(const RunOptions& options, const Plan& plan) {
   const RunClaim claim(plan.run.run_id);
   sweep_shared_memory(plan.run.run_id);  // of a launcher of the same id that was killed
   make_run_directory(plan.run.directory, plan.run.ranks);
+  std::error_code ignored;
+  fs::remove(failure_json_path(plan.run.directory), ignored);  // it would speak of an earlier run
 
   Console out(STDOUT_FILENO);
   Console err(STDERR_FILENO);
@@ -166,7 +174,7 @@ int run_gang(const RunOptions& options, const Plan& plan) {
     err.append(concat("trireme run: process ", pid, " survives SIGKILL, it hangs in the kernel\n"));
   }
   if (verdict.culprit) report_failure(plan, gang, verdict, err);
-  const std::string ending = describe_ending(gang.request(), verdict.exit_code, options);
+  const std::string ending = describe_ending(gang.request(), verdict.exit_code, plan, options);
   if (!verdict.culprit && !ending.empty()) err.append(concat("trireme run: ", ending, "\n"));
   drain(out, err, signals);
   if (verdict.exit_code == 0 && !gang.unkillable().empty()) return kExitOs;

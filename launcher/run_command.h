@@ -11,7 +11,7 @@ namespace trireme {
 
 struct RunOptions {
   int ranks = 1;
-  std::string device = "cpu";
+  std::string device;  // default: TRIREME_DEVICE
   std::string log_dir = "runs";
   std::string run_id;                       // "": a new one
   std::chrono::milliseconds timeout{0};     // 0: none

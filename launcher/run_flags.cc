@@ -20,16 +20,15 @@ constexpr char kAbout[] =
     "the newest run.\n"
     "\n"
     "If one rank fails, the others are ended within 5 seconds, and a summary names the one to\n"
-    "blame. Ctrl-C, SIGTERM and SIGUSR1 are passed on to the ranks; a training program then "
-    "writes\n"
-    "a checkpoint and leaves. A second Ctrl-C kills at once.\n"
+    "blame. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are passed on to the ranks; a training program\n"
+    "then writes a checkpoint and leaves. A second Ctrl-C kills at once.\n"
     "\n"
     "Example: trireme run -n 2 -- trireme-train gpt --data input.txt --steps 500";
 
 constexpr char kExitCodes[] =
-    "Exit codes (docs/exit_codes.md): 0 all ranks left with 0; 75 stopped on request, run again\n"
-    "to continue; 124 --timeout; 64 wrong flag; 126/127 program not executable/not found;\n"
-    "128+n ended by signal n; otherwise the code of the rank that failed first.";
+    "Exit codes (docs/exit_codes.md): 0 all ranks left with 0; 75 stopped on request, continues\n"
+    "with the same --run-id; 124 --timeout; 64 wrong flag; 126/127 program not executable/not\n"
+    "found; 128+n ended by signal n; otherwise the code of the rank that failed first.";
 
 std::string footer() {
   constexpr size_t kNameColumns = 26;
@@ -39,6 +38,7 @@ std::string footer() {
     std::string name = setting.name;
     name.resize(std::max(name.size(), kNameColumns), ' ');
     text += concat("  ", name, "  ", setting.meaning);
+    if (*setting.allowed.texts) text += concat("; one of ", setting.allowed.texts);
     if (*setting.default_value) text += concat(" (", setting.default_value, ")");
     text += "\n";
   }
@@ -46,9 +46,23 @@ std::string footer() {
   return text;
 }
 
+void check_port(const std::string& text, const char* name) {
+  if (text == "off") return;
+  constexpr int kLastPort = 65535;
+  int port = -1;
+  try {
+    port = parse_int(text);
+  } catch (const InvalidArgument&) {
+    // Said below, with the name of what was given.
+  }
+  require(port >= 0 && port <= kLastPort, "trireme run", name, " must be from 0 to ", kLastPort,
+          " or off, got '", text, "'");
+}
+
 }  // namespace
 
 RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options) {
+  options.device = get_setting("TRIREME_DEVICE");
   options.metrics_port =
       get_setting("TRIREME_METRICS") == "off" ? "off" : get_setting("TRIREME_METRICS_PORT");
   ArgParser parser("trireme run", "-n N [flags] -- program args...", kAbout);
@@ -89,12 +103,9 @@ RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options
   }
   require(!parsed.rest.empty(), "trireme run",
           "a program to run must follow, as in `trireme run -n 2 -- program args...`, got none");
-  if (options.metrics_port != "off") {
-    constexpr int kLastPort = 65535;
-    const int port = parse_int(options.metrics_port);
-    require(port >= 0 && port <= kLastPort, "trireme run", "--metrics-port must be from 0 to ",
-            kLastPort, " or off, got ", port);
-  }
+  require(!options.log_dir.empty(), "trireme run", "--log-dir must name a folder, got ''");
+  check_port(options.metrics_port,
+             parser.was_given("--metrics-port") ? "--metrics-port" : "TRIREME_METRICS_PORT");
   options.command = parsed.rest;
   return RunFlags::kReady;
 }

@@ -3,8 +3,10 @@
 #include "core/base/log.h"
 #include "core/checkpoint/catalog.h"
 #include "core/checkpoint/checkpoint.h"
+#include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/load_state.h"
 #include "distributed/control_channel.h"
+#include "launcher/rank_zero_work.h"
 
 namespace trireme {
 namespace {
@@ -13,48 +15,90 @@ std::string generator_key(const std::string& name) { return "generator." + name 
 
 }  // namespace
 
-void save_training_state(const std::string& out, int64_t step, Module& model,
-                         const Optimizer& optimizer, int keep, Communicator& communicator) {
-  if (communicator.rank() == 0) {
+TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& options,
+                                   Communicator& communicator)
+    : out_(out),
+      directory_(checkpoint_directory(out)),
+      options_(options),
+      communicator_(communicator) {
+  if (communicator.rank() != 0) return;
+  make_directories(directory_);
+  lock_ = lock_directory(directory_);
+}
+
+void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer) {
+  // Nobody runs ahead and dies while the files are being written.
+  run_on_rank_zero(communicator_, [&] {
     Snapshot snapshot{.step = step,
-                      .model = model.state_dict(),
+                      .model = task.model().state_dict(),
                       .optimizer = optimizer.state_dict(),
                       .state = {}};
     snapshot.state.set_int("optimizer.steps", optimizer.steps_done());
-    for (const auto& [name, generator] : model.named_generators()) {
+    for (const auto& [name, generator] : task.model().named_generators()) {
       snapshot.state.set_int(generator_key(name), static_cast<int64_t>(generator->offset()));
     }
-    const std::string path = save_checkpoint(checkpoint_directory(out), snapshot, keep);
+    snapshot.state.set_int("seed", options_.seed);
+    snapshot.state.set_int("batch", options_.batch);
+    snapshot.state.set_string("data", options_.data);
+    snapshot.state.set_int("data.samples", task.training_data()->size());
+    const std::string path =
+        save_checkpoint(directory_, snapshot, static_cast<int>(options_.keep_checkpoints));
     log_info("checkpoint of step ", step, " written to ", path);
-  }
-  // Nobody runs ahead and dies while the files are being written.
-  communicator.barrier();
+  });
 }
 
-int64_t restore_training_state(const std::string& out, const std::string& resume, Module& model,
-                               Optimizer& optimizer, Communicator& communicator) {
+int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {
   StateValues values;
-  if (communicator.rank() == 0) {
-    if (const auto path = resolve_resume(out, resume)) {
-      const Snapshot snapshot = load_checkpoint(*path);
-      load_state(model.state_dict(), snapshot.model);
-      load_state(optimizer.state_dict(), snapshot.optimizer);
-      values = snapshot.state;
-      values.set_int("step", snapshot.step);
-      log_info("resuming from step ", snapshot.step, " of ", *path);
+  if (communicator_.rank() == 0) {
+    if (const auto path = resolve_resume(out_, options_.resume)) {
+      try {
+        values = load(*path, task, optimizer);
+      } catch (const DataError& error) {
+        throw DataError(concat(error.what(), "; --resume never starts anew"));
+      }
+      warn_of_other_data(values, task);
+      log_info("resuming from step ", values.get_int("step"), " of ", *path);
     }
   }
-  values = StateValues::from_json(broadcast_text(values.to_json(), communicator), "checkpoint");
+  values = StateValues::from_json(broadcast_text(values.to_json(), communicator_), "checkpoint");
   if (!values.has("step")) return 0;
   for (const auto& [name, moment] : optimizer.state_dict()) {
-    communicator.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
+    communicator_.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
   }
   optimizer.set_steps_done(values.get_int("optimizer.steps"));
   // Ranks draw equally many numbers, so one offset holds for all of them; their seeds differ.
-  for (const auto& [name, generator] : model.named_generators()) {
+  for (const auto& [name, generator] : task.model().named_generators()) {
     generator->set_offset(static_cast<uint64_t>(values.get_int(generator_key(name))));
   }
   return values.get_int("step");
+}
+
+StateValues TrainCheckpoints::load(const std::string& path, TrainingTask& task,
+                                   Optimizer& optimizer) const {
+  const Snapshot snapshot = load_checkpoint(path);
+  load_state(task.model().state_dict(), snapshot.model, Strictness::kExact, path);
+  load_state(optimizer.state_dict(), snapshot.optimizer, Strictness::kExact, path);
+  StateValues values = snapshot.state;
+  values.set_int("step", snapshot.step);
+  return values;
+}
+
+// The sequence of samples follows from these alone, so the run goes on with another one. That may
+// be meant (a larger batch later on), but it must not go unnoticed.
+void TrainCheckpoints::warn_of_other_data(const StateValues& saved,
+                                          const TrainingTask& task) const {
+  const auto warn = [](const char* what, const auto& before, const auto& now) {
+    if (before == now) return;
+    log_warning("resume: ", what, " was ", before, " when the checkpoint was written, now it is ",
+                now, "; the samples to come are not those of an uninterrupted run");
+  };
+  if (saved.has("seed")) warn("--seed", saved.get_int("seed"), options_.seed);
+  if (saved.has("batch")) warn("--batch", saved.get_int("batch"), options_.batch);
+  if (saved.has("data")) warn("--data", saved.get_string("data"), options_.data);
+  if (saved.has("data.samples")) {
+    warn("the number of training samples", saved.get_int("data.samples"),
+         task.training_data()->size());
+  }
 }
 
 }  // namespace trireme

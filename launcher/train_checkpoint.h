@@ -3,23 +3,43 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
-#include "core/nn/module.h"
+#include "core/checkpoint/directory_lock.h"
+#include "core/checkpoint/state_values.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
+#include "launcher/training_task.h"
 
 namespace trireme {
 
-/// Collective. Rank 0 writes model, optimizer, position and random generators to
-/// <out>/checkpoints/step-N; the others wait for it.
-void save_training_state(const std::string& out, int64_t step, Module& model,
-                         const Optimizer& optimizer, int keep, Communicator& communicator);
+/// The checkpoints of one run. Used by the training thread.
+class TrainCheckpoints {
+ public:
+  /// `out`: the run directory, which rank 0 locks until the end: IoError if another run writes
+  /// there. `options` and `communicator` must outlive this.
+  TrainCheckpoints(const std::string& out, const TrainOptions& options, Communicator& communicator);
 
-/// Collective. Rank 0 finds the checkpoint that `resume` means (catalog.h) and loads it; optimizer
-/// state and position are sent to the other ranks, the model's parameters are not, because
-/// DistributedDataParallel does that. Returns the number of steps done, 0 without a checkpoint.
-int64_t restore_training_state(const std::string& out, const std::string& resume, Module& model,
-                               Optimizer& optimizer, Communicator& communicator);
+  /// Collective. Rank 0 writes model, optimizer, position, random generators and what the order of
+  /// the data follows from to <out>/checkpoints/step-N; the others wait for it.
+  void save(int64_t step, TrainingTask& task, const Optimizer& optimizer);
+
+  /// Collective. Rank 0 finds the checkpoint that options.resume means (catalog.h) and loads it;
+  /// optimizer state and position are sent to the other ranks, the model's parameters are not,
+  /// because DistributedDataParallel does that. Warns when the data will come in another order than
+  /// before. Returns the number of steps done, 0 without a checkpoint.
+  int64_t restore(TrainingTask& task, Optimizer& optimizer);
+
+ private:
+  StateValues load(const std::string& path, TrainingTask& task, Optimizer& optimizer) const;
+  void warn_of_other_data(const StateValues& saved, const TrainingTask& task) const;
+
+  const std::string out_;
+  const std::string directory_;
+  std::shared_ptr<const DirectoryLock> lock_;  // rank 0 only
+  const TrainOptions& options_;
+  Communicator& communicator_;
+};
 
 }  // namespace trireme

@@ -8,10 +8,10 @@
 #include "core/base/log.h"
 #include "core/base/parallel_for.h"
 #include "distributed/env.h"
+#include "distributed/exit_code_of.h"
 #include "distributed/host_name.h"
 #include "distributed/make_communicator.h"
 #include "launcher/args.h"
-#include "launcher/exit_code_of.h"
 #include "launcher/rank_setup.h"
 #include "launcher/stop_wish.h"
 #include "launcher/train_options.h"
@@ -36,10 +36,9 @@ using MakeTask = std::function<std::unique_ptr<TrainingTask>()>;
 
 // Everything after the flags are known.
 int train(const char* program, const TrainOptions& options, const MakeTask& make_task) {
-  const RankEnv env = detect_rank_env();
+  const RankEnv env = detect_rank_env(rank_flags_of(options));
   set_log_rank(env.rank, env.world_size);
   watch_for_stop_signals();
-  parse_device(options.device);
   check(options, env.world_size);
   choose_num_threads(env);
 
@@ -69,7 +68,8 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
     }
     Trainer trainer(*task, options, out, *communicator, report);
     if (trainer.run() == Trainer::Outcome::kStopped && env.rank == 0) {
-      log_info("stopped on request; run again with --resume auto to go on");
+      log_info("stopped on request; to continue, run again with --out ", out,
+               options.resume == "auto" ? "" : " --resume auto");
     }
     return kExitOk;
   } catch (const std::exception& error) {
@@ -91,6 +91,16 @@ int run(const std::string& name, const char* about, TrainOptions options, Model 
     return kExitOk;
   }
   return train(name.c_str(), options, [&] { return make_task(options, model); });
+}
+
+// An error before train() has been reached also says whose it is, if that can be known.
+void name_rank_in_log() {
+  try {
+    const RankEnv env = detect_rank_env();
+    set_log_rank(env.rank, env.world_size);
+  } catch (const std::exception&) {
+    // The error that is being reported matters more.
+  }
 }
 
 int main_of(const std::vector<std::string>& words) {
@@ -129,7 +139,8 @@ int main(int argc, char** argv) {
   try {
     return main_of(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
+    if (log_prefix().empty()) name_rank_in_log();
     log_error(error.what(), " (host ", host_name(), ")");
-    return exit_code_of(error);
+    return leave_with_code_of(error);
   }
 }

@@ -1,8 +1,17 @@
 #include "launcher/train_options.h"
 
 #include "core/base/error.h"
+#include "core/base/settings.h"
 
 namespace trireme {
+namespace {
+
+// Products of two counts, and of a count and the number of ranks, fit into 64 bits.
+constexpr double kMostOfCount = 1 << 30;
+// Products of three sizes of a layer and an element's bytes do.
+constexpr double kMostOfSize = 1 << 20;
+
+}  // namespace
 
 void add_flags(ArgParser& parser, TrainOptions& o) {
   parser.section("Data and run directory");
@@ -22,25 +31,33 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
   parser
       .add("--checkpoint-every", &o.checkpoint_every,
            "steps between checkpoints; 0 writes one at the end only")
-      .at_least(0);
+      .at_least(0)
+      .at_most(kMostOfCount);
   parser.add("--keep-checkpoints", &o.keep_checkpoints, "newest checkpoints to keep; 0 keeps all")
-      .at_least(0);
+      .at_least(0)
+      .at_most(kMostOfCount);
 
   parser.section("Step");
-  parser.add("--steps", &o.steps, "optimizer steps").at_least(0);
-  parser.add("--batch", &o.batch, "sequences or images per step, over all ranks").at_least(1);
+  parser.add("--steps", &o.steps, "optimizer steps").at_least(0).at_most(kMostOfCount);
+  parser.add("--batch", &o.batch, "sequences or images per step, over all ranks")
+      .at_least(1)
+      .at_most(kMostOfCount);
   parser.add("--accumulate", &o.accumulate, "micro-batches that one step is split into")
-      .at_least(1);
+      .at_least(1)
+      .at_most(kMostOfCount);
   parser.add("--seed", &o.seed, "seed of weights, data order and dropout");
 
   parser.section("Optimizer");
   parser.add("--optimizer", &o.optimizer, "update rule").one_of({"adamw", "adam", "sgd"});
   parser.add("--lr", &o.lr, "learning rate after warm-up").above(0);
   parser.add("--min-lr", &o.min_lr, "learning rate at the end of the cosine")
+      .at_least(0)
       .default_text("lr / 10");
   parser.add("--schedule", &o.schedule, "learning rate over the steps")
       .one_of({"cosine", "constant"});
-  parser.add("--warmup", &o.warmup, "steps of linear rise to --lr").at_least(0);
+  parser.add("--warmup", &o.warmup, "steps of linear rise to --lr")
+      .at_least(0)
+      .at_most(kMostOfCount);
   parser.add("--weight-decay", &o.weight_decay, "for matrices; biases and norms have none")
       .at_least(0);
   parser.add("--beta1", &o.beta1, "Adam: decay of the mean gradient").at_least(0).at_most(1);
@@ -51,40 +68,65 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
   parser.section("Evaluation and reports");
   parser
       .add("--eval-every", &o.eval_every, "steps between validations; 0 validates at the end only")
-      .at_least(0);
+      .at_least(0)
+      .at_most(kMostOfCount);
   parser
       .add("--eval-batches", &o.eval_batches,
-           "batches spread over the validation part; 0 takes all of it")
-      .at_least(0);
-  parser.add("--log-every", &o.log_every, "steps between log lines").at_least(1);
+           "batches spread over the validation part; 0 takes all of it, as a classifier's last one "
+           "does")
+      .at_least(0)
+      .at_most(kMostOfCount);
+  parser.add("--log-every", &o.log_every, "steps between log lines")
+      .at_least(1)
+      .at_most(kMostOfCount);
 
   parser.section("Device and ranks");
-  parser.add("--device", &o.device, "where tensors live").one_of({"cpu"});
+  o.device = get_setting("TRIREME_DEVICE");
+  parser.add("--device", &o.device, "where tensors live; so far cpu")
+      .default_text("TRIREME_DEVICE, else cpu");
   parser.add("--backend", &o.backend, "how ranks exchange gradients")
       .one_of({"auto", "shm", "mpi"});
   parser.add("--bucket-mb", &o.bucket_mb, "largest gradient bucket in MiB")
       .at_least(0)
+      .at_most(kMostOfSize)
       .default_text("TRIREME_BUCKET_MB, else 25");
   parser
       .add("--check-replicas-every", &o.check_replicas_every,
            "steps between checks that all ranks hold the same weights; 0 never")
-      .at_least(0);
+      .at_least(0)
+      .at_most(kMostOfCount);
+
+  // A launcher's variables say the same, and must if both are there.
+  parser.section("Rank (default: from the environment)");
+  parser.add("--rank", &o.rank, "number of this rank").at_least(0).default_text("");
+  parser.add("--world-size", &o.world_size, "number of ranks").at_least(1).default_text("");
+  parser.add("--local-rank", &o.local_rank, "number of this rank on its node")
+      .at_least(0)
+      .default_text("");
+  parser.add("--local-world-size", &o.local_world_size, "ranks on this node")
+      .at_least(1)
+      .default_text("");
 }
 
 void add_flags(ArgParser& parser, GptOptions& o) {
   parser.section("Model");
-  parser.add("--layers", &o.layers, "transformer blocks").at_least(1);
-  parser.add("--heads", &o.heads, "attention heads; divides --dim").at_least(1);
-  parser.add("--dim", &o.dim, "width of the residual stream").at_least(1);
-  parser.add("--context", &o.context, "tokens per sequence").at_least(1);
+  parser.add("--layers", &o.layers, "transformer blocks").at_least(1).at_most(kMostOfSize);
+  parser.add("--heads", &o.heads, "attention heads; divides --dim")
+      .at_least(1)
+      .at_most(kMostOfSize);
+  parser.add("--dim", &o.dim, "width of the residual stream").at_least(1).at_most(kMostOfSize);
+  parser.add("--context", &o.context, "tokens per sequence").at_least(1).at_most(kMostOfSize);
   parser.add("--dropout", &o.dropout, "probability, on embeddings and residual branches")
       .at_least(0)
       .at_most(0.99);
   parser.add("--vocab", &o.vocab, "vocabulary size")
       .at_least(0)
+      .at_most(kMostOfCount)
       .default_text("256 for text, 50257 for token files");
   parser.section("Sample");
-  parser.add("--sample", &o.sample, "bytes of text to generate at the end").at_least(0);
+  parser.add("--sample", &o.sample, "bytes of text to generate at the end")
+      .at_least(0)
+      .at_most(kMostOfCount);
   parser.add("--prompt", &o.prompt, "text that the sample continues").default_text("a line feed");
   parser.add("--temperature", &o.temperature, "0 takes the most likely byte").at_least(0);
 }
@@ -97,7 +139,14 @@ void add_flags(ArgParser& parser, MlpOptions& o) {
       .at_most(0.99);
 }
 
+RankFlags rank_flags_of(const TrainOptions& o) {
+  const auto given = [](int value) { return value < 0 ? std::nullopt : std::optional(value); };
+  return {given(o.rank), given(o.world_size), given(o.local_rank), given(o.local_world_size)};
+}
+
 void check(const TrainOptions& o, int world_size) {
+  require(o.device == "cpu", "trireme-train",
+          "--device (or TRIREME_DEVICE) must be cpu, the only device so far, got '", o.device, "'");
   const int64_t parts = world_size * o.accumulate;
   require(o.batch % parts == 0, "trireme-train", "--batch ", o.batch,
           " cannot be split evenly into ", world_size, " ranks x ", o.accumulate,

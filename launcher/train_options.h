@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "distributed/env.h"
 #include "launcher/args.h"
 
 namespace trireme {
@@ -13,8 +14,8 @@ namespace trireme {
 struct TrainOptions {
   // Data and run directory.
   std::string data;
-  std::string out;  // default: the launcher's run directory, else runs/<run id>
-  std::string device = "cpu";
+  std::string out;     // default: the launcher's run directory, else runs/<run id>
+  std::string device;  // default: TRIREME_DEVICE
   std::string resume = "auto";
   std::string init_from;
   int64_t checkpoint_every = 0;
@@ -47,6 +48,12 @@ struct TrainOptions {
   std::string backend = "auto";
   int64_t bucket_mb = 0;  // 0: TRIREME_BUCKET_MB
   int64_t check_replicas_every = 0;
+
+  // Who this rank is; negative: the environment says it.
+  int rank = -1;
+  int world_size = -1;
+  int local_rank = -1;
+  int local_world_size = -1;
 };
 
 struct GptOptions {
@@ -70,7 +77,11 @@ void add_flags(ArgParser& parser, TrainOptions& options);
 void add_flags(ArgParser& parser, GptOptions& options);
 void add_flags(ArgParser& parser, MlpOptions& options);
 
-/// Throws InvalidArgument naming the flag when values contradict each other or the world size.
+/// What was given of --rank and its like.
+RankFlags rank_flags_of(const TrainOptions& options);
+
+/// Throws InvalidArgument naming the flag when values contradict each other or the world size, or
+/// ask for what this build lacks.
 void check(const TrainOptions& options, int world_size);
 
 }  // namespace trireme

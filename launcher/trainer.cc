@@ -1,7 +1,9 @@
 #include "launcher/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
+#include "core/autograd/backward.h"
 #include "core/base/settings.h"
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
@@ -10,12 +12,15 @@
 #include "core/optim/schedule.h"
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
-#include "distributed/control_channel.h"
+#include "distributed/finite_check.h"
+#include "distributed/replica_check.h"
 #include "launcher/stop_wish.h"
-#include "launcher/train_checkpoint.h"
 
 namespace trireme {
 namespace {
+
+// In validation ranks ask each other this often whether somebody wishes to stop.
+constexpr int64_t kBatchesBetweenLooks = 4;
 
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
   std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
@@ -42,6 +47,15 @@ Batch micro_batch(const Batch& batch, int64_t i, int64_t count) {
           .tokens = batch.tokens / count};
 }
 
+// Every rank reads the data by itself. Files that differ would give other samplers, or other
+// numbers of batches, and that would be noticed late or never.
+void require_same_data(const TrainingTask& task, Communicator& communicator) {
+  require_same_on_all_ranks("training data",
+                            {concat(task.training_data()->size(), " samples to train"),
+                             concat(task.validation_data()->size(), " samples to validate")},
+                            communicator);
+}
+
 // Dropout draws other numbers on every rank; on rank 0 the same as without ranks.
 void reseed_generators(Module& model, int rank) {
   for (const auto& [name, generator] : model.named_generators()) {
@@ -55,17 +69,19 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
                  Communicator& communicator, TrainReport& report)
     : task_(task),
       options_(options),
-      out_(out),
       communicator_(communicator),
       report_(report),
+      checkpoints_(out, options, communicator),
       shard_{communicator.rank(), communicator.world_size()},
       ddp_(task.model(), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
       parameters_(optimizer_->parameters()) {
+  require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
-  first_step_ =
-      restore_training_state(out, options.resume, task.model(), *optimizer_, communicator);
-  if (first_step_ > 0) ddp_.broadcast_parameters();
+  first_step_ = checkpoints_.restore(task, *optimizer_);
+  // Rank 0 alone may have loaded something.
+  ddp_.broadcast_parameters();
+  ddp_.broadcast_buffers();
   ddp_.accumulate(static_cast<int>(options.accumulate));
 }
 
@@ -78,6 +94,7 @@ Trainer::Outcome Trainer::run() {
   int64_t done = first_step_;
   while (done < options_.steps && !stop_) {
     if (done == first_step_ && options_.eval_every > 0) validate(done);
+    if (stop_) break;
     report_.step_begins();
     step(done, next_batch(loader));
     ++done;
@@ -85,15 +102,18 @@ Trainer::Outcome Trainer::run() {
       ddp_.check_replicas();
     }
     if (options_.eval_every > 0 && done % options_.eval_every == 0 && done < options_.steps) {
-      validate(done);
+      if (!stop_) validate(done);
     }
     const bool due = options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0;
-    if (due || stop_ || done == options_.steps) save(done);
+    if (due || done == options_.steps) save(done);
   }
   if (!stop_) validate(done);
-  const std::string sample = communicator_.rank() == 0 && !stop_ ? task_.sample() : "";
-  report_.finish(done, sample);
+  if (stop_ && saved_step_ != done) save(done);
+  // A run that was stopped in its last validation gets its summary when it is run again.
+  if (!stop_ || done < options_.steps) report_.finish(done);
   communicator_.barrier();
+  // From here on nobody waits for rank 0, which may take its time.
+  if (communicator_.rank() == 0 && !stop_) report_.show_sample(task_.sample());
   return stop_ ? Outcome::kStopped : Outcome::kFinished;
 }
 
@@ -107,10 +127,14 @@ void Trainer::step(int64_t step, const Batch& batch) {
     const auto scope = report_.phase(Phase::kBackward);
     ddp_.backward(loss);
   }
+  report_.backward_done();
   const double lr = learning_rate(step);
-  const double norm = update(step, lr);
+  const double norm = gradient_norm();
+  // The averages are the same on every rank, so all of them decide alike.
+  if (!std::isfinite(norm)) fail_not_finite(step, batch, mine.loss_sum);
+  update(norm, lr);
   mine.wants_stop = stop_wished();
-  const StepAgreement all = agree_on_step(mine, communicator_);
+  const StepAgreement all = agree(mine);
   stop_ = all.stop;
   report_.step_done({.step = step + 1,
                      .loss = all.mean_loss,
@@ -132,15 +156,21 @@ Tensor Trainer::forward(const Batch& batch) {
   return task_.loss(batch);
 }
 
-double Trainer::update(int64_t step, double lr) {
+StepAgreement Trainer::agree(const StepReport& mine) {
+  const auto scope = report_.phase(Phase::kCommExposed);
+  return agree_on_step(mine, communicator_);
+}
+
+double Trainer::gradient_norm() const {
   const auto scope = report_.phase(Phase::kOptimizer);
-  const double norm = grad_norm(parameters_);
-  // The averages are the same on every rank, so all of them decide alike.
-  if (!std::isfinite(norm)) fail_not_finite(step);
+  return grad_norm(parameters_);
+}
+
+void Trainer::update(double norm, double lr) {
+  const auto scope = report_.phase(Phase::kOptimizer);
   optimizer_->set_lr(lr);
   optimizer_->step(clip_factor(norm, options_.clip));
   optimizer_->zero_grad();
-  return norm;
 }
 
 double Trainer::learning_rate(int64_t step) const {
@@ -156,12 +186,19 @@ double Trainer::learning_rate(int64_t step) const {
 void Trainer::validate(int64_t step) {
   const auto scope = report_.phase(Phase::kEval);
   const std::shared_ptr<const Dataset> data = task_.validation_data();
-  int64_t samples = options_.eval_batches * options_.batch;
-  if (samples == 0 || samples > data->size()) samples = data->size();
+  // A classifier's last accuracy is what people quote: it is of all images.
+  const bool all = options_.eval_batches == 0 || (task_.is_classifier() && step == options_.steps);
+  const int64_t samples =
+      all ? data->pass_size() : std::min(options_.eval_batches * options_.batch, data->pass_size());
+  // Running statistics differ between ranks: what is judged is what would be saved, rank 0's.
+  ddp_.broadcast_buffers();
   const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
   task_.model().eval();
   double sums[3] = {};  // loss, correct, samples
-  for (int64_t i = 0; i < sampler.steps(); ++i) {
+  for (int64_t i = 0; i < sampler.steps() && !stop_; ++i) {
+    if (i % kBatchesBetweenLooks == kBatchesBetweenLooks - 1) {
+      stop_ = agree_on_step({.wants_stop = stop_wished()}, communicator_).stop;
+    }
     const Batch batch = data->collate(sampler.indices(i));
     if (batch.samples == 0) continue;
     const TrainingTask::Evaluation e = task_.evaluate(batch);
@@ -170,29 +207,38 @@ void Trainer::validate(int64_t step) {
     sums[2] += static_cast<double>(batch.samples);
   }
   task_.model().train();
+  if (stop_) return;
   communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
-  report_.validated(step, sums[0] / sums[2], accuracy);
+  report_.validated({.step = step,
+                     .loss = sums[0] / sums[2],
+                     .accuracy = accuracy,
+                     .samples = samples,
+                     .available = data->pass_size()});
 }
 
 void Trainer::save(int64_t step) {
   const auto scope = report_.phase(Phase::kCheckpoint);
-  save_training_state(out_, step, task_.model(), *optimizer_,
-                      static_cast<int>(options_.keep_checkpoints), communicator_);
+  checkpoints_.save(step, task_, *optimizer_);
+  saved_step_ = step;
   report_.checkpointed(step);
 }
 
-void Trainer::fail_not_finite(int64_t step) const {
-  std::string first = "none";
-  for (const auto& [name, p] : parameters_) {
-    if (p.grad().defined() && !std::isfinite(grad_norm({{name, p}}))) {
-      first = name;
-      break;
-    }
-  }
+void Trainer::fail_not_finite(int64_t step, const Batch& batch, double loss_sum) {
+  const std::string first = first_not_finite(parameters_);
+  std::string ranks = ranks_not_finite(
+      loss_sum, parameters_,
+      [&] {
+        const auto local = ddp_.no_sync();
+        for (int64_t i = 0; i < options_.accumulate; ++i) {
+          backward(forward(micro_batch(batch, i, options_.accumulate)));
+        }
+      },
+      communicator_);
+  if (ranks.empty()) ranks = "no rank alone, only the average";
   throw Error(concat("training: gradients are not finite at step ", step + 1,
-                     ", first in parameter ", first,
+                     ", first in parameter ", first, "; at fault: ", ranks,
                      "; lower --lr, raise --warmup, or look at the data"));
 }
 

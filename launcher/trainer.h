@@ -8,7 +8,9 @@
 #include "core/data/loader.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
+#include "distributed/control_channel.h"
 #include "distributed/ddp.h"
+#include "launcher/train_checkpoint.h"
 #include "launcher/train_report.h"
 #include "launcher/training_task.h"
 
@@ -30,23 +32,28 @@ class Trainer {
   void step(int64_t step, const Batch& batch);
   Batch next_batch(Loader& loader);
   Tensor forward(const Batch& batch);
-  /// Clips and applies the gradients; returns their norm before clipping.
-  double update(int64_t step, double lr);
+  double gradient_norm() const;
+  /// Clips and applies the gradients.
+  void update(double norm, double lr);
+  StepAgreement agree(const StepReport& mine);
   double learning_rate(int64_t step) const;
+  /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
-  [[noreturn]] void fail_not_finite(int64_t step) const;
+  /// Collective: finds out whose loss or gradients were not finite.
+  [[noreturn]] void fail_not_finite(int64_t step, const Batch& batch, double loss_sum);
 
   TrainingTask& task_;
   const TrainOptions& options_;
-  const std::string out_;
   Communicator& communicator_;
   TrainReport& report_;
+  TrainCheckpoints checkpoints_;
   const Shard shard_;
   DistributedDataParallel ddp_;
   std::unique_ptr<Optimizer> optimizer_;
   StateDict parameters_;
   int64_t first_step_ = 0;
+  int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written
   bool stop_ = false;
 };
 

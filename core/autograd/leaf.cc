@@ -44,18 +44,29 @@ void LeafNode::accumulate(Tensor dy) {
   written_ = true;
 }
 
+void LeafNode::claim_slot() {
+  require(!is_slot_claimed_, "gradient_slot", "the leaf's gradient already lives in a slot");
+  is_slot_claimed_ = true;
+}
+
 void LeafNode::set_slot(const Tensor& slot) {
-  if (!slot.defined()) {
-    has_slot_ = false;
-    gradient_ = written_ ? clone_detached(gradient_) : Tensor();
-    return;
-  }
   require(slot.shape() == shape() && slot.dtype() == dtype() && slot.is_contiguous(),
-          "set_gradient_slot", "slot must be contiguous ", name_of(dtype()), shape(), ", got ",
+          "gradient_slot", "memory must be contiguous ", name_of(dtype()), shape(), ", got ",
           name_of(slot.dtype()), slot.shape());
   if (written_) copy_inplace(slot, gradient_);
   gradient_ = slot;
   has_slot_ = true;
+}
+
+void LeafNode::release_slot() noexcept {
+  is_slot_claimed_ = false;
+  if (!has_slot_) return;
+  has_slot_ = false;
+  try {
+    gradient_ = written_ ? clone_detached(gradient_) : Tensor();
+  } catch (const std::exception&) {
+    zero_grad();
+  }
 }
 
 void LeafNode::set_gradient(const Tensor& gradient) {
@@ -66,7 +77,7 @@ void LeafNode::set_gradient(const Tensor& gradient) {
 }
 
 void LeafNode::mark_written() {
-  require(has_slot_, "mark_gradient_written", "the leaf has no gradient slot");
+  require(has_slot_, "gradient_slot", "has no memory yet, call set() first");
   written_ = true;
 }
 
@@ -76,11 +87,23 @@ LeafNode& leaf_node(const char* op, const Tensor& leaf) {
   return static_cast<LeafNode&>(*leaf.autograd_meta());
 }
 
-void set_gradient_slot(const Tensor& leaf, const Tensor& slot) {
-  leaf_node("set_gradient_slot", leaf).set_slot(slot);
+GradientSlot::GradientSlot(const Tensor& leaf) : leaf_(&leaf_node("gradient_slot", leaf)) {
+  leaf_->claim_slot();
 }
-void mark_gradient_written(const Tensor& leaf) {
-  leaf_node("mark_gradient_written", leaf).mark_written();
+GradientSlot::GradientSlot(GradientSlot&& other) noexcept = default;
+GradientSlot::~GradientSlot() {
+  if (leaf_) leaf_->release_slot();
+}
+void GradientSlot::set(const Tensor& memory) { leaf_->set_slot(memory); }
+void GradientSlot::mark_written() { leaf_->mark_written(); }
+void GradientSlot::forget() { leaf_->zero_grad(); }
+bool GradientSlot::belongs_to(const Tensor& tensor) const {
+  return tensor.autograd_meta().get() == leaf_.get();
+}
+
+bool has_gradient_slot(const Tensor& tensor) {
+  return tensor.requires_grad() && tensor.is_leaf() &&
+         leaf_node("gradient_slot", tensor).is_slot_claimed();
 }
 void set_gradient(const Tensor& leaf, const Tensor& gradient) {
   leaf_node("set_gradient", leaf).set_gradient(gradient);

@@ -81,12 +81,18 @@ class LeafNode final : public Node {
 
   /// Adds dy, or takes it over when nothing is there yet.
   void accumulate(Tensor dy);
-  void set_slot(const Tensor& slot);
   void set_gradient(const Tensor& gradient);
+
+  // For GradientSlot.
+  void claim_slot();
+  void set_slot(const Tensor& slot);
   void mark_written();
+  void release_slot() noexcept;
+  bool is_slot_claimed() const { return is_slot_claimed_; }
 
  private:
   Tensor gradient_;  // the slot if has_slot_, else own memory (undefined when not written_)
+  bool is_slot_claimed_ = false;
   bool has_slot_ = false;
   bool written_ = false;  // false: the slot's bytes are of an earlier epoch
 };

@@ -31,10 +31,17 @@ class IoError : public Error {
   using Error::Error;
 };
 
-/// A file was read but its content is wrong (corrupt checkpoint, bad magic, token out of range).
+/// The file that somebody named is not what it should be: missing, a directory, not ours to read,
+/// or of wrong content (corrupt checkpoint, bad magic, token out of range).
 class DataError : public IoError {
  public:
   using IoError::IoError;
+};
+
+/// Memory for a tensor could not be had. The message says how much was asked for and is in use.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
 };
 
 /// A CUDA call failed, or CUDA was asked for where there is none.
@@ -88,6 +95,10 @@ inline void require(bool holds, const char* op, const Parts&... parts) {
     fail(op, parts...);
   }
 }
+
+/// Throws `op: cannot read PATH, reason` for the errno `error`: a DataError where another path
+/// would help (missing, a directory, no permission), else an IoError.
+[[noreturn]] void fail_to_read(const char* op, const std::string& path, int error);
 
 namespace detail {
 [[noreturn]] void assert_failed(const char* expression, const char* file, int line);

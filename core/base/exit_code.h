@@ -12,7 +12,7 @@ enum ExitCode : int {
   kExitData = 65,         // bad data file, corrupt or mismatching checkpoint
   kExitUnavailable = 69,  // a peer is lost, did not arrive, or holds a different model
   kExitInternal = 70,     // a bug in Trireme
-  kExitOs = 71,           // the operating system refused: fork, limits, shared memory, disk full
+  kExitOs = 71,           // the operating system refused: memory, fork, limits, disk full
   kExitStopped = 75,      // stopped on request after writing a checkpoint; run again to continue
   kExitConfig = 78,       // contradicting environment (two sources disagree about rank or size)
   kExitTimeout = 124,     // `trireme run --timeout` was up

@@ -12,7 +12,13 @@ namespace {
 std::atomic<int> log_rank{-1};
 
 LogLevel level_from_settings() {
-  const std::string text = get_setting("TRIREME_LOG_LEVEL");
+  std::string text;
+  try {
+    text = get_setting("TRIREME_LOG_LEVEL");
+  } catch (const InvalidArgument& error) {
+    // Nobody who logs expects an exception, least of all where one is being reported.
+    log_line(LogLevel::kWarning, concat(error.what(), "; info is used"));
+  }
   if (text == "debug") return LogLevel::kDebug;
   if (text == "warning") return LogLevel::kWarning;
   if (text == "error") return LogLevel::kError;

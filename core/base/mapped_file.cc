@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "core/base/error.h"
@@ -14,20 +13,24 @@
 namespace trireme {
 
 MappedFile::MappedFile(std::string path, Access access) : path_(std::move(path)) {
-  const auto refuse = [this](int fd, const char* reason) {
+  const auto refuse = [this](int fd, int error) {
     if (fd >= 0) ::close(fd);
-    throw IoError(concat("map_file: cannot read ", path_, ", ", reason));
+    fail_to_read("map_file", path_, error);
   };
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) refuse(fd, std::strerror(errno));
+  // A pipe without a writer must not make us wait; files do not care.
+  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) refuse(fd, errno);
   struct stat info = {};
-  if (::fstat(fd, &info) != 0) refuse(fd, std::strerror(errno));
-  if (!S_ISREG(info.st_mode)) refuse(fd, "it is not a regular file");
+  if (::fstat(fd, &info) != 0) refuse(fd, errno);
+  if (!S_ISREG(info.st_mode)) {
+    ::close(fd);
+    throw DataError(concat("map_file: cannot read ", path_, ", it is not a regular file"));
+  }
   size_bytes_ = static_cast<size_t>(info.st_size);
   if (size_bytes_ > 0) {
     const int protection = access == Access::kReadOnly ? PROT_READ : PROT_READ | PROT_WRITE;
     void* data = ::mmap(nullptr, size_bytes_, protection, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
-    if (data == MAP_FAILED) refuse(fd, std::strerror(errno));
+    if (data == MAP_FAILED) refuse(fd, errno);
     data_ = static_cast<std::byte*>(data);
   }
   ::close(fd);

@@ -18,7 +18,8 @@ class MappedFile {
     kCopyOnWrite,  // writing is allowed, changes this mapping only and never the file
   };
 
-  /// Throws IoError with the path and the reason: missing, a directory, no permission.
+  /// Throws DataError with the path and the reason (missing, a directory, no permission), and
+  /// IoError where the system is to blame.
   explicit MappedFile(std::string path, Access access = Access::kReadOnly);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;

@@ -1,5 +1,6 @@
 #include "core/base/settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
@@ -8,10 +9,15 @@
 namespace trireme {
 namespace {
 
+constexpr AllowedValues one_of(const char* texts) { return {.texts = texts}; }
+constexpr AllowedValues from_to(int64_t least, int64_t most) {
+  return {.least = least, .most = most};
+}
+
 // clang-format off
 constexpr Setting kSettings[] = {
-    {"TRIREME_LOG_LEVEL", "info", "debug, info, warning or error"},
-    {"TRIREME_NUM_THREADS", "", "threads per rank for CPU kernels; default OMP_NUM_THREADS or all cores"},
+    {"TRIREME_LOG_LEVEL", "info", "lowest level that is logged", one_of("debug, info, warning, error")},
+    {"TRIREME_NUM_THREADS", "", "threads per rank for CPU kernels; default OMP_NUM_THREADS or all cores", from_to(1, 1 << 16)},
     {"TRIREME_RANK", "", "global rank, set by the launcher"},
     {"TRIREME_WORLD_SIZE", "", "number of ranks, set by the launcher"},
     {"TRIREME_LOCAL_RANK", "", "rank on this node, set by the launcher"},
@@ -20,11 +26,11 @@ constexpr Setting kSettings[] = {
     {"TRIREME_RUN_DIR", "", "directory of the run: logs, metrics, checkpoints; set by the launcher"},
     {"TRIREME_DEVICE", "cpu", "device of the ranks; set by the launcher"},
     {"TRIREME_BACKEND", "", "communicator: shm, mpi or local; default chosen from the environment"},
-    {"TRIREME_TIMEOUT_SECONDS", "300", "deadline of every blocking phase: rendezvous, collective, store"},
-    {"TRIREME_BUCKET_MB", "25", "gradient bucket size in MiB"},
-    {"TRIREME_METRICS", "auto", "metrics over HTTP: auto, launcher (the launcher serves them) or off"},
+    {"TRIREME_TIMEOUT_SECONDS", "300", "deadline of every blocking phase: rendezvous, collective, store", from_to(1, 1'000'000)},
+    {"TRIREME_BUCKET_MB", "25", "gradient bucket size in MiB", from_to(1, 1 << 20)},
+    {"TRIREME_METRICS", "auto", "metrics over HTTP; launcher: the launcher serves them", one_of("auto, launcher, off")},
     {"TRIREME_METRICS_ADDRESS", "0.0.0.0", "interface on which metrics are served"},
-    {"TRIREME_METRICS_PORT", "9480", "port on which metrics are served; 0: any free one"},
+    {"TRIREME_METRICS_PORT", "9480", "port on which metrics are served; 0: any free one", from_to(0, 65535)},
 };
 // clang-format on
 
@@ -35,23 +41,43 @@ const Setting& find_setting(std::string_view name) {
   fail("settings", "no such setting, got '", name, "'; add it to the table in settings.cc");
 }
 
+bool is_in_list(std::string_view text, std::string_view list) {
+  for (size_t begin = 0; begin <= list.size();) {
+    const size_t end = std::min(list.find(", ", begin), list.size());
+    if (list.substr(begin, end - begin) == text) return true;
+    begin = end + 2;
+  }
+  return false;
+}
+
+std::string value_of(const Setting& setting) {
+  const char* value = std::getenv(setting.name);
+  return value && *value ? value : setting.default_value;
+}
+
 }  // namespace
 
 std::span<const Setting> all_settings() { return kSettings; }
 
 std::string get_setting(std::string_view name) {
   const Setting& setting = find_setting(name);
-  const char* value = std::getenv(setting.name);
-  return value && *value ? value : setting.default_value;
+  const std::string text = value_of(setting);
+  require(!*setting.allowed.texts || is_in_list(text, setting.allowed.texts), "settings", name,
+          " must be one of ", setting.allowed.texts, ", got '", text, "'");
+  return text;
 }
 
 int64_t get_setting_int(std::string_view name) {
-  const std::string text = get_setting(name);
+  const Setting& setting = find_setting(name);
+  const std::string text = value_of(setting);
   int64_t value = 0;
   const char* end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   require(error == std::errc{} && stop == end, "settings", name, " must be a whole number, got '",
           text, "'");
+  const auto [texts, least, most] = setting.allowed;
+  require(least <= value && value <= most, "settings", name, " must be from ", least, " to ", most,
+          ", got ", value);
   return value;
 }
 

@@ -24,7 +24,7 @@ std::string checkpoint_directory(const std::string& out_dir);
 /// The complete checkpoints in `directory`, in the order they were written; empty if there is no
 /// such directory. Complete means: the manifest is readable and all its files have their sizes.
 /// Others are left out with a warning in the log; temporary directories of interrupted saves
-/// silently.
+/// silently. One that was about to be replaced may be among them as step-N.old.
 std::vector<CheckpointInfo> list_checkpoints(const std::string& directory);
 
 /// The complete checkpoint written last.

@@ -1,21 +1,20 @@
 #include "core/checkpoint/checkpoint.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <zlib.h>
 
-#include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
-#include "core/base/log.h"
 #include "core/base/mapped_file.h"
+#include "core/base/sync_directory.h"
 #include "core/checkpoint/catalog.h"
+#include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/manifest.h"
+#include "core/checkpoint/publish.h"
 #include "core/checkpoint/safetensors.h"
 
 namespace trireme {
@@ -24,9 +23,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kModelName = "model.safetensors";
+// Readers of the Hugging Face libraries ask what kind of tensors these are, and fail without a
+// word.
+const SafetensorsMetadata kMetadata = {{"format", "pt"}};
 constexpr const char* kOptimizerName = "optimizer.safetensors";
 constexpr const char* kStateName = "state.json";
-constexpr const char* kTemporaryPrefix = ".tmp-";
 
 template <typename Fn>
 void write_file(const std::string& directory, const char* name, Manifest& manifest,
@@ -40,7 +41,7 @@ void write_file(const std::string& directory, const char* name, Manifest& manife
 void write_files(const std::string& directory, const Snapshot& snapshot, int64_t serial) {
   Manifest manifest{snapshot.step, serial, {}};
   write_file(directory, kModelName, manifest,
-             [&](DurableFile& file) { write_safetensors(file, snapshot.model); });
+             [&](DurableFile& file) { write_safetensors(file, snapshot.model, kMetadata); });
   write_file(directory, kOptimizerName, manifest,
              [&](DurableFile& file) { write_safetensors(file, snapshot.optimizer); });
   write_file(directory, kStateName, manifest,
@@ -50,56 +51,10 @@ void write_files(const std::string& directory, const Snapshot& snapshot, int64_t
   sync_directory(directory);
 }
 
-void remove_quietly(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) log_warning("cannot delete ", path.string(), ", ", error.message());
-}
-
-void remove_leftovers(const std::string& directory) {
-  std::vector<fs::path> leftovers;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory, error)) {
-    if (entry.path().filename().string().starts_with(kTemporaryPrefix)) {
-      leftovers.push_back(entry.path());
-    }
-  }
-  for (const fs::path& path : leftovers) remove_quietly(path);
-}
-
-// Moves the complete `temporary` to `final`. What was at `final` ends up at `temporary`.
-void publish(const std::string& temporary, const std::string& final) {
-  std::error_code ignored;
-  if (!fs::exists(final, ignored)) {
-    if (::rename(temporary.c_str(), final.c_str()) != 0) throw_io_error("write", final, errno);
-    return;
-  }
-  // One step, so that a checkpoint of this name exists at every instant.
-  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, final.c_str(), RENAME_EXCHANGE) == 0) {
-    return;
-  }
-  if (errno != EINVAL && errno != ENOSYS) throw_io_error("write", final, errno);
-  // The file system cannot exchange (NFS). For a moment only the older checkpoints exist.
-  const std::string old = temporary + "-old";
-  if (::rename(final.c_str(), old.c_str()) != 0) throw_io_error("replace", final, errno);
-  if (::rename(temporary.c_str(), final.c_str()) != 0) throw_io_error("write", final, errno);
-  remove_quietly(old);
-}
-
-// Renamed before it is deleted: half a checkpoint never has the name of a whole one.
 void delete_old(const std::string& directory, int keep) {
   std::vector<CheckpointInfo> all = list_checkpoints(directory);
   const auto excess = static_cast<int64_t>(all.size()) - keep;
-  for (int64_t i = 0; i < excess; ++i) {
-    const std::string& path = all[static_cast<size_t>(i)].path;
-    const std::string doomed =
-        directory + "/" + kTemporaryPrefix + fs::path(path).filename().string();
-    if (::rename(path.c_str(), doomed.c_str()) == 0) {
-      remove_quietly(doomed);
-    } else {
-      log_warning("cannot delete ", path);
-    }
-  }
+  for (int64_t i = 0; i < excess; ++i) delete_checkpoint(all[static_cast<size_t>(i)].path);
 }
 
 std::shared_ptr<const MappedFile> map_checked(const std::string& directory, const char* name,
@@ -124,16 +79,16 @@ std::shared_ptr<const MappedFile> map_checked(const std::string& directory, cons
 
 std::string save_checkpoint(const std::string& directory, const Snapshot& snapshot, int keep) {
   require(snapshot.step >= 0, "checkpoint", "step must not be negative, got ", snapshot.step);
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) throw_io_error("create", directory, error.value());
+  make_directories(directory);
+  const auto lock = lock_directory(directory);
   remove_leftovers(directory);
   const std::vector<CheckpointInfo> existing = list_checkpoints(directory);
   const int64_t serial = existing.empty() ? 1 : existing.back().serial + 1;
 
   const std::string name = checkpoint_name(snapshot.step);
-  const std::string temporary = directory + "/" + kTemporaryPrefix + name;
   const std::string final = directory + "/" + name;
+  const std::string temporary = temporary_of(final);
+  std::error_code error;
   fs::create_directory(temporary, error);
   if (error) throw_io_error("create", temporary, error.value());
   try {

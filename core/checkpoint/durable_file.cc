@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/sync_directory.h"
 
 namespace trireme {
 
@@ -53,13 +55,14 @@ void DurableFile::commit() {
   if (::close(std::exchange(fd_, -1)) != 0) refuse(errno);
 }
 
-void sync_directory(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) throw_io_error("open", path, errno);
-  const int error = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  // Some network file systems refuse to sync a directory; their renames are durable by themselves.
-  if (error != 0 && error != EINVAL) throw_io_error("sync", path, error);
+void make_directories(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return;
+  const std::string parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) make_directories(parent);
+  std::filesystem::create_directory(path, error);  // no error if another process was faster
+  if (error) throw_io_error("create", path, error.value());
+  sync_parent_directory(path);
 }
 
 }  // namespace trireme

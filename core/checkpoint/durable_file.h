@@ -37,9 +37,8 @@ class DurableFile {
   uint32_t crc32_ = 0;
 };
 
-/// Brings a directory's entries to the disk: a created, renamed or deleted file is only durable
-/// after this. Throws IoError.
-void sync_directory(const std::string& path);
+/// Creates a directory and those above it that are missing, durably. Throws IoError.
+void make_directories(const std::string& path);
 
 /// Throws IoError `checkpoint: cannot <action> <path>, <reason of errno value>`.
 [[noreturn]] void throw_io_error(std::string_view action, const std::string& path, int error);

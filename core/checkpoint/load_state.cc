@@ -1,7 +1,6 @@
 #include "core/checkpoint/load_state.h"
 
 #include <algorithm>
-#include <string_view>
 #include <unordered_map>
 
 #include "core/autograd/no_grad.h"
@@ -25,7 +24,7 @@ std::string describe(std::string_view kind, const std::vector<std::string>& name
 }  // namespace
 
 std::vector<std::string> load_state(const StateDict& target, const StateDict& source,
-                                    Strictness strictness) {
+                                    Strictness strictness, std::string_view path) {
   std::unordered_map<std::string_view, const Tensor*> available;
   for (const auto& [name, tensor] : source) available[name] = &tensor;
 
@@ -52,7 +51,8 @@ std::vector<std::string> load_state(const StateDict& target, const StateDict& so
   if (!missing.empty() || !mismatching.empty() || (extra_is_wrong && !unexpected.empty())) {
     throw DataError(concat("load_state: names and shapes must be those of the model",
                            describe("missing", missing), describe("of another shape", mismatching),
-                           extra_is_wrong ? describe("unexpected", unexpected) : ""));
+                           extra_is_wrong ? describe("unexpected", unexpected) : "",
+                           path.empty() ? "" : " in ", path));
   }
   const NoGrad no_grad;
   for (const auto& [to, from] : copies) copy_inplace(to, *from);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/tensor/state_dict.h"
@@ -17,8 +18,10 @@ enum class Strictness {
 /// Copies every tensor of `source` into the one of the same name in `target`, converting the dtype.
 /// Parameters keep their identity, gradients and hooks. Throws DataError, before anything is
 /// copied, that names all missing, unexpected and wrongly shaped tensors (the first few of each
-/// kind). Returns the names that were ignored.
+/// kind), and `path`, where the source was read from, unless it is empty. Returns the names that
+/// were ignored.
 std::vector<std::string> load_state(const StateDict& target, const StateDict& source,
-                                    Strictness strictness = Strictness::kExact);
+                                    Strictness strictness = Strictness::kExact,
+                                    std::string_view path = {});
 
 }  // namespace trireme

@@ -6,12 +6,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/base/sync_directory.h"
 #include "core/checkpoint/half_floats.h"
 #include "core/checkpoint/safetensors_header.h"
 #include "core/tensor/copy.h"
@@ -119,8 +119,7 @@ void save_safetensors(const std::string& path, const StateDict& tensors,
     std::remove(temporary.c_str());
     throw;
   }
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
-  sync_directory(parent.empty() ? "." : parent.string());
+  sync_parent_directory(path);
 }
 
 }  // namespace trireme

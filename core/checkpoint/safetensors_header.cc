@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <tuple>
+#include <unordered_set>
 
 #include "core/base/error.h"
 
@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kMetadataKey = "__metadata__";
+constexpr int kDeepest = 3;  // {"w": {"shape": [
 
 // The first type of a dtype is the one we write.
 constexpr SafetensorsType kTypes[] = {{"F64", 8, DType::kF64}, {"F32", 4, DType::kF32},
@@ -35,21 +36,63 @@ const SafetensorsType& type_named(const std::string& type, const std::string& te
          ", got ", type);
 }
 
-json parse_json(std::span<const std::byte> text, const std::string& path) {
-  std::set<std::string> names;
-  std::string repeated;
-  // The parser keeps the last of equal keys; which of two tensors was meant cannot be known.
-  const auto watch_names = [&](int depth, json::parse_event_t event, json& value) {
-    if (depth == 1 && event == json::parse_event_t::key) {
-      const auto& name = value.get_ref<const std::string&>();
-      if (!names.insert(name).second) repeated = name;
+// Looks at a header without keeping it. The parser that keeps it takes many times the size of
+// brackets in brackets, and of equal keys the last one, though which was meant cannot be known.
+class HeaderWatch final : public nlohmann::json_sax<json> {
+ public:
+  explicit HeaderWatch(const std::string& path) : path_(path) {}
+
+  bool start_object(size_t) override { return open(); }
+  bool start_array(size_t) override {
+    if (depth_ == 0) refuse(path_, "the header must be a JSON object, got a list");
+    return open();
+  }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& name) override {
+    if (depth_ == 1 && !names_.insert(name).second) {
+      refuse(path_, "names must be unique, got ", name, " twice");
     }
     return true;
-  };
+  }
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(int64_t) override { return true; }
+  bool number_unsigned(uint64_t) override { return true; }
+  bool number_float(double, const std::string&) override { return true; }
+  bool string(std::string&) override { return true; }
+  bool binary(json::binary_t&) override { return true; }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
+
+ private:
+  bool open() {
+    if (++depth_ > kDeepest) {
+      refuse(path_, "the header must be an object of objects of lists, got more levels");
+    }
+    return true;
+  }
+  bool close() {
+    --depth_;
+    return true;
+  }
+
+  const std::string& path_;
+  int depth_ = 0;
+  std::unordered_set<std::string> names_;
+};
+
+json parse_json(std::span<const std::byte> text, const std::string& path) {
   const auto* first = reinterpret_cast<const char*>(text.data());
-  json header = json::parse(first, first + text.size(), watch_names, /*allow_exceptions=*/false);
+  const auto* last = first + text.size();
+  HeaderWatch watch(path);
+  json header;
+  // Not with a callback: that takes time by the square of the number of tensors.
+  if (json::sax_parse(first, last, &watch)) {
+    header = json::parse(first, last, nullptr, /*allow_exceptions=*/false);
+  }
   if (!header.is_object()) refuse(path, "the header must be a JSON object, got something else");
-  if (!repeated.empty()) refuse(path, "names must be unique, got ", repeated, " twice");
   return header;
 }
 

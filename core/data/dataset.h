@@ -23,6 +23,8 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual int64_t size() const = 0;
+  /// Samples that one pass over the data takes: fewer than size() where samples overlap.
+  virtual int64_t pass_size() const { return size(); }
   /// The samples of these numbers, in this order, as fresh CPU tensors (undefined if there are
   /// none). Throws DataError when the data behind a sample is wrong.
   virtual Batch collate(std::span<const int64_t> indices) const = 0;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 
 #include "core/base/error.h"
@@ -25,9 +24,7 @@ template <typename... Parts>
 class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path), file_(gzopen(path.c_str(), "rbe")) {
-    if (!file_) {
-      throw IoError(concat("read_idx: cannot read ", path, ", ", std::strerror(errno)));
-    }
+    if (!file_) fail_to_read("read_idx", path, errno);
   }
   ~Reader() { gzclose(file_); }
   Reader(const Reader&) = delete;

@@ -50,7 +50,8 @@ std::vector<std::string> list_text_files(const std::string& directory) {
       }
     }
   } catch (const fs::filesystem_error& error) {
-    throw IoError(concat("list_text_files: cannot read ", directory, ", ", error.what()));
+    const std::string path = error.path1().string();
+    fail_to_read("list_text_files", path.empty() ? directory : path, error.code().value());
   }
   std::sort(files.begin(), files.end());
   return files;

@@ -11,7 +11,7 @@ namespace trireme {
 /// machine sees the same order. Takes files with a known text extension (C++, Python, Markdown,
 /// CMake, shell, YAML, plain text) without a zero byte in their first 8 KiB; skips hidden entries
 /// (.git), symbolic links, and directories named build or runs, which change while training runs.
-/// Throws IoError when a directory cannot be read.
+/// Throws IoError (a DataError without permission) when a directory cannot be read.
 std::vector<std::string> list_text_files(const std::string& directory);
 
 }  // namespace trireme

@@ -16,8 +16,8 @@ class TokenWindows final : public Dataset {
 
   /// Number of windows, overlapping ones included: tokens - context.
   int64_t size() const override { return source_.size() - context_; }
-  /// Number of windows that share no target: what one pass over the text takes.
-  int64_t disjoint_windows() const { return (source_.size() - 1) / context_; }
+  /// Number of windows that share no target.
+  int64_t pass_size() const override { return (source_.size() - 1) / context_; }
   Batch collate(std::span<const int64_t> indices) const override;
 
  private:

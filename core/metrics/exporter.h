@@ -12,14 +12,12 @@
 
 namespace trireme {
 
-inline constexpr int kDefaultMetricsPort = 9480;
-
 class MetricsExporter {
  public:
   struct Options {
     std::string run_id;
     std::string address = "0.0.0.0";  // interface to listen on
-    int port = kDefaultMetricsPort;   // 0: any free one, see port()
+    int port = 0;                     // 0: any free one, see port()
   };
 
   /// Listens from here on. Throws IoError naming address and port if the port is in use or the

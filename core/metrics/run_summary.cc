@@ -6,10 +6,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "core/base/error.h"
+#include "core/base/sync_directory.h"
 
 namespace trireme {
 namespace {
@@ -53,6 +55,14 @@ void write_run_summary(const std::string& path, const RunSummary& summary) {
     ::unlink(temporary.c_str());
     throw IoError(concat("summary: cannot write ", path, ", got ", std::strerror(error)));
   }
+  sync_parent_directory(path);
+}
+
+bool has_run_summary(const std::string& path, int64_t steps) {
+  std::ifstream file(path);
+  constexpr bool kThrows = false;
+  const auto json = nlohmann::json::parse(file, nullptr, kThrows);
+  return json.is_object() && json.contains("steps") && json["steps"] == steps;
 }
 
 }  // namespace trireme

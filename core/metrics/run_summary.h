@@ -23,7 +23,10 @@ struct RunSummary {
 };
 
 /// Writes the file whole or not at all: to a temporary file beside it, flushed to the disk, then
-/// renamed. Throws IoError with path and reason.
+/// renamed, durably. Throws IoError with path and reason.
 void write_run_summary(const std::string& path, const RunSummary& summary);
+
+/// True if the file is there and is the summary of a run of so many steps.
+bool has_run_summary(const std::string& path, int64_t steps);
 
 }  // namespace trireme

@@ -123,12 +123,7 @@ ExporterProcess::~ExporterProcess() {
   ::close(lifeline_fd_);
 }
 
-bool wants_exporter_process() {
-  const std::string mode = get_setting("TRIREME_METRICS");
-  require(mode == "auto" || mode == "launcher" || mode == "off", "metrics",
-          "TRIREME_METRICS must be auto, launcher or off, got '", mode, "'");
-  return mode == "auto";
-}
+bool wants_exporter_process() { return get_setting("TRIREME_METRICS") == "auto"; }
 
 std::unique_ptr<ExporterProcess> start_exporter_process(const ExporterProcessOptions& options) {
   try {

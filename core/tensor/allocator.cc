@@ -158,9 +158,9 @@ void keep_large(Header* block) noexcept {
 
 [[noreturn]] void fail_out_of_memory(size_t bytes) {
   const MemoryStats stats = memory_stats();
-  throw Error(concat("allocate: out of memory, asked for ", bytes, " bytes with ",
-                     stats.total_allocated_bytes, " allocated and ", stats.reserved_bytes,
-                     " reserved; use a smaller batch or model"));
+  throw OutOfMemory(concat("allocate: out of memory, asked for ", bytes, " bytes with ",
+                           stats.total_allocated_bytes, " allocated and ", stats.reserved_bytes,
+                           " reserved; use a smaller batch or model"));
 }
 
 }  // namespace

@@ -9,7 +9,20 @@
 namespace trireme {
 
 void Console::append(std::string_view lines) {
-  if (!is_closed_) queue_ += lines;
+  if (is_closed_) return;
+  if (!has_text()) moved_at_ = Clock::now();
+  queue_ += lines;
+}
+
+void Console::append_or_drop(std::string_view lines) {
+  is_dropping_ = is_dropping_ && waiting_bytes() > kFullBytes / 2;
+  if (is_dropping_) return;
+  if (is_full() && is_held()) {
+    append("trireme run: nobody reads this; what ranks print now is in the logs only\n");
+    is_dropping_ = true;
+    return;
+  }
+  append(lines);
 }
 
 void Console::write_some() {
@@ -20,6 +33,7 @@ void Console::write_some() {
     if (errno != EINTR && errno != EAGAIN) close();
     return;
   }
+  moved_at_ = Clock::now();
   begin_ += static_cast<size_t>(written);
   if (begin_ == queue_.size() || begin_ >= kFullBytes) {
     queue_.erase(0, begin_);

@@ -14,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 const char* role_of(const RankExit& exit, const FailureReport& report) {
   if (exit.rank == report.culprit.rank) return "culprit";
+  if (did_not_answer(exit) && did_not_answer(report.culprit)) return "did_not_answer";
   if (exit.succeeded()) return "finished";
   return exit.when == RankExit::When::kOnItsOwn ? "victim" : "ended_by_launcher";
 }
@@ -31,6 +32,10 @@ Json describe(const RankExit& exit) {
 
 }  // namespace
 
+std::string failure_json_path(const std::string& run_directory) {
+  return run_directory + "/failure.json";
+}
+
 void write_failure_json(const FailureReport& report) {
   constexpr size_t kTailLines = 20;
   const int rank = report.culprit.rank;
@@ -40,7 +45,7 @@ void write_failure_json(const FailureReport& report) {
   culprit["hint"] = hint_for(report.culprit);
   culprit["stdout_log"] = log_path(report.run_directory, rank, "stdout");
   culprit["stderr_log"] = stderr_log;
-  culprit["stderr_tail"] = last_lines(stderr_log, kTailLines);
+  culprit["stderr_tail"] = last_lines(stderr_log, kTailLines, report.logs_begin_of(rank).err);
   Json ranks = Json::array();
   for (const RankExit& exit : report.exits) {
     Json entry = describe(exit);
@@ -50,7 +55,7 @@ void write_failure_json(const FailureReport& report) {
   const Json json = {{"run_id", report.run_id},       {"host", report.host},
                      {"world_size", report.ranks},    {"exit_code", report.exit_code},
                      {"culprit", std::move(culprit)}, {"ranks", std::move(ranks)}};
-  const std::string path = report.run_directory + "/failure.json";
+  const std::string path = failure_json_path(report.run_directory);
   std::ofstream file(path);
   // A program may print anything; bytes that are no UTF-8 are replaced.
   file << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";

@@ -74,6 +74,12 @@ bool Gang::is_over() const {
   return !unkillable_.empty() || (!has_children_ && std::ranges::all_of(members_, at_end));
 }
 
+std::vector<LogsBegin> Gang::logs_begin() const {
+  std::vector<LogsBegin> begins;
+  for (const Member& member : members_) begins.push_back({member.out.begin(), member.err.begin()});
+  return begins;
+}
+
 int Gang::live_ranks() const {
   return static_cast<int>(std::ranges::count_if(members_, [](auto& m) { return m.pid != 0; }));
 }
@@ -89,22 +95,21 @@ void Gang::handle_signal(int signal) {
 }
 
 void Gang::request_stop(int signal) {
-  constexpr auto kOneKeystroke = 250ms;  // `timeout` and some terminals deliver a signal twice
+  // `timeout`, some terminals, and whoever signals every process of a job deliver it several times.
+  constexpr auto kOneEvent = 250ms;
   const auto now = Clock::now();
   if (!has_children_) {  // only a console that nobody reads keeps us
     out_.close();
     err_.close();
     return;
   }
-  const bool is_second = request_.stop_signal.has_value();
-  if (is_second && signal == SIGINT && now - stop_at_ >= kOneKeystroke) {
+  const auto [first, is_new] = stops_.try_emplace(signal, now);
+  if (!is_new && now - first->second < kOneEvent) return;
+  if (!is_new && signal == SIGINT) {
     kill_gang();
     return;
   }
-  if (!is_second) {
-    request_.stop_signal = signal;
-    stop_at_ = now;
-  }
+  if (!request_.stop_signal) request_.stop_signal = signal;
   signal_all(signal);
   // SIGUSR1 is a wish: the gang leaves at its next step boundary, however far that is.
   if (signal != SIGUSR1 && !kill_at_) kill_at_ = now + limits_.grace;

@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "launcher/agent/log_tee.h"
 #include "launcher/agent/process.h"
 #include "launcher/agent/signals.h"
+#include "launcher/agent/summary.h"
 #include "launcher/agent/verdict.h"
 
 namespace trireme {
@@ -51,6 +53,8 @@ class Gang {
   /// After run(): every rank's end, in the order seen, and what was asked from outside.
   const std::vector<RankExit>& exits() const { return exits_; }
   const Request& request() const { return request_; }
+  /// Where this run begins in each rank's logs.
+  std::vector<LogsBegin> logs_begin() const;
   /// Process ids that survived SIGKILL (stuck in the kernel). Normally empty.
   const std::vector<pid_t>& unkillable() const { return unkillable_; }
 
@@ -91,7 +95,7 @@ class Gang {
   std::vector<pid_t> unkillable_;
   bool has_children_ = false;
   RankExit::When phase_ = RankExit::When::kOnItsOwn;
-  Clock::time_point stop_at_{};  // when the stop signal came
+  std::map<int, Clock::time_point> stops_;  // each stop signal, and when it first came
   std::optional<Clock::time_point> time_up_;
   std::optional<Clock::time_point> end_at_;      // then SIGTERM
   std::optional<Clock::time_point> kill_at_;     // then SIGKILL

@@ -9,6 +9,7 @@ namespace trireme {
 
 int Gang::poll_limit_ms() const {
   if (phase_ == RankExit::When::kAfterKill && has_children_) return kRescanMs;
+  if (out_.asks_for_pause() || err_.asks_for_pause()) return kRescanMs;
   std::optional<Clock::time_point> first;
   for (const auto& deadline : {time_up_, end_at_, kill_at_, give_up_at_}) {
     if (deadline) first = std::min(first.value_or(*deadline), *deadline);

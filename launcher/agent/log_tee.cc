@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <array>
 
 #include "core/base/error.h"
@@ -17,6 +18,7 @@ LogTee::LogTee(UniqueFd stream, const std::string& path, Console* console, Conso
       console_(console),
       complaints_(complaints) {
   if (!file_.is_open()) throw IoError(concat("log file ", path, ": ", error_text(errno)));
+  begin_ = std::max<int64_t>(0, ::lseek(file_.get(), 0, SEEK_END));  // not every file has an end
 }
 
 void LogTee::read_some() {
@@ -52,17 +54,17 @@ void LogTee::show(std::string_view bytes) {
   if (end == std::string_view::npos) {
     partial_ += bytes;
     if (partial_.size() < kLongestLine) return;
-    console_->append(partial_);
+    console_->append_or_drop(partial_);
     partial_.clear();
     return;
   }
-  console_->append(partial_);
-  console_->append(bytes.substr(0, end + 1));
+  console_->append_or_drop(partial_);
+  console_->append_or_drop(bytes.substr(0, end + 1));
   partial_ = bytes.substr(end + 1);
 }
 
 void LogTee::finish() {
-  if (console_ && !partial_.empty()) console_->append(partial_ + "\n");
+  if (console_ && !partial_.empty()) console_->append_or_drop(partial_ + "\n");
   partial_.clear();
   stream_.reset();
 }

@@ -29,7 +29,7 @@ struct Pipe {
 Pipe make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) {
-    throw StartError(kExitOs, concat("pipe: ", error_text(errno), "; raise `ulimit -n`"));
+    throw StartError(kExitOs, concat("pipe: ", error_text(errno)));
   }
   return {UniqueFd(ends[0]), UniqueFd(ends[1])};
 }

@@ -1,5 +1,6 @@
 // runs/<run id>/: where a run keeps its logs, metrics and checkpoints. Nothing in it is ever
-// deleted; a second run of the same id continues there and appends to the logs.
+// deleted but an earlier failure.json; a second run of the same id continues there and appends to
+// the logs.
 
 #pragma once
 

@@ -11,9 +11,12 @@ namespace trireme {
 SignalInbox::SignalInbox() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+  for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2}) {
     sigaddset(&set, signal);
   }
+  struct sigaction hang_up = {};
+  sigaction(SIGHUP, nullptr, &hang_up);
+  if (hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);  // a blocked one is not ignored
   pthread_sigmask(SIG_BLOCK, &set, &previous_);
   struct sigaction ignore = {};
   ignore.sa_handler = SIG_IGN;

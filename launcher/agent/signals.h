@@ -11,7 +11,8 @@ namespace trireme {
 class SignalInbox {
  public:
   /// Blocks SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 in this thread and in
-  /// those it starts later, and ignores SIGPIPE. Construct before any thread starts.
+  /// those it starts later, and ignores SIGPIPE. A SIGHUP that is ignored (nohup) stays ignored.
+  /// Construct before any thread starts.
   SignalInbox();
   ~SignalInbox();  // restores what was before
   SignalInbox(const SignalInbox&) = delete;

@@ -51,14 +51,16 @@ const CodeMeaning* find_meaning(int code) {
 /// How the others ended, in one line: "failed after it: rank 0 (exit code 69); ended by the
 /// launcher: rank 2, 3"; "" if there are none.
 std::string describe_others(const FailureReport& report) {
+  const bool was_waited_for = did_not_answer(report.culprit);
   std::string victims;
   std::string ended;
   std::string fine;
   for (const RankExit& exit : report.exits) {
     if (exit.rank == report.culprit.rank) continue;
-    std::string& list = exit.succeeded()                         ? fine
-                        : exit.when == RankExit::When::kOnItsOwn ? victims
-                                                                 : ended;
+    std::string& list = exit.when != RankExit::When::kOnItsOwn && was_waited_for ? ended
+                        : exit.succeeded()                                       ? fine
+                        : exit.when == RankExit::When::kOnItsOwn                 ? victims
+                                                                                 : ended;
     list += concat(list.empty() ? "" : ", ", exit.rank);
     if (&list == &victims) {
       list += exit.signal ? concat(" (", signal_name(exit.signal), ")")
@@ -69,10 +71,18 @@ std::string describe_others(const FailureReport& report) {
   const auto add = [&text](const char* what, const std::string& list) {
     if (!list.empty()) text += concat(text.empty() ? "" : "; ", what, list);
   };
-  add("failed after it: rank ", victims);
-  add("ended by the launcher: rank ", ended);
+  add(was_waited_for ? "did not answer either: rank " : "ended by the launcher: rank ", ended);
+  add(was_waited_for ? "gave up on it: rank " : "failed after it: rank ", victims);
   add("finished: rank ", fine);
   return text;
+}
+
+/// The rank whose log says what happened: the culprit, or the first that gave up on it.
+const RankExit& witness_of(const FailureReport& report) {
+  if (!did_not_answer(report.culprit)) return report.culprit;
+  const auto first = std::ranges::find_if(
+      report.exits, [](const RankExit& exit) { return exit.when == RankExit::When::kOnItsOwn; });
+  return first == report.exits.end() ? report.culprit : *first;
 }
 
 std::string cut(std::string line, size_t most) {
@@ -83,6 +93,7 @@ std::string cut(std::string line, size_t most) {
 }  // namespace
 
 std::string describe_end(const RankExit& exit) {
+  if (did_not_answer(exit)) return "did not answer";
   if (exit.signal) return "killed by " + signal_name(exit.signal);
   std::string text = concat("exit code ", exit.exit_code);
   const CodeMeaning* meaning = find_meaning(exit.exit_code);
@@ -91,17 +102,21 @@ std::string describe_end(const RankExit& exit) {
 }
 
 std::string hint_for(const RankExit& exit) {
+  if (did_not_answer(exit)) {
+    return "it was stopped, hung, or slower than TRIREME_TIMEOUT_SECONDS allows; what it printed "
+           "last may say where";
+  }
   const CodeMeaning* meaning = find_meaning(exit.code());
   return meaning ? meaning->hint : "";
 }
 
-std::vector<std::string> last_lines(const std::string& path, size_t most) {
+std::vector<std::string> last_lines(const std::string& path, size_t most, int64_t begin) {
   constexpr std::streamoff kTailBytes = 64 * 1024;
   constexpr size_t kLongest = 240;
   std::ifstream file(path, std::ios::binary);
   file.seekg(0, std::ios::end);
   const std::streamoff size = file.tellg();
-  file.seekg(std::max<std::streamoff>(0, size - kTailBytes));
+  file.seekg(std::max<std::streamoff>(begin, size - kTailBytes));
   std::vector<std::string> lines;
   for (std::string line; std::getline(file, line);) {
     lines.push_back(cut(std::move(line), kLongest));
@@ -123,15 +138,21 @@ std::string summarise(const FailureReport& report) {
   if (!others.empty()) text += cut("  others: " + others, kLongestLine) + "\n";
   const std::string hint = hint_for(culprit);
   if (!hint.empty()) text += "  hint: " + hint + "\n";
+  const RankExit& witness = witness_of(report);
+  if (witness.rank != culprit.rank) {
+    text += concat("  log: ", log_path(report.run_directory, culprit.rank, "stderr"),
+                   "; noticed by rank ", witness.rank, "\n");
+  }
   std::string stream = "stderr";
-  std::vector<std::string> tail =
-      last_lines(log_path(report.run_directory, culprit.rank, stream), kTailLines);
+  const LogsBegin begin = report.logs_begin_of(witness.rank);
+  std::vector<std::string> tail = last_lines(log_path(report.run_directory, witness.rank, stream),
+                                             kTailLines, begin.err);
   if (tail.empty()) {
     stream = "stdout";
-    tail = last_lines(log_path(report.run_directory, culprit.rank, stream), kTailLines);
+    tail = last_lines(log_path(report.run_directory, witness.rank, stream), kTailLines, begin.out);
   }
   if (tail.empty()) stream = "stderr";
-  text += concat("  log: ", log_path(report.run_directory, culprit.rank, stream));
+  text += concat("  log: ", log_path(report.run_directory, witness.rank, stream));
   text += tail.empty() ? " (it printed nothing)\n" : ", which ends with\n";
   for (const std::string& line : tail) text += "  | " + line + "\n";
   return text;

@@ -1,5 +1,6 @@
 #include "launcher/agent/system_error.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <system_error>
@@ -8,7 +9,10 @@
 
 namespace trireme {
 
-std::string error_text(int error_number) { return std::generic_category().message(error_number); }
+std::string error_text(int error_number) {
+  const std::string text = std::generic_category().message(error_number);
+  return error_number == EMFILE || error_number == ENFILE ? text + "; raise `ulimit -n`" : text;
+}
 
 std::string signal_name(int signal) {
   const char* name = ::sigabbrev_np(signal);

@@ -6,7 +6,7 @@
 
 namespace trireme {
 
-/// "No space left on device".
+/// "No space left on device"; with a hint where there is one way out.
 std::string error_text(int error_number);
 
 /// "SIGSEGV"; "signal 42" for one without a name.

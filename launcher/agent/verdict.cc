@@ -50,6 +50,13 @@ Verdict judge(std::span<const RankExit> exits, const Request& request) {
   }
   if (verdict.culprit) {
     verdict.exit_code = verdict.culprit->code();
+    if (classify(*verdict.culprit) == FailureClass::kVictim) {
+      for (const RankExit& exit : exits) {
+        const bool is_lower =
+            !did_not_answer(*verdict.culprit) || exit.rank < verdict.culprit->rank;
+        if (did_not_answer(exit) && is_lower) verdict.culprit = exit;
+      }
+    }
   } else if (request.timed_out) {
     verdict.exit_code = kExitTimeout;
   } else if (some_stopped) {

@@ -40,7 +40,7 @@ struct Request {
 
 struct Verdict {
   int exit_code = 0;                // of the launcher
-  std::optional<RankExit> culprit;  // the rank that failed first; none if none did
+  std::optional<RankExit> culprit;  // the rank to blame; none if none failed
 };
 
 /// How much a failure says about its cause; the lowest is blamed first.
@@ -55,9 +55,17 @@ FailureClass classify(const RankExit& exit);
 /// `request`. Exit code 75 (stopped after a checkpoint) is no failure.
 bool is_failure(const RankExit& exit, const Request& request);
 
-/// The culprit is the failure of the lowest class, among equals the first. The code is its code;
-/// without a culprit 124 if time was up, 75 if a stop was asked for (or some rank left with 75) and
-/// every rank left with 0 or 75, 128 + n if they died of the stop signal n, else 0.
+/// True if the others gave up on this rank: it still ran when they had ended. What ended it then
+/// was the launcher, so its code and signal say nothing.
+inline bool did_not_answer(const RankExit& culprit) {
+  return culprit.when != RankExit::When::kOnItsOwn;
+}
+
+/// The culprit is the failure of the lowest class, among equals the first. If all failures are
+/// victims and some ranks had not ended on their own, those are what the victims waited for: the
+/// lowest of them is the culprit, and the code is the victims'. Otherwise the code is the
+/// culprit's; without one 124 if time was up, 75 if a stop was asked for (or some rank left with
+/// 75) and every rank left with 0 or 75, 128 + n if they died of the stop signal n, else 0.
 Verdict judge(std::span<const RankExit> exits, const Request& request);
 
 }  // namespace trireme

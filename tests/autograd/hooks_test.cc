@@ -112,7 +112,8 @@ TEST(Hooks, EndCallbacksRunAfterEverything) {
 TEST(GradientSlot, ReceivesTheGradientInPlace) {
   const Tensor x = leaf({1, 2});
   const Tensor slot = full({2}, 99, {DType::kF64});
-  set_gradient_slot(x, slot);
+  GradientSlot holder(x);
+  holder.set(slot);
   EXPECT_FALSE(x.grad().defined()) << "what the slot held before is of an earlier epoch";
   backward(sum(x * x));
   EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
@@ -129,12 +130,39 @@ TEST(GradientSlot, MovesAnExistingGradientInAndOut) {
   const Tensor x = leaf({1, 2});
   backward(sum(x * x));
   const Tensor slot = zeros({2}, {DType::kF64});
-  set_gradient_slot(x, slot);
-  EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
-  set_gradient_slot(x, Tensor());
+  {
+    GradientSlot holder(x);
+    holder.set(slot);
+    EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
+    EXPECT_THROW(holder.set(zeros({3}, {DType::kF64})), InvalidArgument);
+  }
   EXPECT_NE(x.grad().data<double>(), slot.data<double>());
   EXPECT_THAT(x.grad().to_vector<double>(), ElementsAre(2, 4));
-  EXPECT_THROW(set_gradient_slot(x, zeros({3}, {DType::kF64})), InvalidArgument);
+}
+
+TEST(GradientSlot, IsOnePerLeaf) {
+  const Tensor x = leaf({1, 2});
+  EXPECT_FALSE(has_gradient_slot(x));
+  {
+    GradientSlot holder(x);
+    EXPECT_TRUE(has_gradient_slot(x));
+    EXPECT_THROW(GradientSlot{x}, InvalidArgument);
+  }
+  EXPECT_FALSE(has_gradient_slot(x));
+  EXPECT_FALSE(has_gradient_slot(zeros({2}))) << "nothing that needs no gradient has one";
+}
+
+TEST(GradientSlot, OutlivesAFrozenLeaf) {
+  Tensor x = leaf({1, 2});
+  GradientSlot holder(x);
+  holder.set(zeros({2}, {DType::kF64}));
+  EXPECT_TRUE(holder.belongs_to(x));
+  x.set_requires_grad(false);
+  EXPECT_FALSE(holder.belongs_to(x));
+  x.set_requires_grad(true);
+  EXPECT_FALSE(holder.belongs_to(x));
+  EXPECT_FALSE(has_gradient_slot(x));
+  holder.forget();
 }
 
 }  // namespace

@@ -93,6 +93,13 @@ TEST(Settings, ReadsTheTableOnly) {
   ::setenv("TRIREME_BUCKET_MB", "many", 1);
   EXPECT_EQ(message_of([] { get_setting_int("TRIREME_BUCKET_MB"); }),
             "settings: TRIREME_BUCKET_MB must be a whole number, got 'many'");
+  ::setenv("TRIREME_BUCKET_MB", "-5", 1);
+  EXPECT_EQ(message_of([] { get_setting_int("TRIREME_BUCKET_MB"); }),
+            "settings: TRIREME_BUCKET_MB must be from 1 to 1048576, got -5");
+  ::setenv("TRIREME_METRICS", "on", 1);
+  EXPECT_EQ(message_of([] { get_setting("TRIREME_METRICS"); }),
+            "settings: TRIREME_METRICS must be one of auto, launcher, off, got 'on'");
+  ::unsetenv("TRIREME_METRICS");
   ::unsetenv("TRIREME_BUCKET_MB");
   EXPECT_EQ(get_setting_int("TRIREME_BUCKET_MB"), 25);
   EXPECT_THROW(get_setting("TRIREME_NO_SUCH"), InvalidArgument);

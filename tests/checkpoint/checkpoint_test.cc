@@ -6,8 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
-#include <set>
+#include <thread>
 
 #include "core/base/error.h"
 #include "core/checkpoint/catalog.h"
@@ -20,17 +21,12 @@ namespace {
 namespace fs = std::filesystem;
 
 using ::testing::ElementsAre;
+using testing::entries_of;
 using ::testing::HasSubstr;
 using testing::is_snapshot_of;
 using testing::message_of;
 using testing::snapshot_of;
 using testing::TempDir;
-
-std::set<std::string> entries_of(const std::string& directory) {
-  std::set<std::string> names;
-  for (const auto& entry : fs::directory_iterator(directory)) names.insert(entry.path().filename());
-  return names;
-}
 
 TEST(Checkpoint, ComesBackAsItWas) {
   const TempDir dir;
@@ -105,13 +101,15 @@ TEST(Checkpoint, RefusesWhatIsNotComplete) {
   EXPECT_THROW(save_checkpoint(dir.path(), Snapshot{-1, {}, {}, {}}), InvalidArgument);
 }
 
-// A process that only saves is killed again and again, each time at another instant: what is there
-// afterwards is always whole, and never older than what it reported as saved.
+// A process that only saves is killed again and again, each time a little later in a save: what is
+// there afterwards is always whole, and never older than what it reported as saved.
 TEST(Checkpoint, SurvivesBeingKilledAtAnyInstant) {
   const TempDir dir;
   std::vector<Snapshot> snapshots;
   for (int64_t step = 0; step < 64; ++step) snapshots.push_back(snapshot_of(step, 5000));
-  for (int kill_after = 0; kill_after < 12; ++kill_after) {
+  constexpr int kKills = 24;
+  std::chrono::steady_clock::duration save_time{};
+  for (int kill = 0; kill < kKills; ++kill) {
     int reports[2];
     ASSERT_EQ(::pipe(reports), 0);
     const pid_t child = ::fork();
@@ -124,9 +122,13 @@ TEST(Checkpoint, SurvivesBeingKilledAtAnyInstant) {
     }
     ::close(reports[1]);
     int64_t reported = 0;
-    for (int i = 0; i <= kill_after; ++i) {
+    // From its third save on, a process also deletes and soon replaces older ones.
+    for (int i = 0; i < 4; ++i) {
+      const auto start = std::chrono::steady_clock::now();
       ASSERT_EQ(::read(reports[0], &reported, sizeof(reported)), sizeof(reported));
+      save_time = std::chrono::steady_clock::now() - start;
     }
+    std::this_thread::sleep_for(save_time * kill / kKills);
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
     while (::read(reports[0], &reported, sizeof(reported)) == sizeof(reported)) {

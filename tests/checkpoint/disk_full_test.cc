@@ -9,7 +9,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "core/base/error.h"
 #include "core/checkpoint/catalog.h"
@@ -20,9 +19,8 @@
 namespace trireme {
 namespace {
 
-namespace fs = std::filesystem;
-
 using ::testing::AllOf;
+using testing::entries_of;
 using ::testing::HasSubstr;
 using testing::is_snapshot_of;
 using testing::message_of;
@@ -64,9 +62,7 @@ class TinyDisk {
 };
 
 void expect_only(const std::string& directory, int64_t step) {
-  int entries = 0;
-  for ([[maybe_unused]] const auto& entry : fs::directory_iterator(directory)) ++entries;
-  EXPECT_EQ(entries, 1);
+  EXPECT_EQ(entries_of(directory).size(), 1u);
   EXPECT_TRUE(is_snapshot_of(step, load_checkpoint(*find_latest(directory))));
 }
 

@@ -36,6 +36,10 @@ TEST(LoadState, NamesEverythingThatDoesNotFitAndCopiesNothing) {
               AllOf(HasSubstr("1 missing (c)"), HasSubstr("b is [3, 2] but [2, 3] there"),
                     HasSubstr("1 unexpected (extra)")));
   EXPECT_THAT(a.to_vector<float>(), ElementsAre(0, 0));
+  EXPECT_THAT(message_of<DataError>([&] {
+                load_state({{"a", a}}, source, Strictness::kExact, "run/model.safetensors");
+              }),
+              HasSubstr("2 unexpected (b, extra) in run/model.safetensors"));
 }
 
 TEST(LoadState, IgnoresUnexpectedTensorsWhenAsked) {

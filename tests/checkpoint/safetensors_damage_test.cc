@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -85,8 +88,45 @@ TEST(SafetensorsDamage, HeaderMustBeAnObject) {
   EXPECT_THAT(refused_header("[]"), HasSubstr("must be a JSON object"));
   EXPECT_THAT(refused_header("{\"w\":"), HasSubstr("must be a JSON object"));
   EXPECT_THAT(refused_header(std::string(100000, '[')), HasSubstr("must be a JSON object"));
+  const std::string brackets(100000, '[');
+  EXPECT_THAT(refused_header("{\"w\":{\"shape\":" + brackets), HasSubstr("got more levels"));
+  EXPECT_THAT(refused_header("{\"w\":{\"shape\":[{}]}}"), HasSubstr("got more levels"));
   EXPECT_THAT(refused_header(R"({"__metadata__":[]})"), HasSubstr("__metadata__"));
   EXPECT_THAT(refused_header(R"({"__metadata__":{"a":1}})"), HasSubstr("text only, see a"));
+}
+
+// Most memory that a file of 10 MB with this header takes, in MiB, in a process of its own.
+int64_t peak_mib(const std::string& header) {
+  const TempDir dir;
+  const std::string path = dir.write("bad", with_length(header, "", header.size()));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      load_safetensors(path);
+    } catch (const DataError&) {
+    }
+    ::_exit(0);
+  }
+  rusage before = {}, usage = {};
+  ::getrusage(RUSAGE_SELF, &before);
+  int status = 0;
+  ::wait4(child, &status, 0, &usage);
+  EXPECT_EQ(status, 0);
+  return (usage.ru_maxrss - before.ru_maxrss) >> 10;
+}
+
+TEST(SafetensorsDamage, NestingCostsNoMemory) {
+  // The header itself is mapped, which counts too.
+  EXPECT_LT(peak_mib(std::string(10'000'000, '[')), 100);
+  EXPECT_LT(peak_mib("{\"w\":{\"shape\":" + std::string(10'000'000, '[')), 100);
+}
+
+// Work that grows by the square of the number of tensors would exceed the limit of any test here.
+TEST(SafetensorsDamage, ManyEntriesTakeTimeByTheirNumber) {
+  std::string header = "{";
+  for (int i = 0; i < 600'000; ++i) header += "\"" + std::to_string(i) + "\":{},";
+  header.back() = '}';
+  EXPECT_THAT(refused_header(header), HasSubstr("must have a dtype"));
 }
 
 TEST(SafetensorsDamage, EntriesAreChecked) {

@@ -2,6 +2,9 @@
 
 #pragma once
 
+#include <filesystem>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "core/checkpoint/checkpoint.h"
@@ -29,6 +32,16 @@ inline bool is_snapshot_of(int64_t step, const Snapshot& snapshot) {
   };
   return snapshot.step == step && snapshot.state.get_int("step") == step &&
          all_equal(snapshot.model) && all_equal(snapshot.optimizer);
+}
+
+/// What is in a directory, but for the lock that saving leaves there.
+inline std::set<std::string> entries_of(const std::string& directory) {
+  std::set<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.insert(entry.path().filename());
+  }
+  names.erase(".lock");
+  return names;
 }
 
 }  // namespace trireme::testing

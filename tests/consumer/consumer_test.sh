@@ -40,3 +40,8 @@ for loss in "$(last_loss app/build/app)" \
     exit 1
   fi
 done
+
+# The exit codes of docs/exit_codes.md are those of a user's program too.
+code=0
+RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 app/build/app || code=$?
+[ $code = 78 ] || { echo "a contradicting environment gave exit code $code, wanted 78"; exit 1; }

@@ -18,7 +18,7 @@ TEST(TokenWindows, TargetsAreTheInputsShiftedByOne) {
   const TempDir dir;
   const TokenWindows windows(open_tokens(dir.write("a.txt", "abcdefghijk")).train, 3);
   EXPECT_EQ(windows.size(), 6);  // 9 tokens of training text
-  EXPECT_EQ(windows.disjoint_windows(), 2);
+  EXPECT_EQ(windows.pass_size(), 2);
   const std::vector<int64_t> indices = {5, 0};
   const Batch batch = windows.collate(indices);
   EXPECT_EQ(batch.inputs.shape(), (Shape{2, 3}));

@@ -24,6 +24,15 @@ std::vector<int> reversed(size_t count) {
   return order;
 }
 
+TEST(BucketPlan, CapsFitTheModel) {
+  const BucketSizes limits{.head_bytes = 100, .cap_bytes = 2500, .tail_bytes = 50};
+  const auto cap = [&](int64_t model_bytes) { return fitted_to(model_bytes, limits).cap_bytes; };
+  EXPECT_EQ(cap(1'000'000), 2500) << "large models keep the cap";
+  EXPECT_EQ(cap(8000), 1000) << "an eighth";
+  EXPECT_EQ(cap(10), 100) << "never below the head";
+  EXPECT_EQ(fitted_to(8000, limits).tail_bytes, 50);
+}
+
 TEST(BucketPlan, CutsHeadCapsAndTail) {
   // 8 gradients of 400 bytes; head 400, cap 800, tail 400.
   const auto plan = plan_buckets(f32(std::vector<int64_t>(8, 100)), reversed(8), {400, 800, 400});

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -9,8 +10,11 @@
 #include <thread>
 
 #include "core/base/error.h"
+#include "distributed/board.h"
+#include "distributed/env.h"
 #include "distributed/local_communicator.h"
 #include "distributed/make_communicator.h"
+#include "distributed/page_memory.h"
 #include "distributed/run_ranks.h"
 #include "tests/support/run_ranks.h"
 
@@ -132,6 +136,71 @@ TEST(Abort, EndsTheWaitOfEveryRank) {
   }
 }
 
+/// Floats that end as memory with their owner: who still touches them crashes.
+class Pages {
+ public:
+  explicit Pages(int64_t count) : bytes_(static_cast<size_t>(count) * sizeof(float)) {
+    data_ = static_cast<float*>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+  }
+  ~Pages() { munmap(data_, bytes_); }
+  Pages(const Pages&) = delete;
+  float* get() const { return data_; }
+
+ private:
+  size_t bytes_;
+  float* data_;
+};
+
+TEST(Abort, ReturnsBuffersOnlyWhenNoOtherRankUsesThem) {
+  constexpr int64_t kCount = 500'000;
+  for (int round = 0; round < 40; ++round) {
+    auto ranks = make_local_communicators(4);
+    std::vector<std::thread> threads;
+    for (auto& comm : ranks) {
+      threads.emplace_back([&comm] {
+        const Pages in(4 * kCount), out(4 * kCount);
+        try {
+          while (true) {
+            comm->all_reduce(in.get(), 4 * kCount, DType::kF32, ReduceOp::kSum)->wait();
+            comm->reduce_scatter(in.get(), out.get(), kCount, DType::kF32, ReduceOp::kSum)->wait();
+            comm->all_gather(in.get(), out.get(), kCount * 4)->wait();
+            comm->broadcast(out.get(), 16 * kCount, 1)->wait();
+          }
+        } catch (const CommError& error) {
+          EXPECT_EQ(error.kind(), CommError::Kind::kAborted) << error.what();
+        }
+      });
+    }
+    while (ranks[0]->stats().operations < 1 + round % 4) std::this_thread::yield();
+    ranks[0]->abort("enough");
+    for (std::thread& thread : threads) thread.join();
+  }
+}
+
+TEST(Closing, ReturnsBuffersOnlyWhenNoOtherRankUsesThem) {
+  constexpr int64_t kCount = 2'000'000;
+  for (int round = 0; round < 20; ++round) {
+    auto ranks = make_local_communicators(4);
+    std::vector<std::thread> threads;
+    for (auto& comm : ranks) {
+      threads.emplace_back([&comm, round] {
+        const Pages data(kCount);
+        try {
+          while (true) {
+            const WorkPtr work = comm->all_reduce(data.get(), kCount, DType::kF32, ReduceOp::kSum);
+            if (comm->rank() == round % 4 && comm->stats().operations >= 2) break;
+            work->wait();
+          }
+        } catch (const CommError&) {
+        }
+        comm.reset();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+}
+
 TEST(Abort, ReachesOtherRanksOverMpi) {
   if (!testing::why_no_mpirun().empty()) GTEST_SKIP() << testing::why_no_mpirun();
   const auto outcomes =
@@ -192,6 +261,17 @@ TEST(Timeout, AlsoEndsMessages) {
               HasSubstr("recv of 4 bytes from rank 1: no progress for 100 ms"));
 }
 
+TEST(Board, SaysSoWhenTheReasonOfAFaultIsLost) {
+  const std::shared_ptr<void> memory = allocate_pages(Board::bytes_for(2));
+  const std::vector<ProcessIdentity> processes(2, this_process());
+  Board::format(memory.get(), processes);
+  const Board board(memory.get(), 0, 2, std::chrono::seconds(60));
+  // A rank was killed after the word that says "I am writing" (the first one), before the text.
+  static_cast<std::atomic<uint32_t>*>(memory.get())->store(1);
+  EXPECT_EQ(comm_error(CommError::Kind::kAborted, [&] { board.throw_if_fault("barrier #1"); }),
+            "barrier #1: a rank failed and ended before it could say why");
+}
+
 TEST(Closing, DoesNotWaitForPendingOperations) {
   auto ranks = make_local_communicators(2);
   std::vector<float> data(10'000);
@@ -249,8 +329,19 @@ TEST(MakeCommunicator, ExplainsWhatCannotWork) {
   EXPECT_THAT(text(options), HasSubstr("local ranks are threads of one process, got world size 2"));
   options.backend = "shm";
   EXPECT_THAT(text(options), HasSubstr("shm needs all ranks on one node, got 1 of 2 here"));
+  options.local_world_size = 2;
+  EXPECT_THAT(text(options), HasSubstr("shm needs a run id that all ranks share"));
   options.rank = 2;
   EXPECT_THAT(text(options), HasSubstr("got rank 2 of 2"));
+}
+
+TEST(MakeCommunicator, RejectsTimeoutsThatMakeNoSense) {
+  for (const char* seconds : {"0", "-5", "1000001", "9223372036854775807"}) {
+    setenv("TRIREME_TIMEOUT_SECONDS", seconds, 1);
+    EXPECT_EQ(error_of<InvalidArgument>([] { make_communicator({}); }),
+              concat("settings: TRIREME_TIMEOUT_SECONDS must be from 1 to 1000000, got ", seconds));
+  }
+  unsetenv("TRIREME_TIMEOUT_SECONDS");
 }
 
 TEST(MakeCommunicator, OneRankNeedsNobody) {
@@ -265,10 +356,14 @@ TEST(MakeCommunicator, RanksUnderMpirunOnOneNodeShareMemory) {
   if (!testing::why_no_mpirun().empty()) GTEST_SKIP() << testing::why_no_mpirun();
   const auto outcomes =
       run_rank_processes(testing::StartWith::kMpirun, 2, [](const testing::RankPlace& place) {
-        CommunicatorOptions options;
-        options.rank = place.rank;
-        options.world_size = options.local_world_size = place.world_size;
-        auto comm = make_communicator(options);
+        const RankEnv env = detect_rank_env();
+        EXPECT_EQ(env.rank, place.rank);
+        auto comm = make_communicator({.backend = "",
+                                       .rank = env.rank,
+                                       .world_size = env.world_size,
+                                       .local_world_size = env.local_world_size,
+                                       .run_id = env.run_id,
+                                       .timeout = {}});
         EXPECT_STREQ(comm->backend(), "shm");
         comm->barrier();
       });

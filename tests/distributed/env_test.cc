@@ -81,6 +81,21 @@ TEST(RankEnv, NamesTorchrunRunsWithoutAnIdAfterTheirMeetingPoint) {
   EXPECT_EQ(detect(with(kTorchrun, {{"TORCHELASTIC_RUN_ID", "none"}})).run_id, "at-node-a-4711");
 }
 
+TEST(RankEnv, SeveralRanksWithoutARunIdAreRejected) {
+  // A name made up here would be the same for every run, and two runs would meet.
+  const Variables by_hand = {{"TRIREME_RANK", "0"},
+                             {"TRIREME_WORLD_SIZE", "2"},
+                             {"TRIREME_LOCAL_RANK", "0"},
+                             {"TRIREME_LOCAL_WORLD_SIZE", "2"}};
+  EXPECT_THAT(error_of(by_hand),
+              AllOf(HasSubstr("from TRIREME_RANK=0"), HasSubstr("set TRIREME_RUN_ID")));
+  EXPECT_EQ(detect(with(by_hand, {{"TRIREME_RUN_ID", "mine"}})).run_id, "mine");
+  EXPECT_EQ(detect(with(by_hand, {{"MASTER_ADDR", "a"}, {"MASTER_PORT", "1"}})).run_id, "at-a-1");
+  Variables no_job = kMpi;
+  no_job.erase("PMIX_NAMESPACE");
+  EXPECT_THAT(error_of(no_job), HasSubstr("set TRIREME_RUN_ID"));
+}
+
 TEST(RankEnv, ReadsOpenMpiVariables) {
   const RankEnv env = detect(kMpi);
   expect_place(env, 2, 3, 0, 1, 0);
@@ -141,9 +156,21 @@ TEST(RankEnv, ALauncherInsideASlurmStepDecides) {
   EXPECT_EQ(detect(with(kMpi, kSlurm)).source, RankSource::kOpenMpi);
 }
 
-TEST(RankEnv, FlagsOverrideEveryVariable) {
-  const RankEnv env = detect(with(kTorchrun, kMpi),
-                             {.rank = 1, .world_size = 2, .local_rank = 1, .local_world_size = 2});
+TEST(RankEnv, FlagsMustAgreeWithALauncher) {
+  const RankFlags same = {.rank = 3, .world_size = 4, .local_rank = 1, .local_world_size = 2};
+  const RankEnv env = detect(kTorchrun, same);
+  expect_place(env, 3, 4, 1, 2, 1);
+  EXPECT_EQ(env.source, RankSource::kFlags);
+  EXPECT_EQ(env.run_id, "job-7");
+  EXPECT_THAT(message_of<EnvironmentError>([&] { detect(kMpi, same); }),
+              AllOf(HasSubstr("rank 3 of 4, local rank 1 of 2 from flags"),
+                    HasSubstr("rank 2 of 3, local rank 0 of 1 from OMPI_COMM_WORLD_RANK=2"),
+                    HasSubstr("unset the Open MPI variables or leave out the flags")));
+}
+
+TEST(RankEnv, FlagsInsideASlurmStepDecide) {
+  const RankFlags flags = {.rank = 1, .world_size = 2, .local_rank = 1, .local_world_size = 2};
+  const RankEnv env = detect(with(kSlurm, {{"TRIREME_RUN_ID", "mine"}}), flags);
   expect_place(env, 1, 2, 1, 2, 0);
   EXPECT_EQ(env.source, RankSource::kFlags);
 }

@@ -153,6 +153,25 @@ class Manifests(unittest.TestCase):
         self.assertIn("--out", launcher)
         self.assertEqual(launcher[launcher.index("--resume") + 1], "auto")
 
+    def test_the_launcher_waits_almost_as_long_as_the_pod(self):
+        pod = self.job()["spec"]["template"]["spec"]
+        arguments = pod["containers"][0]["args"]
+        command = arguments[: arguments.index("--")]
+        grace = int(command[command.index("--grace") + 1].removesuffix("s"))
+        self.assertLess(grace, pod["terminationGracePeriodSeconds"])
+        self.assertGreaterEqual(grace, pod["terminationGracePeriodSeconds"] - 15)
+
+    def test_ranks_use_no_more_threads_than_their_pod_has_cores(self):
+        # `trireme run` divides the limit among its ranks; under mpirun nobody knows of it.
+        job = self.job()["spec"]["template"]["spec"]["containers"][0]["resources"]
+        self.assertEqual(job["limits"]["cpu"], job["requests"]["cpu"])
+        slots = self.one(self.mpi, "MPIJob")["spec"]["slotsPerWorker"]
+        worker = self.replica("Worker")["template"]["spec"]["containers"][0]["resources"]
+        self.assertEqual(worker["limits"]["cpu"], worker["requests"]["cpu"])
+        launcher = self.replica("Launcher")["template"]["spec"]["containers"][0]["args"]
+        settings = dict(word.split("=") for word in launcher if word.startswith("TRIREME_"))
+        self.assertLessEqual(slots * int(settings["TRIREME_NUM_THREADS"]), int(worker["limits"]["cpu"]))
+
     def test_mpirun_starts_as_many_ranks_as_there_are_slots(self):
         spec = self.one(self.mpi, "MPIJob")["spec"]
         launcher = self.replica("Launcher")["template"]["spec"]["containers"][0]["args"]

@@ -6,7 +6,7 @@
 
 #include "core/base/error.h"
 #include "distributed/env.h"
-#include "launcher/exit_code_of.h"
+#include "distributed/exit_code_of.h"
 #include "launcher/suggest.h"
 #include "tests/support/temp_dir.h"
 
@@ -69,6 +69,13 @@ TEST_F(Args, ReadsBothSpellingsOfAValue) {
   EXPECT_EQ(options_.limit, 90s);
   EXPECT_TRUE(parser_.was_given("-n"));
   EXPECT_TRUE(parser_.was_given("--ranks"));
+}
+
+TEST_F(Args, AFlagIsNoValue) {
+  EXPECT_THAT(error_of({"--optimizer", "--steps", "5"}),
+              HasSubstr("--optimizer needs a value: --optimizer TEXT, got the flag --steps"));
+  EXPECT_THAT(error_of({"--limit", "-n", "5"}), HasSubstr("--limit needs a value"));
+  EXPECT_THAT(error_of({"--steps", "-5"}), HasSubstr("must be at least 1, got -5"));
 }
 
 TEST_F(Args, LastOfSeveralWinsAndBoolsCanBeUnset) {
@@ -142,6 +149,7 @@ TEST(ExitCodeOf, FollowsTheTable) {
   EXPECT_EQ(exit_code_of(CommError(Kind::kMismatch, "x")), 69);
   EXPECT_EQ(exit_code_of(CommError(Kind::kSystem, "x")), 71);
   EXPECT_EQ(exit_code_of(IoError("x")), 71);
+  EXPECT_EQ(exit_code_of(OutOfMemory("x")), 71);
   EXPECT_EQ(exit_code_of(std::bad_alloc()), 71);
   EXPECT_EQ(exit_code_of(EnvironmentError("x")), 78);
   EXPECT_EQ(exit_code_of(InternalError("x")), 70);

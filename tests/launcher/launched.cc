@@ -30,11 +30,16 @@ void read_into(UniqueFd& fd, std::string& text) {
 }  // namespace
 
 Launched::Launched(const std::string& folder, const std::vector<std::string>& words,
+                   const std::vector<std::string>& environment)
+    : Launched(folder, TRIREME_PROGRAM, words, environment) {}
+
+Launched::Launched(const std::string& folder, const std::string& program,
+                   const std::vector<std::string>& words,
                    const std::vector<std::string>& environment) {
   int out[2];
   int err[2];
   if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) throw IoError("pipe2");
-  std::vector<char*> arguments = {const_cast<char*>(TRIREME_PROGRAM)};
+  std::vector<char*> arguments = {const_cast<char*>(program.c_str())};
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   pid_ = ::fork();
@@ -43,7 +48,7 @@ Launched::Launched(const std::string& folder, const std::vector<std::string>& wo
     for (const std::string& entry : environment) ::putenv(const_cast<char*>(entry.c_str()));
     ::dup2(out[1], 1);
     ::dup2(err[1], 2);
-    if (::chdir(folder.c_str()) == 0) ::execv(TRIREME_PROGRAM, arguments.data());
+    if (::chdir(folder.c_str()) == 0) ::execvp(program.c_str(), arguments.data());
     ::_exit(99);
   }
   ::close(out[1]);

@@ -23,6 +23,9 @@ class Launched {
   /// Starts `trireme words...` in `folder` with `environment` ("NAME=value") added to the test's.
   Launched(const std::string& folder, const std::vector<std::string>& words,
            const std::vector<std::string>& environment = {});
+  /// Starts another program, which is looked for in PATH.
+  Launched(const std::string& folder, const std::string& program,
+           const std::vector<std::string>& words, const std::vector<std::string>& environment);
   ~Launched();  // kills it if it still runs
   Launched(const Launched&) = delete;
 

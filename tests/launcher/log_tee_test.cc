@@ -78,12 +78,36 @@ TEST_F(LogTeeTest, EndsAnUnfinishedLastLine) {
   EXPECT_EQ(read_text(dir_ / "log"), "half");
 }
 
-TEST_F(LogTeeTest, PausesWhileTheConsoleIsFull) {
+TEST_F(LogTeeTest, PausesWhileTheConsoleIsFullAndMoves) {
   console_.append(std::string(2 << 20, 'x'));
   EXPECT_EQ(tee_.fd(), -1);
   EXPECT_FALSE(tee_.at_end());
   console_.close();
   EXPECT_NE(tee_.fd(), -1);
+}
+
+TEST_F(LogTeeTest, GoesOnWithoutAConsoleThatIsHeld) {
+  Pipe rank;
+  Console held(screen_.write.get(), std::chrono::milliseconds(0));
+  LogTee tee(std::move(rank.read), dir_ / "other", &held, held);
+  held.append(std::string(1 << 20, 'x'));
+  for (const std::string_view line : {"one\n", "two\n"}) {
+    EXPECT_NE(tee.fd(), -1);
+    ASSERT_EQ(::write(rank.write.get(), line.data(), line.size()), 4);
+    tee.read_some();
+  }
+  std::string seen;
+  while (held.has_text()) {
+    held.write_some();
+    seen += screen_.take();
+  }
+  EXPECT_EQ(seen.substr(1 << 20),
+            "trireme run: nobody reads this; what ranks print now is in the logs only\n");
+  EXPECT_EQ(read_text(dir_ / "other"), "one\ntwo\n");
+  ASSERT_EQ(::write(rank.write.get(), "three\n", 6), 6);
+  tee.read_some();
+  held.write_some();
+  EXPECT_EQ(screen_.take(), "three\n") << "it is read again";
 }
 
 TEST_F(LogTeeTest, AReaderThatIsGoneDoesNotStopTheLog) {

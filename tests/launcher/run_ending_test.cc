@@ -89,6 +89,14 @@ TEST_F(RunEnding, APeerThatOnlyLostItsPeerIsNotBlamed) {
                                 HasSubstr("  | culprit\n")));
 }
 
+TEST_F(RunEnding, ARankThatTheOthersGaveUpOnIsNamed) {
+  auto run =
+      launch({"-n", "3"}, "[ $RANK = 1 ] && kill -STOP $$; echo 'waited for rank 1' >&2; exit 69");
+  EXPECT_EQ(run->wait(kGangLimit), 69);
+  EXPECT_THAT(run->err(), AllOf(HasSubstr("rank 1 of 3 failed: did not answer"),
+                                HasSubstr("gave up on it: rank "), HasSubstr("  | waited for")));
+}
+
 TEST_F(RunEnding, AnOutOfMemoryKillIsExplained) {
   auto run = launch({"-n", "2"}, "[ $RANK = 1 ] && kill -KILL $$; " + kForever);
   EXPECT_EQ(run->wait(kGangLimit), 137);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -10,6 +12,7 @@
 namespace trireme::testing {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -77,6 +80,24 @@ TEST(RunOutput, AFailuresLastWordsAreShownThoughOtherRanksAreSilent) {
   EXPECT_THAT(launched.err(), Not(HasSubstr("| 1981\n")));
 }
 
+TEST(RunOutput, AFailuresLastWordsAreThoseOfThisRun) {
+  RunTest test;
+  const std::string id = unique_run_id("last-words");
+  const auto run = [&](const std::string& script) {
+    Launched launched(test.folder(), RunTest::words({"--run-id", id}, script));
+    launched.wait();
+    return launched.err();
+  };
+  const std::string failure = test.folder() + "/runs/" + id + "/failure.json";
+  run("echo old words >&2; exit 3");
+  EXPECT_THAT(read_text(failure), HasSubstr("old words"));
+  EXPECT_THAT(run("exit 4"), HasSubstr("(it printed nothing)"));
+  EXPECT_THAT(read_text(failure), Not(HasSubstr("old words")));
+  EXPECT_THAT(run("echo new words; exit 5"), HasSubstr("which ends with\n  | new words\n"));
+  run("exit 0");
+  EXPECT_FALSE(std::filesystem::exists(failure));
+}
+
 TEST(RunOutput, AClosedConsoleDoesNotStopTheRun) {
   RunTest test;
   const std::string script = "trireme=\"$0\"; \"$trireme\" run --metrics-port off -- sh -c 'seq " +
@@ -87,6 +108,22 @@ TEST(RunOutput, AClosedConsoleDoesNotStopTheRun) {
   EXPECT_EQ(test.next_report(), "ran");
   EXPECT_EQ(launched.wait(), 0);
   EXPECT_EQ(launched.out(), "1\n");
+}
+
+TEST(RunOutput, AConsoleThatNobodyReadsDoesNotStopTheRun) {
+  RunTest test;
+  const std::string script =
+      "{ \"$0\" run --metrics-port off -- sh -c 'seq 400000; echo done > $TEST_REPORT'; "
+      "echo left with $? > $TEST_REPORT; } | { until [ -e go ]; do sleep 0.1; done; }";
+  Launched launched(test.folder(),
+                    {"run", "--metrics-port", "off", "--log-dir", "outer", "--", "sh", "-c", script,
+                     TRIREME_PROGRAM},
+                    test.environment());
+  EXPECT_EQ(test.next_report(), "done");
+  EXPECT_EQ(test.next_report(), "left with 0");
+  EXPECT_THAT(test.log(0, "stdout"), EndsWith("\n400000\n"));
+  std::ofstream(test.folder() + "/go") << "go";
+  EXPECT_EQ(launched.wait(), 0);
 }
 
 }  // namespace

@@ -51,6 +51,28 @@ TEST_F(RunSetup, GivesEveryRankItsPlace) {
             HasSubstr("TRIREME_RUN_DIR=" + test_.folder() + "/runs/" + id + "\n")));
 }
 
+TEST_F(RunSetup, NamesTheFlagOrTheVariableThatIsWrong) {
+  const auto refuses = [&](std::vector<std::string> flags, std::vector<std::string> environment,
+                           const std::string& message) {
+    flags.insert(flags.begin(), "run");
+    flags.insert(flags.end(), {"--", "true"});
+    EXPECT_EQ(run(flags, environment), 64) << message;
+    EXPECT_THAT(err_, HasSubstr(message));
+  };
+  refuses({"--metrics-port", "abc"}, {},
+          "--metrics-port must be from 0 to 65535 or off, got 'abc'");
+  refuses({}, {"TRIREME_METRICS_PORT=abc"}, "TRIREME_METRICS_PORT must be from 0 to 65535");
+  refuses({}, {"TRIREME_METRICS=on"}, "TRIREME_METRICS must be one of auto, launcher, off");
+  refuses({"--log-dir", ""}, {}, "--log-dir must name a folder");
+}
+
+TEST_F(RunSetup, SaysWhichLimitIsTooLow) {
+  ASSERT_EQ(run(RunTest::words({"--log-dir", "outer"}, "ulimit -n 12; \"" TRIREME_PROGRAM
+                                                       "\" run --metrics-port off -n 4 true")),
+            71);
+  EXPECT_THAT(err_, HasSubstr("Too many open files; raise `ulimit -n`\n"));
+}
+
 TEST_F(RunSetup, LeavesTheUsersThreadsAloneAndDropsAnOuterMpirun) {
   ASSERT_EQ(run(RunTest::words({}, "env"), {"OMP_NUM_THREADS=7", "OMPI_COMM_WORLD_RANK=5",
                                             "PMIX_NAMESPACE=outer", "RANK=9", "KEPT=yes"}),

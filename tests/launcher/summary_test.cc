@@ -104,5 +104,28 @@ TEST_F(Summary, FailureJsonHoldsTheSameAndSurvivesAnyBytes) {
                     HasSubstr("\"role\": \"victim\""), HasSubstr("bad \xEF\xBF\xBD byte")));
 }
 
+TEST_F(Summary, NamesARankThatDidNotAnswerAndShowsWhatTheOthersSaw) {
+  dir_.write("runs/a/logs/rank-0000/stderr.log", "rank 0 waited 2000 ms\n");
+  report_.culprit.exit_code = 0;
+  report_.culprit.signal = SIGKILL;
+  report_.culprit.when = RankExit::When::kAfterKill;
+  report_.exits.clear();
+  add_exit(0, 69, 0, RankExit::When::kOnItsOwn);
+  add_exit(1, 69, 0, RankExit::When::kOnItsOwn);
+  add_exit(3, 0, SIGTERM, RankExit::When::kAfterTerm);
+  report_.exits.push_back(report_.culprit);
+  const std::string text = summarise(report_);
+  EXPECT_THAT(text, StartsWith("trireme run: rank 2 of 4 failed: did not answer; host node-a"));
+  EXPECT_THAT(text, AllOf(HasSubstr("did not answer either: rank 3; gave up on it: rank 0 (exit "
+                                    "code 69), 1 (exit code 69)\n"),
+                          HasSubstr("hint: it was stopped, hung"), Not(HasSubstr("memory")),
+                          HasSubstr("rank-0002/stderr.log; noticed by rank 0\n"),
+                          HasSubstr("  | rank 0 waited 2000 ms\n")));
+  write_failure_json(report_);
+  EXPECT_THAT(
+      read_text(dir_ / "runs/a/failure.json"),
+      AllOf(HasSubstr("\"end\": \"did not answer\""), HasSubstr("\"role\": \"did_not_answer\"")));
+}
+
 }  // namespace
 }  // namespace trireme

@@ -64,6 +64,16 @@ TEST(Verdict, BlamesTheFirstVictimIfThereAreOnlyVictims) {
   expect(verdict_on({left(1, 69), left(0, 69)}), 69, 1);
 }
 
+TEST(Verdict, BlamesTheRankThatVictimsWaitedFor) {
+  expect(verdict_on({left(0, 69), left(2, 69), killed(1, SIGKILL, When::kAfterKill)}), 69, 1);
+  expect(verdict_on({left(0, 69), killed(3, SIGKILL, When::kAfterKill),
+                     killed(2, SIGTERM, When::kAfterTerm), left(1, 69)}),
+         69, 2);
+  expect(verdict_on({left(0, 69), left(1, 0, When::kAfterTerm)}), 69, 1);
+  // One that failed in another way explains it better.
+  expect(verdict_on({left(0, 69), left(2, 65), killed(1, SIGKILL, When::kAfterKill)}), 65, 2);
+}
+
 TEST(Verdict, IgnoresRanksThatTheLauncherEnded) {
   expect(verdict_on({left(1, 65), killed(0, SIGSEGV, When::kAfterTerm),
                      killed(2, SIGKILL, When::kAfterKill)}),

@@ -118,7 +118,7 @@ TEST(ExporterProcess, IsWantedOnlyWhereNobodyElseServes) {
   EXPECT_FALSE(wants_exporter_process());
   ::setenv("TRIREME_METRICS", "on", 1);
   EXPECT_THAT(message_of<Error>([] { wants_exporter_process(); }),
-              HasSubstr("TRIREME_METRICS must be auto, launcher or off, got 'on'"));
+              HasSubstr("TRIREME_METRICS must be one of auto, launcher, off, got 'on'"));
   ::unsetenv("TRIREME_METRICS");
 }
 

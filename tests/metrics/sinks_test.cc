@@ -11,6 +11,7 @@
 
 #include "core/metrics/jsonl_sink.h"
 #include "core/metrics/run_summary.h"
+#include "tests/support/system_calls.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {
@@ -86,7 +87,9 @@ TEST_F(Sinks, SummaryHoldsWhatAppliesAndNothingElse) {
                      .world_size = 2,
                      .wall_seconds = 61.5,
                      .peak_memory_bytes = 123};
+  testing::take_synced();
   write_run_summary(file, summary);  // replaces the first
+  EXPECT_EQ(testing::take_synced().back(), dir_.path()) << "the new name is durable";
   const auto json = nlohmann::json::parse(read_text(file));
   EXPECT_EQ(json, nlohmann::json({{"final_loss", 1.25},
                                   {"val_loss", nullptr},

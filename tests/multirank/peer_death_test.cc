@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -142,18 +143,55 @@ TEST(PeerDeath, SenderIsKilled) {
 
 TEST(PeerDeath, StoppedProcessRunsIntoTheDeadline) {
   const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
-    auto comm = join(place, {std::chrono::milliseconds(400)});
+    // Processes start and meet under this deadline too, and may be slow to do so.
+    auto comm = join(place, {std::chrono::seconds(5)});
     const pid_t own = getpid();
     pid_t pids[2];
     comm->all_gather(&own, pids, sizeof(own))->wait();
     if (place.rank == 1) raise(SIGSTOP);  // rank 0 wakes it again
     const std::string text = comm_error(CommError::Kind::kTimeout, [&] { comm->barrier(); });
     EXPECT_THAT(text, HasSubstr("barrier #2: rank 0 on "));
-    EXPECT_THAT(text, HasSubstr("waited 400 ms; arrived: rank 0; missing: rank 1 (in its "
+    EXPECT_THAT(text, HasSubstr("waited 5000 ms; arrived: rank 0; missing: rank 1 (in its "
                                 "collective #1)"));
     if (place.rank == 0) kill(pids[1], SIGCONT);
   });
   for (const RankOutcome& outcome : outcomes) expect_passed(outcome);
+}
+
+TEST(LocalFailure, IsToldToThePeers) {
+  const auto outcomes = run_rank_processes(StartWith::kFork, 2, [](const RankPlace& place) {
+    auto comm = join(place, {std::chrono::seconds(10)});
+    const ProcessIdentity own = this_process();
+    ProcessIdentity all[2];
+    comm->all_gather(&own, all, sizeof(own))->wait();
+    rlimit files{};
+    getrlimit(RLIMIT_NOFILE, &files);
+    if (place.rank == 1) {
+      // Shared memory comes as an open file, for which there is no room now.
+      const rlimit none{3, files.rlim_max};
+      setrlimit(RLIMIT_NOFILE, &none);
+    }
+    const auto kind = place.rank == 1 ? CommError::Kind::kSystem : CommError::Kind::kAborted;
+    const std::string text = comm_error(kind, [&] { comm->allocate(1 << 20); });
+    setrlimit(RLIMIT_NOFILE, &files);
+    EXPECT_THAT(text, HasSubstr("check the limit of open files"));
+    EXPECT_THAT(text, HasSubstr(place.rank == 0 ? "aborted by rank 1: " : "shm rendezvous on "));
+    // The end of rank 1 would be noticed as well.
+    while (place.rank == 1 && is_alive(all[0])) std::this_thread::yield();
+  });
+  for (const RankOutcome& outcome : outcomes) expect_passed(outcome);
+}
+
+TEST(ProcessIdentity, ProcessThatCannotBeLookedAtCountsAsAlive) {
+  const ProcessIdentity self = this_process();
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  const rlimit none{3, files.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &none);
+  const bool alive = is_alive(self);
+  setrlimit(RLIMIT_NOFILE, &files);
+  EXPECT_TRUE(alive);
+  EXPECT_FALSE(is_alive({self.pid, self.start_time + 1}));
 }
 
 TEST(Rendezvous, KilledWhileOthersAreStillMissing) {

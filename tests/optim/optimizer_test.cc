@@ -91,7 +91,8 @@ TEST(Optimizer, LeavesParametersWithoutGradientAlone) {
 
 TEST(Optimizer, UsesGradientsThatLiveInASlot) {
   const Tensor a = parameter({1, 2}), slot = zeros({2}, {DType::kF64});
-  set_gradient_slot(a, slot);
+  GradientSlot holder(a);
+  holder.set(slot);
   Sgd optimizer({{{{"a", a}}, {}}}, {.lr = 0.5});
   for (int i = 0; i < 2; ++i) {
     backward(sum(a));

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -21,6 +22,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr char kCallVariable[] = "RANK_TEST_CALL";  // which call of the test a process is made for
 constexpr std::chrono::seconds kLongest{120};
+// What a rank's process prints before the body. A filter that matches no test ends with 0 as well.
+constexpr char kMarker[] = "[ RANK RUNS ]\n";
 
 int env_int(const char* name, int otherwise) {
   const char* text = std::getenv(name);
@@ -102,7 +105,14 @@ bool read_all(std::vector<Child>& children) {
   }
 }
 
-std::vector<RankOutcome> wait_for(std::vector<Child> children) {
+int count_markers(const std::string& output) {
+  int count = 0;
+  for (size_t at = 0; (at = output.find(kMarker, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+/// `ranks_each`: how many ranks one child stands for.
+std::vector<RankOutcome> wait_for(std::vector<Child> children, int ranks_each) {
   const bool in_time = read_all(children);
   std::vector<RankOutcome> outcomes;
   for (Child& child : children) {
@@ -113,6 +123,11 @@ std::vector<RankOutcome> wait_for(std::vector<Child> children) {
     if (WIFSIGNALED(status)) child.outcome.signal = WTERMSIG(status);
     if (!in_time) {
       ADD_FAILURE() << "ranks did not end within " << kLongest.count() << " s:\n"
+                    << child.outcome.output;
+    }
+    const bool ended_well = in_time && child.outcome.exit_code == 0 && child.outcome.signal == 0;
+    if (ended_well && count_markers(child.outcome.output) != ranks_each) {
+      ADD_FAILURE() << "a rank ended well without having run its part of the test:\n"
                     << child.outcome.output;
     }
     outcomes.push_back(child.outcome);
@@ -147,7 +162,11 @@ std::vector<RankOutcome> run_rank_processes(StartWith start, int world_size,
                                             const std::function<void(const RankPlace&)>& body) {
   const int call = next_call();
   if (is_rank_process()) {
-    if (env_int(kCallVariable, -1) == call) body(own_place());
+    if (env_int(kCallVariable, -1) == call) {
+      std::fputs(kMarker, stdout);
+      std::fflush(stdout);
+      body(own_place());
+    }
     return {};
   }
   const std::string program = std::filesystem::read_symlink("/proc/self/exe");
@@ -169,7 +188,7 @@ std::vector<RankOutcome> run_rank_processes(StartWith start, int world_size,
                                              {"TRIREME_RUN_ID", run_id}}));
     }
   }
-  return wait_for(std::move(children));
+  return wait_for(std::move(children), start == StartWith::kMpirun ? world_size : 1);
 }
 
 }  // namespace trireme::testing

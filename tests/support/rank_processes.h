@@ -30,8 +30,9 @@ struct RankPlace {
 };
 
 /// In the test: starts `world_size` processes, waits for all of them (at most two minutes, then
-/// kills them and fails) and returns how they ended; one outcome under mpirun. In such a process:
-/// runs the body if this call is meant, and returns nothing.
+/// kills them and fails) and returns how they ended; one outcome under mpirun. Fails if one ended
+/// well without having run the body. In such a process: runs the body if this call is meant, and
+/// returns nothing.
 std::vector<RankOutcome> run_rank_processes(StartWith start, int world_size,
                                             const std::function<void(const RankPlace&)>& body);
 

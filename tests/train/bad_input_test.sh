@@ -24,7 +24,8 @@ refuses() {
   fi
 }
 gpt=("$train" gpt --layers 1 --heads 2 --dim 16 --context 8 --steps 1)
-refuses 65 "nowhere" "${gpt[@]}" --data nowhere
+refuses 65 "--data: open_tokens: nowhere does not exist" "${gpt[@]}" --data nowhere
+refuses 65 "--data: open_images: cannot read the directory nowhere" "$train" mlp --data nowhere
 refuses 65 "empty" "${gpt[@]}" --data empty
 refuses 65 "context" "${gpt[@]}" --data short --context 64
 refuses 64 "--steps" "${gpt[@]}" --data text --step 5
@@ -34,10 +35,50 @@ refuses 64 "--data" "${gpt[@]}"
 refuses 64 "gpt or mlp" "$train" gtp
 refuses 64 "--batch 3" "${gpt[@]}" --data text --batch 3 --accumulate 2
 refuses 65 "no-such-checkpoint" "${gpt[@]}" --data text --resume no-such-checkpoint
-refuses 71 "no-such.safetensors" "${gpt[@]}" --data text --init-from no-such.safetensors
+refuses 65 "--init-from: map_file: cannot read no-such.safetensors, No such file" \
+  "${gpt[@]}" --data text --init-from no-such.safetensors
+refuses 65 "--init-from: map_file: cannot read ., it is not a regular file" \
+  "${gpt[@]}" --data text --init-from .
 refuses 65 "short" "${gpt[@]}" --data text --init-from short
+# A checkpoint of another model, and its weights alone.
+"${gpt[@]}" --data text --out narrow > out 2> err || { cat err; exit 1; }
+refuses 65 "wte.weight is [256, 32] but [256, 16] there" "${gpt[@]}" --data text --out narrow --dim 32
+refuses 65 "in narrow/checkpoints/step-00000001; --resume never starts anew" \
+  "${gpt[@]}" --data text --out narrow --dim 32
+refuses 65 "in narrow/checkpoints/step-00000001/model.safetensors" "${gpt[@]}" --data text --dim 32 \
+  --init-from narrow/checkpoints/step-00000001/model.safetensors
 refuses 71 "/proc/no" "${gpt[@]}" --data text --out /proc/no
 refuses 78 "WORLD_SIZE" env RANK=3 WORLD_SIZE=2 LOCAL_RANK=0 "${gpt[@]}" --data text
 refuses 78 "TRIREME_RANK" env RANK=0 WORLD_SIZE=2 TRIREME_RANK=0 TRIREME_WORLD_SIZE=3 \
   "${gpt[@]}" --data text
+refuses 64 "[rank 1] error: trireme-train gpt: --lr" env RANK=1 WORLD_SIZE=2 LOCAL_RANK=1 LOCAL_WORLD_SIZE=2 \
+  MASTER_ADDR=localhost "${gpt[@]}" --data text --lr fast
+refuses 64 "--device (or TRIREME_DEVICE) must be cpu" "${gpt[@]}" --data text --device cuda
+refuses 64 "--device (or TRIREME_DEVICE) must be cpu" env TRIREME_DEVICE=tpu "${gpt[@]}" --data text
+# Numbers that would overflow somewhere, or mean something else.
+huge=4611686018427387904
+for flag in --batch --accumulate --eval-batches --keep-checkpoints --dim; do
+  refuses 64 "$flag must be at most" "${gpt[@]}" --data text $flag $huge
+done
+refuses 64 "--keep-checkpoints must be at most" "${gpt[@]}" --data text --keep-checkpoints 4294967297
+refuses 64 "--bucket-mb must be at most" "${gpt[@]}" --data text --bucket-mb 9000000000000000
+refuses 64 "--min-lr must be at least 0" "${gpt[@]}" --data text --min-lr -5
+refuses 64 "TRIREME_BUCKET_MB must be from 1" env TRIREME_BUCKET_MB=-5 "${gpt[@]}" --data text
+refuses 64 "TRIREME_METRICS must be one of auto, launcher, off" env TRIREME_METRICS=on \
+  "${gpt[@]}" --data text
+# Without the limit, a machine may promise more memory than it has and kill the process later.
+little=(bash -c 'ulimit -v 4000000 && exec "$@"' -)
+if "${little[@]}" "$train" --version > out 2> err; then
+  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --batch 100000000
+  refuses 71 "out of memory" "${little[@]}" "${gpt[@]}" --data text --dim 1048576
+else
+  echo "out of memory is left out: a sanitizer needs all addresses"
+fi
+ranks=(--rank 1 --world-size 2 --local-rank 1 --local-world-size 2)
+refuses 78 "from RANK=0" env RANK=0 WORLD_SIZE=2 LOCAL_RANK=0 LOCAL_WORLD_SIZE=2 TRIREME_RUN_ID=a \
+  "${gpt[@]}" --data text "${ranks[@]}"
+refuses 78 "TRIREME_RUN_ID" "${gpt[@]}" --data text "${ranks[@]}"
+refuses 64 "TRIREME_TIMEOUT_SECONDS" env TRIREME_TIMEOUT_SECONDS=0 "${gpt[@]}" --data text
+refuses 1 "at fault: rank 0 on $(hostname) (loss nan)" "${gpt[@]}" --data text --steps 9 --lr 1e38 \
+  --warmup 0
 exit $((failures > 0))

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A resumed run ends with the weights of an uninterrupted one, bit for bit, dropout included; and
-# SIGTERM to the launcher leaves a checkpoint to resume from.
+# A resumed run ends with the weights of an uninterrupted one, bit for bit, dropout included;
+# SIGTERM to the launcher leaves a checkpoint to resume from; and one run at a time has a directory.
 #
 # usage: resume_test.sh TRIREME TRIREME-TRAIN
 set -euo pipefail
@@ -17,18 +17,45 @@ run() { # run NAME FLAGS...: 20 steps on two ranks
     --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --accumulate 2 --dropout 0.1 --steps 20 \
     --warmup 5 --eval-every 0 --out "$name" "$@" > "$name.log" 2>&1
 }
+# says NAME TEXT: the run's log must hold TEXT.
+says() {
+  grep -qF -- "$2" "$1.log" || { cat "$1.log"; echo "'$2' is missing in the log of $1"; exit 1; }
+}
 run whole --checkpoint-every 10
-run second --resume whole/checkpoints/step-00000010
-cmp whole/checkpoints/step-00000020/model.safetensors second/checkpoints/step-00000020/model.safetensors
-cmp whole/checkpoints/step-00000020/optimizer.safetensors \
-  second/checkpoints/step-00000020/optimizer.safetensors
+run second --resume whole/checkpoints/step-00000010 --log-every 1
+# A run that started anew would end with the same weights.
+says second "resuming from step 10 of whole/checkpoints/step-00000010"
+[ "$(grep -o '"step":[0-9]*' second/metrics.jsonl | head -1)" = '"step":11' ]
+for file in model.safetensors optimizer.safetensors state.json; do
+  cmp whole/checkpoints/step-00000020/$file second/checkpoints/step-00000020/$file
+done
+if grep 'uninterrupted run' second.log; then exit 1; fi
 echo "resumed weights are equal"
+
+head -c 4000 text > shorter
+run other --resume whole/checkpoints/step-00000010 --seed 99 --batch 16 --data shorter
+says other "resume: --seed was 1337 when the checkpoint was written, now it is 99"
+says other "resume: --batch was 8 when the checkpoint was written, now it is 16"
+says other "resume: --data was text when the checkpoint was written, now it is shorter"
+says other "resume: the number of training samples was "
+echo "other data is warned of"
 
 "$trireme" run -n 2 --run-id "resume-test-$$-stopped" --metrics-port off -- "$train" gpt --data text \
   --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --steps 100000000 --log-every 1 \
   --eval-every 0 --out stopped > stopped.log 2>&1 &
 launcher=$!
 until grep -q '^step 3/' stopped.log; do kill -0 $launcher; done
+
+# A second run must not delete what the first one writes.
+code=0
+"$train" gpt --data text --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --steps 1 \
+  --out stopped > second_run.log 2>&1 || code=$?
+if [ $code != 71 ] || ! grep -q "another run writes to stopped/checkpoints, process " second_run.log; then
+  cat second_run.log
+  echo "exit code $code, wanted 71"
+  exit 1
+fi
+
 kill -TERM $launcher
 code=0
 wait $launcher || code=$?
