@@ -22,13 +22,14 @@ namespace trireme {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: trireme-train gpt|mlp --data PATH [flags]\n"
+    "usage: trireme-train gpt|mlp|resnet --data PATH [flags]\n"
     "\n"
     "Trains a model on one rank, or on as many as started it: `trireme run -n 2 -- trireme-train\n"
     "gpt ...` on one node, `mpirun -np 4 trireme-train gpt ...` on one or several.\n"
     "\n"
-    "  gpt  a GPT-2-shaped language model, on text or token files\n"
-    "  mlp  a classifier of images in IDX files\n"
+    "  gpt     a GPT-2-shaped language model, on text or token files\n"
+    "  mlp     a classifier of images (IDX files, CIFAR-10), fully connected\n"
+    "  resnet  the same, convolutional\n"
     "\n"
     "`trireme-train gpt --help` lists the flags. Exit codes: docs/exit_codes.md\n";
 
@@ -114,8 +115,16 @@ int main_of(const std::vector<std::string>& words) {
     TrainOptions options;
     options.batch = 64;
     options.weight_decay = 0.01;
-    return run<MlpOptions>("mlp", "Trains a classifier on images in IDX files (MNIST).", options,
+    return run<MlpOptions>("mlp", "Trains a classifier of images (IDX files, CIFAR-10).", options,
                            {}, rest, make_mlp_task);
+  }
+  if (command == "resnet") {
+    TrainOptions options;
+    options.batch = 64;
+    options.weight_decay = 0.01;
+    return run<ResNetOptions>("resnet",
+                              "Trains a residual network on images (IDX files, CIFAR-10).", options,
+                              {}, rest, make_resnet_task);
   }
   if (command == "--help" || command == "-h") {
     std::cout << kUsage;
@@ -125,8 +134,8 @@ int main_of(const std::vector<std::string>& words) {
     std::cout << "trireme-train " << kVersion << " (" << kGitCommit << ")\n";
     return kExitOk;
   }
-  throw InvalidArgument(concat("trireme-train: the first word must be gpt or mlp, got '", command,
-                               "'; trireme-train --help"));
+  throw InvalidArgument(concat("trireme-train: the first word must be gpt, mlp or resnet, got '",
+                               command, "'; trireme-train --help"));
 }
 
 }  // namespace

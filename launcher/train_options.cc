@@ -139,6 +139,22 @@ void add_flags(ArgParser& parser, MlpOptions& o) {
       .at_most(0.99);
 }
 
+void add_flags(ArgParser& parser, ResNetOptions& o) {
+  parser.section("Model");
+  parser.add("--depth", &o.depth, "18, 34 or 50 layers").at_least(18).at_most(50);
+  parser.add("--width", &o.width, "channels of the first stage; the last has 8 times as many")
+      .at_least(1)
+      .at_most(kMostOfSize);
+  parser
+      .add("--stem", &o.stem, "small: 3 x 3, for images of about 32 x 32; imagenet: 7 x 7, for 224")
+      .one_of({"small", "imagenet"});
+  parser.section("Changes of training images");
+  parser.add("--crop", &o.crop_padding, "shift by up to so many pixels each way")
+      .at_least(0)
+      .at_most(kMostOfSize);
+  parser.add("--mirror", &o.mirror, "exchange left and right in half of the images");
+}
+
 RankFlags rank_flags_of(const TrainOptions& o) {
   const auto given = [](int value) { return value < 0 ? std::nullopt : std::optional(value); };
   return {given(o.rank), given(o.world_size), given(o.local_rank), given(o.local_world_size)};

@@ -73,9 +73,18 @@ struct MlpOptions {
   double dropout = 0.0;
 };
 
+struct ResNetOptions {
+  int64_t depth = 18;
+  int64_t width = 64;
+  std::string stem = "small";
+  int64_t crop_padding = 0;
+  bool mirror = false;
+};
+
 void add_flags(ArgParser& parser, TrainOptions& options);
 void add_flags(ArgParser& parser, GptOptions& options);
 void add_flags(ArgParser& parser, MlpOptions& options);
+void add_flags(ArgParser& parser, ResNetOptions& options);
 
 /// What was given of --rank and its like.
 RankFlags rank_flags_of(const TrainOptions& options);

@@ -45,5 +45,7 @@ class TrainingTask {
 /// Builds model and data. Throws InvalidArgument for options, IoError and DataError for data.
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt);
 std::unique_ptr<TrainingTask> make_mlp_task(const TrainOptions& options, const MlpOptions& mlp);
+std::unique_ptr<TrainingTask> make_resnet_task(const TrainOptions& options,
+                                               const ResNetOptions& resnet);
 
 }  // namespace trireme
