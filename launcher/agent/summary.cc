@@ -145,8 +145,8 @@ std::string summarise(const FailureReport& report) {
   }
   std::string stream = "stderr";
   const LogsBegin begin = report.logs_begin_of(witness.rank);
-  std::vector<std::string> tail = last_lines(log_path(report.run_directory, witness.rank, stream),
-                                             kTailLines, begin.err);
+  std::vector<std::string> tail =
+      last_lines(log_path(report.run_directory, witness.rank, stream), kTailLines, begin.err);
   if (tail.empty()) {
     stream = "stdout";
     tail = last_lines(log_path(report.run_directory, witness.rank, stream), kTailLines, begin.out);
