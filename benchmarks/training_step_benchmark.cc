@@ -1,14 +1,18 @@
 // Tokens per second of a GPT training step on the CPU, alone and with several ranks.
 //
-//   build/release/bin/training_step_benchmark [--threads 2] [--ranks 1] [--independent] [--dim 256]
+//   build/release/bin/training_step_benchmark [--threads 2] [--ranks 1] [--independent|--serial]
 //   TRIREME_BACKEND=mpi mpirun -np 2 build/release/bin/training_step_benchmark
 //
 // Default: 4 layers, 256 wide, 4 heads, context 256, batch 8 per rank, vocabulary 256, AdamW, f32:
-// 23 MFLOP per token. benchmarks/compare_pytorch/gpt_step.py is the same step in PyTorch. With
+// 21 MFLOP per token. benchmarks/compare_pytorch/gpt_step.py is the same step in PyTorch. With
 // --ranks N, N processes share the machine and average gradients over shm; with --independent they
-// do not exchange anything: the limit that data parallelism is compared with. Ranks that a launcher
-// has started (mpirun, srun, trireme run) are taken as they are. "exposed" is the time that
-// backward waited for all-reduce at its end; the rest ran while backward was computing.
+// do not exchange anything: the limit that data parallelism is compared with. With --serial they
+// reduce after backward instead of during it: what overlapping gains is the difference. Ranks that
+// a launcher has started (mpirun, srun, trireme run) are taken as they are.
+//
+// "all-reduce" is the time that collectives were running, waiting for slower ranks included, and
+// "exposed" the part of it that backward waited for at its end. Rank 0 shows when, as a share of
+// backward, each bucket was complete and its all-reduce began.
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,11 +41,46 @@ struct Options {
   int threads = 0;
   int ranks = 1;
   bool independent = false;
+  bool serial = false;
   int64_t layers = 4, heads = 4, dim = 256, context = 256, batch = 8, vocab = 256, steps = 20;
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Backward without communication, then the all-reduce of every gradient where it lies.
+void serial_backward(DistributedDataParallel& ddp, const Tensor& loss, const StateDict& parameters,
+                     Communicator& communicator) {
+  {
+    const auto local = ddp.no_sync();
+    ddp.backward(loss);
+  }
+  std::vector<WorkPtr> started;
+  for (const auto& [name, p] : parameters) {
+    const Tensor gradient = p.grad();
+    started.push_back(communicator.all_reduce(gradient.raw_data(), gradient.numel(),
+                                              gradient.dtype(), ReduceOp::kAverage));
+  }
+  for (const WorkPtr& work : started) work->wait();
+}
+
+/// Shows one backward: when each bucket's last gradient was complete.
+void show_buckets(DistributedDataParallel& ddp, const Tensor& loss, const StateDict& parameters) {
+  std::vector<double> ready;
+  std::vector<HookHandle> hooks;
+  const auto start = std::chrono::steady_clock::now();
+  for (const Bucket& bucket : ddp.reducer().buckets()) {
+    hooks.push_back(register_accumulate_hook(parameters[bucket.params.back()].second,
+                                             [&] { ready.push_back(seconds_since(start)); }));
+  }
+  ddp.backward(loss);
+  const double whole = seconds_since(start);
+  for (size_t b = 0; b < ready.size(); ++b) {
+    std::printf("bucket %zu: %.2f MiB, all-reduce began at %.0f %% of backward\n", b,
+                static_cast<double>(ddp.reducer().buckets()[b].total_bytes) / (1 << 20),
+                100 * ready[b] / whole);
+  }
 }
 
 void run_rank(const Options& o, const RankEnv& place) {
@@ -66,11 +105,19 @@ void run_rank(const Options& o, const RankEnv& place) {
   std::vector<int64_t> ids(static_cast<size_t>(o.batch * o.context));
   for (int64_t& id : ids) id = static_cast<int64_t>(generator.next_below(o.vocab));
   const Tensor inputs = from_vector(ids, {o.batch, o.context});
+  const StateDict parameters = model.named_parameters();
   std::vector<double> seconds;
   CommStats warm;
   for (int64_t step = 0; step < o.steps + 3; ++step) {
     const auto start = std::chrono::steady_clock::now();
-    ddp.backward(model.loss(inputs, inputs));
+    const Tensor loss = model.loss(inputs, inputs);
+    if (o.serial && step > 0) {  // the first one plans the buckets
+      serial_backward(ddp, loss, parameters, *communicator);
+    } else if (step == 1 && place.rank == 0 && place.world_size > 1 && !o.independent) {
+      show_buckets(ddp, loss, parameters);
+    } else {
+      ddp.backward(loss);
+    }
     optimizer.step();
     optimizer.zero_grad();
     if (step == 2) warm = communicator->stats();
@@ -99,6 +146,7 @@ int run(const std::vector<std::string>& words) {
   parser.add("--threads", &o.threads, "threads per rank").default_text("2 / ranks");
   parser.add("--ranks", &o.ranks, "processes to start, unless a launcher has").at_least(1);
   parser.add("--independent", &o.independent, "ranks exchange nothing");
+  parser.add("--serial", &o.serial, "reduce gradients after backward, not during it");
   parser.add("--layers", &o.layers, "transformer blocks");
   parser.add("--heads", &o.heads, "attention heads");
   parser.add("--dim", &o.dim, "width");

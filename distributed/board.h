@@ -78,7 +78,7 @@ class Board {
     Board& board_;
   };
   /// Any thread, after a fault or leave(): waits until no other rank is on a visit, which it will
-  /// not begin again. At most a few seconds, so that nothing hangs on a rank that is stuck.
+  /// not begin again. At most 10 s, so that nothing hangs on a rank that is stuck.
   void wait_for_visitors() noexcept;
 
  private:

@@ -53,7 +53,8 @@ using WorkPtr = std::shared_ptr<Work>;
 
 class Communicator {
  public:
-  virtual ~Communicator() = default;  // never blocks on peers, never throws
+  virtual ~Communicator() =
+      default;  // never throws; waits for peers that touch its buffers, 10 s at most
 
   virtual const char* backend() const = 0;  // "shm"
   virtual int rank() const = 0;

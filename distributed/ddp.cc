@@ -80,8 +80,10 @@ void DistributedDataParallel::micro_backward(const Tensor& loss) {
     trireme::backward(loss, {.gradient = share});
   } else {
     const NoSync local = no_sync();
+    // One that throws has added a part of its gradients, so none of the step's counts.
+    const int done = std::exchange(micro_step_, 0);
     trireme::backward(loss, {.gradient = share});
-    ++micro_step_;  // one that threw may be repeated
+    micro_step_ = done + 1;
   }
 }
 

@@ -37,8 +37,10 @@ class DistributedDataParallel {
 
   /// trireme::backward, with gradients averaged over ranks when it returns. With accumulate(k), the
   /// loss counts 1/k and only every k-th call synchronises; gradients add up in between. An error
-  /// on this rank alone also ends the backward of the others: they get its text as CommError
-  /// kAborted.
+  /// on this rank alone, once gradients are being averaged, also ends the backward of the others:
+  /// they get its text as CommError kAborted. One before that (a loss that is no scalar) they only
+  /// see as a rank that is missing. After an error, zero_grad() and begin with the first of the k
+  /// calls again.
   void backward(const Tensor& loss);
   /// From now on k calls of backward make one step. Requires k >= 1.
   void accumulate(int k);

@@ -30,7 +30,7 @@ ExitCode exit_code_of(const std::exception& error) {
 ExitCode leave_with_code_of(const std::exception& error) {
   constexpr std::chrono::seconds kHeadStart{1};
   const ExitCode code = exit_code_of(error);
-  const bool has_launcher = std::getenv("TRIREME_RUN_DIR") != nullptr;
+  const bool has_launcher = std::getenv("TRIREME_RANK") != nullptr;
   if (code == kExitUnavailable && !has_launcher) std::this_thread::sleep_for(kHeadStart);
   return code;
 }

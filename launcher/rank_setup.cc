@@ -33,8 +33,9 @@ void choose_num_threads(const RankEnv& env) {
 }
 
 std::string agree_on_run_name(const RankEnv& env, Communicator& communicator) {
-  return broadcast_text(env.source == RankSource::kTrireme ? env.run_id : make_run_id(),
-                        communicator);
+  const bool is_named =
+      env.source == RankSource::kTrireme || !get_setting("TRIREME_RUN_ID").empty();
+  return broadcast_text(is_named ? env.run_id : make_run_id(), communicator);
 }
 
 std::string prepare_run_directory(const std::string& out, const std::string& run_id,

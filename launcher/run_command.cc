@@ -120,9 +120,8 @@ void drain(Console& out, Console& err, SignalInbox& signals) {
 }
 
 void report_failure(const Plan& plan, const Gang& gang, const Verdict& verdict, Console& err) {
-  const FailureReport report = {plan.run.run_id,   plan.run.directory,
-                                host_name(),       plan.run.ranks,
-                                *verdict.culprit,  gang.exits(),
+  const FailureReport report = {plan.run.run_id,   plan.run.directory, host_name(),
+                                plan.run.ranks,    *verdict.culprit,   gang.exits(),
                                 verdict.exit_code, gang.logs_begin()};
   err.append(summarise(report));
   try {

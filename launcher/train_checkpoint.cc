@@ -33,7 +33,6 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
                       .model = task.model().state_dict(),
                       .optimizer = optimizer.state_dict(),
                       .state = {}};
-    snapshot.state.set_int("optimizer.steps", optimizer.steps_done());
     for (const auto& [name, generator] : task.model().named_generators()) {
       snapshot.state.set_int(generator_key(name), static_cast<int64_t>(generator->offset()));
     }
@@ -65,7 +64,6 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {
   for (const auto& [name, moment] : optimizer.state_dict()) {
     communicator_.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
   }
-  optimizer.set_steps_done(values.get_int("optimizer.steps"));
   // Ranks draw equally many numbers, so one offset holds for all of them; their seeds differ.
   for (const auto& [name, generator] : task.model().named_generators()) {
     generator->set_offset(static_cast<uint64_t>(values.get_int(generator_key(name))));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/autograd/backward.h"
+#include "core/base/parallel_for.h"
 #include "core/base/settings.h"
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
@@ -14,6 +15,7 @@
 #include "core/tensor/allocator.h"
 #include "distributed/finite_check.h"
 #include "distributed/replica_check.h"
+#include "launcher/rank_zero_work.h"
 #include "launcher/stop_wish.h"
 
 namespace trireme {
@@ -111,9 +113,13 @@ Trainer::Outcome Trainer::run() {
   if (stop_ && saved_step_ != done) save(done);
   // A run that was stopped in its last validation gets its summary when it is run again.
   if (!stop_ || done < options_.steps) report_.finish(done);
+  if (!stop_) {
+    run_on_rank_zero(communicator_, [&, threads = num_threads()] {
+      set_num_threads(threads);  // of the thread that this runs in
+      report_.show_sample(task_.sample());
+    });
+  }
   communicator_.barrier();
-  // From here on nobody waits for rank 0, which may take its time.
-  if (communicator_.rank() == 0 && !stop_) report_.show_sample(task_.sample());
   return stop_ ? Outcome::kStopped : Outcome::kFinished;
 }
 

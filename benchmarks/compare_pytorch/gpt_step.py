@@ -35,7 +35,7 @@ class Block(nn.Module):
             mask = torch.ones(time_, time_, dtype=torch.bool).tril()
             y = scores.masked_fill(~mask, float("-inf")).softmax(-1) @ v
         x = x + self.c_proj(y.transpose(1, 2).reshape(batch, time_, dim))
-        gelu = F.gelu(self.c_fc(self.ln_2(x)))
+        gelu = F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh")
         return x + self.c_out(gelu)
 
 

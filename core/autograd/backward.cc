@@ -152,7 +152,8 @@ class BackwardPass {
 
   void deliver(Node* to, Tensor dx) {
     if (dx.defined()) {
-      // A leaf adds each contribution where its gradient is kept, unless a hook wants to see the sum.
+      // A leaf adds each contribution where its gradient is kept, unless a hook wants to see the
+      // sum.
       const bool wants_sum = to->hooks_ && !to->hooks_->tensor.empty();
       if (to->is_leaf() && !wants_sum) {
         static_cast<LeafNode*>(to)->accumulate(std::move(dx));
@@ -168,8 +169,7 @@ class BackwardPass {
 
   static void check_gradient(const char* what, const char* op, const Tensor& dx, const Node& to) {
     require(dx.shape() == to.shape() && dx.dtype() == to.dtype(), "backward", what, " ", op,
-            " gave a gradient ", dx.dtype(), dx.shape(), " for a tensor ",
-            to.dtype(), to.shape());
+            " gave a gradient ", dx.dtype(), dx.shape(), " for a tensor ", to.dtype(), to.shape());
   }
   static void check_gradients(const Node& node, const Tensor* dx) {
     const std::span<Ref<Node>> edges = node.edges();
@@ -194,8 +194,8 @@ void backward(const Tensor& y, BackwardOptions options) {
     gradient = ones(y.shape(), {y.dtype(), y.device()});
   }
   require(gradient.shape() == y.shape() && gradient.dtype() == y.dtype(), "backward",
-          "the output gradient must be ", y.dtype(), y.shape(), ", got ",
-          gradient.dtype(), gradient.shape());
+          "the output gradient must be ", y.dtype(), y.shape(), ", got ", gradient.dtype(),
+          gradient.shape());
 
   // Restores the thread's state and forgets callbacks of a pass that threw.
   struct Scope {

@@ -99,8 +99,9 @@ void remove_leftovers(const std::string& directory) {
     const std::string final = path.substr(0, path.size() - kReplacedSuffix.size());
     if (is_complete(final)) {
       delete_checkpoint(path);
-    } else if (!fs::exists(final, error) && ::rename(path.c_str(), final.c_str()) != 0) {
-      throw_io_error("recover", path, errno);
+    } else if (!fs::exists(final, error) || is_complete(path)) {
+      remove_quietly(final);  // damaged, if it is there
+      if (::rename(path.c_str(), final.c_str()) != 0) throw_io_error("recover", path, errno);
     }
   }
 }

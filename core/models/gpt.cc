@@ -141,7 +141,7 @@ std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t c
 
 double Gpt::flops_per_token() const {
   return 6.0 * static_cast<double>(num_parameters()) +
-         12.0 * static_cast<double>(config_.layers * config_.dim * config_.context);
+         6.0 * static_cast<double>(config_.layers * config_.dim * config_.context);
 }
 
 }  // namespace trireme

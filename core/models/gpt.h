@@ -49,8 +49,9 @@ class Gpt : public Module {
   std::vector<int64_t> generate(const std::vector<int64_t>& prompt, int64_t count,
                                 Sampling sampling, Generator& generator) const;
 
-  /// Training FLOPs per token: 6 for each parameter and 12 layers dim time for the attention
-  /// scores, with time = context (Kaplan et al., "Scaling laws for neural language models", 2020).
+  /// Training FLOPs per token: 6 for each parameter and 6 layers dim context for the attention
+  /// scores, of which a causal mask needs half (the rule of llm.c; without that half it would be
+  /// 12, Kaplan et al., "Scaling laws for neural language models", 2020).
   double flops_per_token() const;
 
  private:

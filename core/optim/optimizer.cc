@@ -51,7 +51,6 @@ void Optimizer::set_lr(double lr) {
 
 void Optimizer::step(double grad_scale) {
   NoGrad no_grad;
-  ++steps_done_;
   for (Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;

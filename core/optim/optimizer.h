@@ -52,9 +52,6 @@ class Optimizer {
   /// first, and the number of updates ("updates.wte.weight", an i64 scalar). Handles: writing into
   /// them restores it.
   StateDict state_dict() const;
-  /// Calls of step() so far: what a schedule is asked with. Restored beside the state.
-  int64_t steps_done() const { return steps_done_; }
-  void set_steps_done(int64_t steps) { steps_done_ = steps; }
 
   /// All parameters of all groups, in order.
   StateDict parameters() const;
@@ -86,7 +83,6 @@ class Optimizer {
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;
   double lr_ = 0;
-  int64_t steps_done_ = 0;
 };
 
 }  // namespace trireme

@@ -74,8 +74,8 @@ void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha) {
   check_writable("accumulate_inplace", dst);
   check_source("accumulate_inplace", src);
   require(src.shape() == dst.shape() && src.dtype() == dst.dtype(), "accumulate_inplace",
-          "needs equal shapes and dtypes, got ", dst.dtype(), dst.shape(), " and ",
-          src.dtype(), src.shape());
+          "needs equal shapes and dtypes, got ", dst.dtype(), dst.shape(), " and ", src.dtype(),
+          src.shape());
   dst.bump_version();
   on_device(dst.device(), [&](auto device) {
     kernels::add_scaled_inplace(device, as_any_view(dst), as_const_any_view(src), alpha);

@@ -58,8 +58,8 @@ void LogTee::show(std::string_view bytes) {
     partial_.clear();
     return;
   }
-  console_->append_or_drop(partial_);
-  console_->append_or_drop(bytes.substr(0, end + 1));
+  // In one piece: a console that is full drops whole lines.
+  console_->append_or_drop(partial_.append(bytes.substr(0, end + 1)));
   partial_ = bytes.substr(end + 1);
 }
 

@@ -29,7 +29,7 @@ constexpr auto kMeanings = std::to_array<CodeMeaning>({
      "no rank failed before it; look for the rank whose log ends first"},
     {kExitInternal, "a bug in Trireme", "please report it with the lines below"},
     {kExitOs, "the operating system refused",
-     "check free space (df -h . /dev/shm) and limits (ulimit -a)"},
+     "check free space (df -h . /dev/shm), memory (free -h) and limits (ulimit -a)"},
     {kExitConfig, "contradicting environment", "unset the variables of an outer launcher"},
     {kExitCannotExec, "a program is not executable", ""},
     {kExitNotFound, "a program or library was not found", "check PATH and LD_LIBRARY_PATH"},
@@ -145,8 +145,8 @@ std::string summarise(const FailureReport& report) {
   }
   std::string stream = "stderr";
   const LogsBegin begin = report.logs_begin_of(witness.rank);
-  std::vector<std::string> tail = last_lines(log_path(report.run_directory, witness.rank, stream),
-                                             kTailLines, begin.err);
+  std::vector<std::string> tail =
+      last_lines(log_path(report.run_directory, witness.rank, stream), kTailLines, begin.err);
   if (tail.empty()) {
     stream = "stdout";
     tail = last_lines(log_path(report.run_directory, witness.rank, stream), kTailLines, begin.out);

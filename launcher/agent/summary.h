@@ -24,8 +24,8 @@ struct FailureReport {
   std::string host;
   int ranks = 1;
   RankExit culprit;
-  std::vector<RankExit> exits;  // of all ranks, as seen
-  int exit_code = 0;            // of the launcher
+  std::vector<RankExit> exits;             // of all ranks, as seen
+  int exit_code = 0;                       // of the launcher
   std::vector<LogsBegin> logs_begin = {};  // by rank
 
   LogsBegin logs_begin_of(int rank) const {

@@ -143,7 +143,7 @@ TEST(Gpt, CountsParametersAndWork) {
   const int64_t block = 2 * 4 + (4 * 12 + 12) + (4 * 4 + 4) + 2 * 4 + (4 * 16 + 16) + (16 * 4 + 4);
   const int64_t count = 10 * 4 + 6 * 4 + 3 * block + 2 * 4;
   EXPECT_EQ(gpt.num_parameters(), count);
-  EXPECT_DOUBLE_EQ(gpt.flops_per_token(), 6.0 * static_cast<double>(count) + 12.0 * 3 * 4 * 6);
+  EXPECT_DOUBLE_EQ(gpt.flops_per_token(), 6.0 * static_cast<double>(count) + 6.0 * 3 * 4 * 6);
 }
 
 TEST(Gpt, NamesWhatDoesNotFit) {
