@@ -22,9 +22,10 @@ void ImageTask::load_initial_weights(const TrainOptions& options) {
 }
 
 std::string ImageTask::description() const {
+  const std::string changed = augmentation();
   return concat(model_description(), "; data ", data_, ", ", images_.train->size(),
-                " images to train and ", images_.test->size(), " to test, ", images_.classes,
-                " classes");
+                " images to train", changed.empty() ? "" : " (" + changed + ")", " and ",
+                images_.test->size(), " to test, ", images_.classes, " classes");
 }
 
 std::shared_ptr<const Sampler> ImageTask::training_sampler(int64_t global_batch, uint64_t seed,

@@ -27,14 +27,15 @@ class ResNetTask final : public ImageTask {
 
   const char* name() const override { return "resnet"; }
   Module& model() override { return model_; }
+  std::string augmentation() const override {
+    return concat("--crop ", options_.crop_padding, options_.mirror ? " --mirror" : "");
+  }
 
  private:
   Tensor forward(const Tensor& images) const override { return model_.forward(images); }
   std::string model_description() const override {
     return concat("resnet", options_.depth, " with ", model_.num_parameters(),
-                  " parameters: ", options_.width, " channels wide, ", options_.stem,
-                  " stem; crops padded by ", options_.crop_padding,
-                  options_.mirror ? ", mirrored" : ", not mirrored");
+                  " parameters: ", options_.width, " channels wide, ", options_.stem, " stem");
   }
 
   ResNetOptions options_;

@@ -40,6 +40,7 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
     snapshot.state.set_int("batch", options_.batch);
     snapshot.state.set_string("data", options_.data);
     snapshot.state.set_int("data.samples", task.training_data()->size());
+    snapshot.state.set_string("data.augmentation", task.augmentation());
     const std::string path =
         save_checkpoint(directory_, snapshot, static_cast<int>(options_.keep_checkpoints));
     log_info("checkpoint of step ", step, " written to ", path);
@@ -93,6 +94,9 @@ void TrainCheckpoints::warn_of_other_data(const StateValues& saved,
   if (saved.has("seed")) warn("--seed", saved.get_int("seed"), options_.seed);
   if (saved.has("batch")) warn("--batch", saved.get_int("batch"), options_.batch);
   if (saved.has("data")) warn("--data", saved.get_string("data"), options_.data);
+  if (saved.has("data.augmentation")) {
+    warn("the change of images", saved.get_string("data.augmentation"), task.augmentation());
+  }
   if (saved.has("data.samples")) {
     warn("the number of training samples", saved.get_int("data.samples"),
          task.training_data()->size());

@@ -9,6 +9,12 @@
 #include "core/tensor/create.h"
 
 namespace trireme {
+namespace {
+
+// Keeps the numbers apart from those that weights and samplers draw from the same run seed.
+constexpr uint64_t kAugmentationStream = 0x494D41474553;
+
+}  // namespace
 
 ImageDataset::ImageDataset(std::shared_ptr<const LabelledImages> images, int64_t begin, int64_t end)
     : images_(std::move(images)), begin_(begin), end_(end) {
@@ -56,8 +62,8 @@ ImageDataset::Moments ImageDataset::pixel_moments() const {
 ImageDataset::Placement ImageDataset::placement_of(int64_t index, int64_t step) const {
   const Augmentation& a = augmentation_;
   // One block of the stream per sample and step; a step has far fewer samples than 2^32.
-  const auto words =
-      philox(a.seed, static_cast<uint64_t>(step) << 32 | static_cast<uint64_t>(index));
+  const auto words = philox(a.seed ^ kAugmentationStream,
+                            static_cast<uint64_t>(step) << 32 | static_cast<uint64_t>(index));
   const auto shift = [&](uint32_t word) {
     const auto places = static_cast<uint64_t>(2 * a.crop_padding + 1);
     return static_cast<int64_t>(word * places >> 32) - a.crop_padding;

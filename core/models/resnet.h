@@ -19,9 +19,9 @@ enum class Stem {
 };
 
 struct ResNetConfig {
-  std::array<int64_t, 4> blocks{2, 2, 2,
-                                2};  // per stage; each stage but the first halves the image
-  bool bottleneck = false;           // 1 x 1, 3 x 3, 1 x 1 with 4 times the channels out
+  // Per stage; each stage but the first halves the image.
+  std::array<int64_t, 4> blocks{2, 2, 2, 2};
+  bool bottleneck = false;  // 1 x 1, 3 x 3, 1 x 1 with 4 times the channels out
   int64_t in_channels = 3;
   int64_t classes = 10;
   int64_t width = 64;  // channels of the first stage; each further stage has twice as many

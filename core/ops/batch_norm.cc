@@ -12,8 +12,8 @@ namespace {
 void check_per_channel(const char* what, const Tensor& t, const Tensor& x) {
   if (!t) return;
   detail::check_operands("batch_norm", x, t);
-  require(t.shape() == Shape{x.size(-1)}, "batch_norm", what, " must be [",
-          x.size(-1), "] for x of ", x.shape(), ", got ", t.shape());
+  require(t.shape() == Shape{x.size(-1)}, "batch_norm", what, " must be [", x.size(-1),
+          "] for x of ", x.shape(), ", got ", t.shape());
 }
 
 template <typename T>
@@ -121,13 +121,15 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
           "needs more than one value per channel in training, got ", x.shape());
   const Tensor packed = dense(x);
   Moments moments;
-  Tensor y = empty_like(packed);
+  Tensor y;
   if (x.numel() > 0) {
     // The statistics have no history of their own: the formula accounts for them.
     const NoGrad no_grad;
     moments = of_batch ? batch_moments(packed, options, running_mean, running_var)
                        : running_moments(running_mean, running_var, options.eps);
     y = normalised(packed, dense_or_none(gamma), dense_or_none(beta), moments);
+  } else {
+    y = empty_like(packed);
   }
   return attach_joint<3>("batch_norm", std::move(y), {&x, &gamma, &beta},
                          [x = save(x), gamma = save_optional(gamma), moments](

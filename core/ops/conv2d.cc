@@ -42,9 +42,10 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias, const Conv
     require(o.stride[i] >= 1 && o.dilation[i] >= 1 && o.padding[i] >= 0, op,
             "stride and dilation must be at least 1 and padding at least 0, got ", o.stride[i],
             ", ", o.dilation[i], " and ", o.padding[i]);
-    require(o.dilation[i] * (weight.size(1 + i) - 1) < x.size(1 + i) + 2 * o.padding[i], op,
-            "the kernel of ", weight.shape(), " with dilation ", o.dilation[i], " must fit into x ",
-            x.shape(), " padded by ", o.padding[i]);
+    require(x.size(1 + i) >= 1 &&
+                o.dilation[i] * (weight.size(1 + i) - 1) < x.size(1 + i) + 2 * o.padding[i],
+            op, "the kernel of ", weight.shape(), " with dilation ", o.dilation[i],
+            " must fit into x ", x.shape(), " padded by ", o.padding[i]);
   }
   if (!bias) return;
   detail::check_operands(op, x, bias);

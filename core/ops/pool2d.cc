@@ -28,7 +28,7 @@ Pool2dGeometry geometry_of(const char* op, const Tensor& x, const Pool2dOptions&
     require(o.kernel[i] >= 1 && stride >= 1 && o.padding[i] >= 0 && 2 * o.padding[i] <= o.kernel[i],
             op, "kernel and stride must be at least 1 and padding at most half the kernel, got ",
             o.kernel[i], ", ", stride, " and ", o.padding[i]);
-    require(o.kernel[i] <= size + 2 * o.padding[i], op, "a window of ", o.kernel[i],
+    require(size >= 1 && o.kernel[i] <= size + 2 * o.padding[i], op, "a window of ", o.kernel[i],
             " must fit into x ", x.shape(), " padded by ", o.padding[i]);
     windows[i] = {size, (size + 2 * o.padding[i] - o.kernel[i]) / stride + 1, o.kernel[i], stride,
                   o.padding[i]};

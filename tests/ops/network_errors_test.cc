@@ -121,5 +121,33 @@ TEST(AttentionErrors, NameTheShapes) {
             "[1, 2, 10]");
 }
 
+TEST(ImageErrors, SayWhatDoesNotFit) {
+  const Tensor x = zeros({1, 4, 4, 3});
+  EXPECT_EQ(
+      message_of([&] {
+        conv2d(x, zeros({2, 3, 3, 4}));
+      }),
+      "conv2d: channels of x [1, 4, 4, 3] must be those of weight [2, 3, 3, 4] times 1 groups, "
+      "and the groups must divide the output channels");
+  EXPECT_THAT(message_of([&] {
+                conv2d(x, zeros({2, 5, 5, 3}));
+              }),
+              HasSubstr("must fit into x [1, 4, 4, 3] padded by 0"));
+  EXPECT_THAT(message_of([&] {
+                conv2d(zeros({4, 4, 3}), zeros({2, 3, 3, 3}));
+              }),
+              HasSubstr("[batch, height, width, channels], got [4, 4, 3]"));
+  EXPECT_THAT(message_of([&] { max_pool2d(x, {.kernel = {5, 5}}); }), HasSubstr("must fit into x"));
+  // A window over nothing but padding.
+  EXPECT_THAT(message_of([&] {
+                max_pool2d(zeros({1, 0, 4, 3}), {.padding = {1, 1}});
+              }),
+              HasSubstr("must fit into x [1, 0, 4, 3]"));
+  EXPECT_THAT(message_of([&] {
+                batch_norm(zeros({1, 3}), {}, {});
+              }),
+              HasSubstr("more than one value per channel"));
+}
+
 }  // namespace
 }  // namespace trireme
