@@ -26,13 +26,14 @@ for argument in "$@"; do
   esac
 done
 
+jobs=$(nproc)  # asked now: nproc obeys OMP_NUM_THREADS, which is 1 below
 reports=()
 # run_tests PRESET CTEST-FLAGS...: the outcome is in the report, so that all presets run.
 run_tests() {
   local preset=$1 report=$PWD/build/$1/tests.xml
   shift
   rm -f "$report"
-  ctest --test-dir "build/$preset" -j "$(nproc)" --no-tests=error --output-on-failure \
+  ctest --test-dir "build/$preset" -j "$jobs" --no-tests=error --output-on-failure \
     --output-junit "$report" --output-log "build/$preset/tests.log" "$@" |
     grep -vE '^ +Start |  Passed +[0-9.]+ sec$' || true
   reports+=("$report")
