@@ -99,20 +99,24 @@ double rms(const std::vector<double>& values) {
   return std::sqrt(squares / static_cast<double>(values.size()));
 }
 
-// Equal up to the rounding of sums in another order, relative to the element or, near zero, to its
-// tensor.
+// Equal up to the rounding of sums in another order: all parameters as one vector, and each
+// relative to the element or, near zero, to its tensor.
 void expect_equal(const Weights& got, const Weights& want) {
   ASSERT_EQ(got.size(), want.size());
+  double difference = 0, whole = 0;
   for (size_t t = 0; t < got.size(); ++t) {
     const auto& [name, values] = want[t];
     const double scale = rms(values);
     ASSERT_EQ(got[t].second.size(), values.size());
     for (size_t i = 0; i < values.size(); ++i) {
+      difference += std::pow(got[t].second[i] - values[i], 2);
+      whole += std::pow(values[i], 2);
       ASSERT_LE(std::fabs(got[t].second[i] - values[i]),
                 kTolerance * std::max(scale, std::fabs(values[i])))
           << name << ", element " << i;
     }
   }
+  EXPECT_LE(std::sqrt(difference / whole), 1e-10);
 }
 
 class Trajectory : public ::testing::TestWithParam<RankCase> {};
