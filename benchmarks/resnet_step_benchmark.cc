@@ -6,11 +6,11 @@
 // f32: 3.3 GFLOP per image (3 times 2 x 0.56 G multiply-adds).
 // benchmarks/compare_pytorch/resnet_step.py is the same step in PyTorch.
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
 
+#include "benchmarks/step_timing.h"
 #include "core/autograd/backward.h"
 #include "core/base/parallel_for.h"
 #include "core/models/resnet.h"
@@ -55,8 +55,7 @@ int run(const std::vector<std::string>& words) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     if (step >= 2) seconds.push_back(took.count());
   }
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2];
+  const double median = median_of(seconds);
   std::printf("%.1f ms per step, %.1f images/s, peak %.0f MiB\n", 1e3 * median,
               static_cast<double>(o.batch) / median,
               static_cast<double>(memory_stats().peak_allocated_bytes) / (1 << 20));
@@ -66,11 +65,4 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 }  // namespace trireme
 
-int main(int argc, char** argv) {
-  try {
-    return trireme::run({argv + 1, argv + argc});
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << '\n';
-    return 64;
-  }
-}
+int main(int argc, char** argv) { return trireme::run_benchmark(argc, argv, trireme::run); }

@@ -24,6 +24,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "benchmarks/step_timing.h"
 #include "core/autograd/backward.h"
 #include "core/base/parallel_for.h"
 #include "core/models/gpt.h"
@@ -125,8 +126,7 @@ void run_rank(const Options& o, const RankEnv& place) {
   }
   const CommStats end = communicator->stats();
   const double ms_per_step = 1e3 / static_cast<double>(o.steps);
-  std::sort(seconds.begin(), seconds.end());
-  const double median = seconds[seconds.size() / 2];
+  const double median = median_of(seconds);
   const double tokens = static_cast<double>(o.batch * o.context) / median;
   std::printf(
       "rank %d: %.1f ms per step, %.0f tok/s, %.1f GFLOP/s, all-reduce %.2f ms of which %.2f ms "
@@ -192,11 +192,4 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 }  // namespace trireme
 
-int main(int argc, char** argv) {
-  try {
-    return trireme::run({argv + 1, argv + argc});
-  } catch (const std::exception& error) {
-    std::cerr << error.what() << '\n';
-    return 64;
-  }
-}
+int main(int argc, char** argv) { return trireme::run_benchmark(argc, argv, trireme::run); }

@@ -8,12 +8,12 @@ Prints the median tokens per second.
 """
 import argparse
 import math
-import statistics
-import time
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from step_timing import median_step_seconds
 
 
 class Block(nn.Module):
@@ -71,16 +71,7 @@ def main():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     ids = torch.randint(options.vocab, (options.batch, options.context))
     targets = torch.randint(options.vocab, (options.batch, options.context))
-    seconds = []
-    for step in range(options.steps + 3):
-        start = time.perf_counter()
-        loss = model(ids, targets)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if step >= 3:
-            seconds.append(time.perf_counter() - start)
-    median = statistics.median(seconds)
+    median = median_step_seconds(options.steps, 3, optimizer, lambda: model(ids, targets))
     print(f"PyTorch {torch.__version__}, {options.threads} threads: {1e3 * median:.1f} ms per step, "
           f"{options.batch * options.context / median:,.0f} tok/s")
 

@@ -5,11 +5,12 @@ usage: OMP_WAIT_POLICY=passive python3 resnet_step.py [--threads 2] [--batch 64]
 Channels last, as PyTorch advises for convolutions on CPUs. Needs torch only.
 """
 import argparse
-import time
 
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+from step_timing import median_step_seconds
 
 
 class Block(nn.Module):
@@ -61,15 +62,8 @@ def main():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
     images = torch.randn(args.batch, 3, 32, 32).to(memory_format=torch.channels_last)
     targets = torch.arange(args.batch) % 10
-    seconds = []
-    for step in range(args.steps + 2):
-        start = time.perf_counter()
-        F.cross_entropy(model(images), targets).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if step >= 2:
-            seconds.append(time.perf_counter() - start)
-    median = sorted(seconds)[len(seconds) // 2]
+    median = median_step_seconds(args.steps, 2, optimizer,
+                                 lambda: F.cross_entropy(model(images), targets))
     print(f"torch {torch.__version__}: {1e3 * median:.1f} ms per step, "
           f"{args.batch / median:.1f} images/s")
 
