@@ -149,11 +149,11 @@ struct Attention {
             {time * parts * width, dim, parts * width, 1}};
   }
   void forward() {
-    causal_attention(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), part(out, 0, 1),
+    causal_attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), part(out, 0, 1),
                      lse.data());
   }
   void backward() {
-    causal_attention_backward(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
+    causal_attention_backward<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
                               part(out, 0, 1), lse.data(), part(dout, 0, 1),
                               {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
   }
@@ -223,7 +223,10 @@ void adamw_step(benchmark::State& state) {
   auto param = draw(kParameters), m = param, v = std::vector<float>(param.size(), 0.1f);
   const auto grad = param;
   const double per_call = seconds_per_call(
-      state, [&] { adamw(Cpu{}, {}, kParameters, grad.data(), param.data(), m.data(), v.data()); });
+      state, [&] {
+    const AdamSpan<float> span{kParameters, grad.data(), param.data(), nullptr, m.data(), v.data()};
+    adamw<float>(Cpu{}, {}, {&span, 1});
+  });
   report_bytes(state, per_call, 7 * kParameters * static_cast<int64_t>(sizeof(float)));
 }
 BENCHMARK(adamw_step);

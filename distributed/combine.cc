@@ -53,8 +53,10 @@ void divide(T* data, int64_t count, int divisor) {
 template <typename T, typename Op>
 void combine_as(std::span<const std::byte* const> sources, std::span<std::byte* const> destinations,
                 int64_t count, const Op& op, int divisor) {
-  constexpr int64_t kBlock = kBlockBytes / static_cast<int64_t>(sizeof(T));
-  alignas(64) T block[kBlock];
+  // Halves are combined in f32 and rounded once.
+  using A = Acc<T>;
+  constexpr int64_t kBlock = kBlockBytes / static_cast<int64_t>(sizeof(A));
+  alignas(64) A block[kBlock];
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t n = std::min(kBlock, count - begin);
     const auto source = [&](size_t k) { return reinterpret_cast<const T*>(sources[k]) + begin; };
@@ -63,18 +65,24 @@ void combine_as(std::span<const std::byte* const> sources, std::span<std::byte* 
       std::copy_n(first, n, block);
     } else {
       const T* second = source(1);
-      for (int64_t i = 0; i < n; ++i) block[i] = op(first[i], second[i]);
+      for (int64_t i = 0; i < n; ++i) block[i] = op(A{first[i]}, A{second[i]});
     }
     for (size_t k = 2; k < sources.size(); ++k) {
       const T* other = source(k);
-      for (int64_t i = 0; i < n; ++i) block[i] = op(block[i], other[i]);
+      for (int64_t i = 0; i < n; ++i) block[i] = op(block[i], A{other[i]});
     }
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (std::is_floating_point_v<A>) {
       if (divisor > 1) divide(block, n, divisor);
     }
     const int64_t offset = begin * static_cast<int64_t>(sizeof(T));
     const int64_t bytes = n * static_cast<int64_t>(sizeof(T));
-    for (std::byte* destination : destinations) std::memcpy(destination + offset, block, bytes);
+    const void* result = block;
+    alignas(64) T rounded[is_half<T> ? kBlock : 1];
+    if constexpr (is_half<T>) {
+      for (int64_t i = 0; i < n; ++i) rounded[i] = T(block[i]);
+      result = rounded;
+    }
+    for (std::byte* destination : destinations) std::memcpy(destination + offset, result, bytes);
   }
 }
 
@@ -93,13 +101,13 @@ void combine(std::span<const std::byte* const> sources, std::span<std::byte* con
     } else {
       switch (op) {
         case ReduceOp::kSum:
-          return run(tag, Sum<T>{}, 1);
+          return run(tag, Sum<Acc<T>>{}, 1);
         case ReduceOp::kAverage:
-          return run(tag, Sum<T>{}, static_cast<int>(sources.size()));
+          return run(tag, Sum<Acc<T>>{}, static_cast<int>(sources.size()));
         case ReduceOp::kMax:
-          return run(tag, Max<T>{}, 1);
+          return run(tag, Max<Acc<T>>{}, 1);
         case ReduceOp::kMin:
-          return run(tag, Min<T>{}, 1);
+          return run(tag, Min<Acc<T>>{}, 1);
       }
     }
   });

@@ -44,8 +44,11 @@ MPI_Datatype type_of(DType dtype) {
     case DType::kU8:
     case DType::kBool:
       return MPI_UINT8_T;
+    case DType::kBF16:
+    case DType::kF16:
+      break;
   }
-  fail("mpi", "unknown dtype ", static_cast<int>(dtype));
+  fail("mpi", "has no reduction for ", dtype);
 }
 
 MPI_Op op_of(ReduceOp op, DType dtype) {

@@ -7,39 +7,54 @@
 namespace trireme::kernels {
 namespace {
 
-template <typename T>
-void any_adamw(const AdamStep& s, int64_t count, const T* __restrict grad, T* __restrict param,
-               T* __restrict m, T* __restrict v) {
+/// One span; `Master` is what is stepped: the 32-bit copy of 16-bit parameters, else themselves.
+template <typename T, typename Master>
+void step_span(const AdamStep& s, double grad_scale, int64_t count, const T* __restrict grad,
+               T* __restrict param, Master* master, Acc<T>* __restrict m, Acc<T>* __restrict v) {
+  using A = Acc<T>;
   const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
-  const T beta1 = static_cast<T>(s.beta1), beta2 = static_cast<T>(s.beta2);
-  const T rest1 = static_cast<T>(1 - s.beta1), rest2 = static_cast<T>(1 - s.beta2);
+  const A beta1 = static_cast<A>(s.beta1), beta2 = static_cast<A>(s.beta2);
+  const A rest1 = static_cast<A>(1 - s.beta1), rest2 = static_cast<A>(1 - s.beta2);
   const auto number = static_cast<double>(s.step);
-  const T rate = static_cast<T>(s.learning_rate / (1 - std::pow(s.beta1, number)));
-  const T root = static_cast<T>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
-  const T scale = static_cast<T>(s.grad_scale), eps = static_cast<T>(s.eps);
-  const T l2 = static_cast<T>(decoupled ? 0 : s.weight_decay);
-  const T keep = static_cast<T>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
+  const A rate = static_cast<A>(s.learning_rate / (1 - std::pow(s.beta1, number)));
+  const A root = static_cast<A>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
+  const A scale = static_cast<A>(grad_scale), eps = static_cast<A>(s.eps);
+  const A l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
+  const A keep = static_cast<A>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
   parallel_for(count, kSerialElements, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const T g = grad[i] * scale + l2 * param[i];
-      const T mean = beta1 * m[i] + rest1 * g;
-      const T square = beta2 * v[i] + rest2 * g * g;
+      const A p{master[i]};
+      const A g = A{grad[i]} * scale + l2 * p;
+      const A mean = beta1 * m[i] + rest1 * g;
+      const A square = beta2 * v[i] + rest2 * g * g;
       m[i] = mean;
       v[i] = square;
-      param[i] = keep * param[i] - rate * mean / (std::sqrt(square) * root + eps);
+      const A stepped = keep * p - rate * mean / (std::sqrt(square) * root + eps);
+      master[i] = Master(stepped);
+      if constexpr (!std::is_same_v<T, Master>) param[i] = T(stepped);
     }
   });
 }
 
 }  // namespace
 
-void adamw(Cpu, const AdamStep& step, int64_t count, const float* grad, float* param, float* m,
-           float* v) {
-  any_adamw(step, count, grad, param, m, v);
+template <typename T>
+void adamw(Cpu, const AdamStep& step, std::span<const AdamSpan<T>> spans) {
+  const double factor = step.grad_factor ? static_cast<double>(*step.grad_factor) : 1;
+  if (factor == 0) return;
+  for (const AdamSpan<T>& s : spans) {
+    const double scale = step.grad_scale * factor;
+    if (s.master) {
+      step_span(step, scale, s.count, s.grad, s.param, s.master, s.m, s.v);
+    } else {
+      step_span(step, scale, s.count, s.grad, s.param, s.param, s.m, s.v);
+    }
+  }
 }
-void adamw(Cpu, const AdamStep& step, int64_t count, const double* grad, double* param, double* m,
-           double* v) {
-  any_adamw(step, count, grad, param, m, v);
-}
+
+template void adamw(Cpu, const AdamStep&, std::span<const AdamSpan<float>>);
+template void adamw(Cpu, const AdamStep&, std::span<const AdamSpan<double>>);
+template void adamw(Cpu, const AdamStep&, std::span<const AdamSpan<BFloat16>>);
+template void adamw(Cpu, const AdamStep&, std::span<const AdamSpan<Float16>>);
 
 }  // namespace trireme::kernels

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
+#include "core/base/half.h"
 
 namespace trireme::kernels {
 
@@ -22,18 +24,35 @@ struct AdamStep {
   WeightDecay decay_form = WeightDecay::kDecoupled;
   /// Multiplies every gradient as it is read: clipping and loss scaling need no pass of their own.
   double grad_scale = 1;
+  /// One more factor, read from the device's memory, so that clipping need not wait for the norm;
+  /// null: 1. Where it is 0 the step leaves everything unchanged: gradients were not finite.
+  const float* grad_factor = nullptr;
   /// Number of this step, from 1: corrects the bias of the averages, which start at zero.
   int64_t step = 1;
+};
+
+/// One parameter (or a run of them) of `count` elements; the arrays do not overlap.
+template <typename T>
+struct AdamSpan {
+  int64_t count;
+  const T* grad;
+  T* param;
+  /// For 16-bit parameters: the same in f32, which is what is stepped; `param` receives it rounded.
+  /// Null: `param` itself is stepped.
+  Acc<T>* master;
+  Acc<T>* m;
+  Acc<T>* v;
 };
 
 /// With g = grad_scale grad (+ decay param):
 ///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 ///   param -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) (+ decay param))
-/// Arrays of `count` elements that do not overlap. Reads four arrays and writes three, once.
-/// Kingma, Ba, "Adam", 2015; Loshchilov, Hutter, "Decoupled weight decay regularization", 2019.
-void adamw(Cpu, const AdamStep& step, int64_t count, const float* grad, float* param, float* m,
-           float* v);
-void adamw(Cpu, const AdamStep& step, int64_t count, const double* grad, double* param, double* m,
-           double* v);
+/// over all spans in one pass: four arrays are read and three written, once (with a master five and
+/// four). Kingma, Ba, "Adam", 2015; Loshchilov, Hutter, "Decoupled weight decay regularization",
+/// 2019.
+template <typename T>
+void adamw(Cpu, const AdamStep& step, std::span<const AdamSpan<T>> spans);
+template <typename T>
+void adamw(Cuda, const AdamStep& step, std::span<const AdamSpan<T>> spans);
 
 }  // namespace trireme::kernels

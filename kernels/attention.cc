@@ -222,26 +222,28 @@ void backward(StridedView<const T> q, StridedView<const T> k, StridedView<const 
 
 }  // namespace
 
-void causal_attention(Cpu, StridedView<const float> q, StridedView<const float> k,
-                      StridedView<const float> v, StridedView<float> out, float* logsumexp) {
-  forward(q, k, v, out, logsumexp);
-}
-void causal_attention(Cpu, StridedView<const double> q, StridedView<const double> k,
-                      StridedView<const double> v, StridedView<double> out, double* logsumexp) {
+template <typename T>
+void causal_attention(Cpu, StridedView<const T> q, StridedView<const T> k, StridedView<const T> v,
+                      StridedView<T> out, Acc<T>* logsumexp) {
   forward(q, k, v, out, logsumexp);
 }
 
-void causal_attention_backward(Cpu, StridedView<const float> q, StridedView<const float> k,
-                               StridedView<const float> v, StridedView<const float> out,
-                               const float* logsumexp, StridedView<const float> dout,
-                               AttentionGradients<float> gradients) {
+template <typename T>
+void causal_attention_backward(Cpu, StridedView<const T> q, StridedView<const T> k,
+                               StridedView<const T> v, StridedView<const T> out,
+                               const Acc<T>* logsumexp, StridedView<const T> dout,
+                               AttentionGradients<T> gradients) {
   backward(q, k, v, out, logsumexp, dout, gradients);
 }
-void causal_attention_backward(Cpu, StridedView<const double> q, StridedView<const double> k,
-                               StridedView<const double> v, StridedView<const double> out,
-                               const double* logsumexp, StridedView<const double> dout,
-                               AttentionGradients<double> gradients) {
-  backward(q, k, v, out, logsumexp, dout, gradients);
-}
+
+#define TRIREME_INSTANTIATE(T)                                                                     \
+  template void causal_attention(Cpu, StridedView<const T>, StridedView<const T>,                  \
+                                 StridedView<const T>, StridedView<T>, Acc<T>*);                   \
+  template void causal_attention_backward(                                                         \
+      Cpu, StridedView<const T>, StridedView<const T>, StridedView<const T>, StridedView<const T>, \
+      const Acc<T>*, StridedView<const T>, AttentionGradients<T>)
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(double);
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -8,7 +8,8 @@
 
 #pragma once
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
+#include "core/base/half.h"
 #include "kernels/view.h"
 
 namespace trireme::kernels {
@@ -17,10 +18,12 @@ namespace trireme::kernels {
 /// parts of one packed projection need no copy. logsumexp: [batch, heads, time], dense; row i's
 /// log sum_j exp(score[i, j]), kept for the gradient.
 /// About 2 batch heads time^2 head_dim multiply-adds, half of them masked away.
-void causal_attention(Cpu, StridedView<const float> q, StridedView<const float> k,
-                      StridedView<const float> v, StridedView<float> out, float* logsumexp);
-void causal_attention(Cpu, StridedView<const double> q, StridedView<const double> k,
-                      StridedView<const double> v, StridedView<double> out, double* logsumexp);
+template <typename T>
+void causal_attention(Cpu, StridedView<const T> q, StridedView<const T> k, StridedView<const T> v,
+                      StridedView<T> out, Acc<T>* logsumexp);
+template <typename T>
+void causal_attention(Cuda, StridedView<const T> q, StridedView<const T> k, StridedView<const T> v,
+                      StridedView<T> out, Acc<T>* logsumexp);
 
 template <typename T>
 struct AttentionGradients {
@@ -28,13 +31,15 @@ struct AttentionGradients {
 };
 
 /// The gradients of all three inputs from what forward read and wrote. 2.5 times its work.
-void causal_attention_backward(Cpu, StridedView<const float> q, StridedView<const float> k,
-                               StridedView<const float> v, StridedView<const float> out,
-                               const float* logsumexp, StridedView<const float> dout,
-                               AttentionGradients<float> gradients);
-void causal_attention_backward(Cpu, StridedView<const double> q, StridedView<const double> k,
-                               StridedView<const double> v, StridedView<const double> out,
-                               const double* logsumexp, StridedView<const double> dout,
-                               AttentionGradients<double> gradients);
+template <typename T>
+void causal_attention_backward(Cpu, StridedView<const T> q, StridedView<const T> k,
+                               StridedView<const T> v, StridedView<const T> out,
+                               const Acc<T>* logsumexp, StridedView<const T> dout,
+                               AttentionGradients<T> gradients);
+template <typename T>
+void causal_attention_backward(Cuda, StridedView<const T> q, StridedView<const T> k,
+                               StridedView<const T> v, StridedView<const T> out,
+                               const Acc<T>* logsumexp, StridedView<const T> dout,
+                               AttentionGradients<T> gradients);
 
 }  // namespace trireme::kernels

@@ -36,7 +36,7 @@ void sum_rows(int64_t rows, int64_t cols, int64_t count, T* out, const Fn& fn) {
 }  // namespace
 
 template <typename T>
-void column_moments(Cpu, MatrixView<const T> x, T* mean, T* var) {
+void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
   const T per_row = T{1} / static_cast<T>(x.rows);
   sum_rows<T>(x.rows, x.cols, 1, mean, [&](int64_t r, T* sum) {
     const T* from = x.row(r);
@@ -65,8 +65,8 @@ void column_moments(Cpu, MatrixView<const T> x, T* mean, T* var) {
 }
 
 template <typename T>
-void batch_norm(Cpu, MatrixView<const T> x, const T* mean, const T* rstd, const T* gamma,
-                const T* beta, MatrixView<T> y) {
+void batch_norm(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y) {
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T* from = x.row(r);
     T* to = y.row(r);
@@ -80,8 +80,8 @@ void batch_norm(Cpu, MatrixView<const T> x, const T* mean, const T* rstd, const 
 }
 
 template <typename T>
-void batch_norm_sums(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
-                     MatrixView<const T> dy, T* dgamma, T* dbeta) {
+void batch_norm_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
   T* both = scratch<T>(Scratch::kBlock, 2 * x.cols);
   sum_rows<T>(x.rows, x.cols, 2, both, [&](int64_t r, T* sums) {
     const T *from = x.row(r), *g = dy.row(r);
@@ -98,8 +98,8 @@ void batch_norm_sums(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
 }
 
 template <typename T>
-void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
-                               const T* gamma, const T* dgamma, const T* dbeta,
+void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                               const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
                                MatrixView<const T> dy, MatrixView<T> dx) {
   const T per_row = T{1} / static_cast<T>(x.rows);
   each_row(x.rows, x.cols, [&](int64_t r) {
@@ -116,15 +116,17 @@ void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const T* mean, const 
   });
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                     \
-  template void column_moments(Cpu, MatrixView<const T>, T*, T*);                                  \
-  template void batch_norm(Cpu, MatrixView<const T>, const T*, const T*, const T*, const T*,       \
-                           MatrixView<T>);                                                         \
-  template void batch_norm_sums(Cpu, MatrixView<const T>, const T*, const T*, MatrixView<const T>, \
-                                T*, T*);                                                           \
-  template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const T*, const T*, const T*,  \
-                                          const T*, const T*, MatrixView<const T>, MatrixView<T>);
+#define TRIREME_INSTANTIATE(T)                                                                    \
+  template void column_moments(Cpu, MatrixView<const T>, Acc<T>*, Acc<T>*);                       \
+  template void batch_norm(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, \
+                           const Acc<T>*, MatrixView<T>);                                         \
+  template void batch_norm_sums(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,           \
+                                MatrixView<const T>, Acc<T>*, Acc<T>*);                           \
+  template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, \
+                                          const Acc<T>*, const Acc<T>*, const Acc<T>*,            \
+                                          MatrixView<const T>, MatrixView<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

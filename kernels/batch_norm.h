@@ -4,7 +4,8 @@
 
 #pragma once
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
+#include "core/base/half.h"
 #include "kernels/view.h"
 
 namespace trireme::kernels {
@@ -13,25 +14,37 @@ namespace trireme::kernels {
 /// first, because E[x^2] - mean^2 loses all digits where the mean is large. The sums have one order
 /// whatever the number of threads. Requires rows >= 1.
 template <typename T>
-void column_moments(Cpu, MatrixView<const T> x, T* mean, T* var);
+void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var);
+template <typename T>
+void column_moments(Cuda, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var);
 
 /// y[r, c] = (x[r, c] - mean[c]) * rstd[c] * gamma[c] + beta[c]. gamma and beta may be null. Reads
 /// x once, writes y once; y may be x.
 template <typename T>
-void batch_norm(Cpu, MatrixView<const T> x, const T* mean, const T* rstd, const T* gamma,
-                const T* beta, MatrixView<T> y);
+void batch_norm(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y);
+template <typename T>
+void batch_norm(Cuda, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y);
 
 /// With xhat = (x - mean) rstd: dgamma = sum_r(dy xhat), dbeta = sum_r(dy), one pass over x and dy.
 /// The sums have one order whatever the number of threads.
 template <typename T>
-void batch_norm_sums(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
-                     MatrixView<const T> dy, T* dgamma, T* dbeta);
+void batch_norm_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta);
+template <typename T>
+void batch_norm_sums(Cuda, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta);
 
 /// dx = gamma rstd (dy - dbeta / rows - xhat dgamma / rows), where mean and rstd came from x itself
 /// (training): they depend on it. gamma may be null.
 template <typename T>
-void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const T* mean, const T* rstd,
-                               const T* gamma, const T* dgamma, const T* dbeta,
+void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                               const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
+                               MatrixView<const T> dy, MatrixView<T> dx);
+template <typename T>
+void batch_norm_input_gradient(Cuda, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                               const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
                                MatrixView<const T> dy, MatrixView<T> dx);
 
 }  // namespace trireme::kernels

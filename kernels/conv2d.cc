@@ -60,6 +60,7 @@ struct Part {
 
 }  // namespace
 
+template <>
 void conv2d(Cpu, const Conv2dGeometry& g, const double* x, const double* weight, const double* bias,
             double* y) {
   parallel_for(g.batch, 1, [&](int64_t begin, int64_t end) {
@@ -78,6 +79,7 @@ void conv2d(Cpu, const Conv2dGeometry& g, const double* x, const double* weight,
   }
 }
 
+template <>
 void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const double* dy, const double* weight,
                            double* dx) {
   const int64_t image_elements = g.height * g.width * g.in_channels;
@@ -99,6 +101,7 @@ void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const double* dy, const
   });
 }
 
+template <>
 void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const double* x, const double* dy,
                             double* dweight) {
   const int64_t count = g.out_channels * g.kernel_h * g.kernel_w * (g.in_channels / g.groups);
@@ -114,14 +117,17 @@ void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const double* x, const
   }
 }
 
+template <>
 void conv2d(Cpu, const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
             float* y) {
   onednn_conv2d(g, x, weight, bias, y);
 }
+template <>
 void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const float* dy, const float* weight,
                            float* dx) {
   onednn_conv2d_input_gradient(g, dy, weight, dx);
 }
+template <>
 void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const float* x, const float* dy,
                             float* dweight) {
   onednn_conv2d_weight_gradient(g, x, dy, dweight);

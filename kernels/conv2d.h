@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 
 namespace trireme::kernels {
 
@@ -33,19 +33,19 @@ struct Conv2dGeometry {
 
 /// y = conv(x, weight) + bias[out_channels]; bias may be null. 2 batch out_height out_width
 /// out_channels kernel_h kernel_w in_channels / groups FLOPs, and as many for each gradient.
-void conv2d(Cpu, const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-            float* y);
-void conv2d(Cpu, const Conv2dGeometry& g, const double* x, const double* weight, const double* bias,
-            double* y);
+template <typename T>
+void conv2d(Cpu, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y);
+template <typename T>
+void conv2d(Cuda, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y);
 
-void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const float* dy, const float* weight,
-                           float* dx);
-void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const double* dy, const double* weight,
-                           double* dx);
+template <typename T>
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx);
+template <typename T>
+void conv2d_input_gradient(Cuda, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx);
 
-void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const float* x, const float* dy,
-                            float* dweight);
-void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const double* x, const double* dy,
-                            double* dweight);
+template <typename T>
+void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const T* x, const T* dy, T* dweight);
+template <typename T>
+void conv2d_weight_gradient(Cuda, const Conv2dGeometry& g, const T* x, const T* dy, T* dweight);
 
 }  // namespace trireme::kernels

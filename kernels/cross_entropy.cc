@@ -6,28 +6,20 @@
 #include "kernels/rows.h"
 
 namespace trireme::kernels {
-namespace {
-
 template <typename Id>
-int64_t any_find_outside(const Id* ids, int64_t count, int64_t bound, int64_t ignored) {
+int64_t find_outside(Cpu, const Id* ids, int64_t count, int64_t bound, int64_t ignored) {
   for (int64_t i = 0; i < count; ++i) {
     if ((ids[i] < 0 || ids[i] >= bound) && ids[i] != ignored) return i;
   }
   return -1;
 }
 
-}  // namespace
-
-int64_t find_outside(Cpu, const int64_t* ids, int64_t count, int64_t bound, int64_t ignored) {
-  return any_find_outside(ids, count, bound, ignored);
-}
-int64_t find_outside(Cpu, const int32_t* ids, int64_t count, int64_t bound, int64_t ignored) {
-  return any_find_outside(ids, count, bound, ignored);
-}
+template int64_t find_outside(Cpu, const int64_t*, int64_t, int64_t, int64_t);
+template int64_t find_outside(Cpu, const int32_t*, int64_t, int64_t, int64_t);
 
 template <typename T, typename Id>
 void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t ignore_index,
-                   T* logsumexp, T* result) {
+                   Acc<T>* logsumexp, Acc<T>* result) {
   each_row(logits.rows, logits.cols, [&](int64_t r) {
     logsumexp[r] = targets[r] == ignore_index ? T{0} : logsumexp_of_row(logits.row(r), logits.cols);
   });
@@ -45,8 +37,8 @@ void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t i
 
 template <typename T, typename Id>
 void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
-                            int64_t ignore_index, const T* logsumexp, const T* dloss,
-                            const T* inverse_count, MatrixView<T> dlogits) {
+                            int64_t ignore_index, const Acc<T>* logsumexp, const Acc<T>* dloss,
+                            const Acc<T>* inverse_count, MatrixView<T> dlogits) {
   const T scale = *dloss * *inverse_count;
   each_row(logits.rows, logits.cols, [&](int64_t r) {
     const T* from = logits.row(r);
@@ -63,9 +55,11 @@ void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
 }
 
 #define TRIREME_INSTANTIATE(T, Id)                                                          \
-  template void cross_entropy<T, Id>(Cpu, MatrixView<const T>, const Id*, int64_t, T*, T*); \
+  template void cross_entropy<T, Id>(Cpu, MatrixView<const T>, const Id*, int64_t, Acc<T>*, \
+                                     Acc<T>*);                                              \
   template void cross_entropy_backward<T, Id>(Cpu, MatrixView<const T>, const Id*, int64_t, \
-                                              const T*, const T*, const T*, MatrixView<T>)
+                                              const Acc<T>*, const Acc<T>*, const Acc<T>*,  \
+                                              MatrixView<T>)
 TRIREME_INSTANTIATE(float, int64_t);
 TRIREME_INSTANTIATE(float, int32_t);
 TRIREME_INSTANTIATE(double, int64_t);

@@ -43,8 +43,10 @@ void philox_abreast(uint64_t seed, uint64_t counter, uint32_t (&words)[4][kAbrea
   }
 }
 
+}  // namespace
+
 template <typename T>
-void any_dropout(const T* x, T* y, int64_t count, double p, uint64_t seed, uint64_t first) {
+void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint64_t first) {
   const T scale = static_cast<T>(1 / (1 - p));
   // u < p with u = k / 2^24 is k < ceil(p 2^24).
   const auto limit = static_cast<uint32_t>(std::ceil(p * 0x1p24));
@@ -66,15 +68,7 @@ void any_dropout(const T* x, T* y, int64_t count, double p, uint64_t seed, uint6
   });
 }
 
-}  // namespace
-
-void dropout(Cpu, const float* x, float* y, int64_t count, double p, uint64_t seed,
-             uint64_t first) {
-  any_dropout(x, y, count, p, seed, first);
-}
-void dropout(Cpu, const double* x, double* y, int64_t count, double p, uint64_t seed,
-             uint64_t first) {
-  any_dropout(x, y, count, p, seed, first);
-}
+template void dropout(Cpu, const float*, float*, int64_t, double, uint64_t, uint64_t);
+template void dropout(Cpu, const double*, double*, int64_t, double, uint64_t, uint64_t);
 
 }  // namespace trireme::kernels

@@ -4,19 +4,23 @@
 
 #include <cstdint>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 #include "kernels/view.h"
 
 namespace trireme::kernels {
 
 /// y[i] = weight[ids[i]] for i < y.rows. Ids must lie inside the table (find_outside in
-/// cross_entropy.h checks). T is f32 or f64, Id i64 or i32.
+/// cross_entropy.h checks). Id is i64 or i32.
 template <typename T, typename Id>
 void embedding(Cpu, MatrixView<const T> weight, const Id* ids, MatrixView<T> y);
+template <typename T, typename Id>
+void embedding(Cuda, MatrixView<const T> weight, const Id* ids, MatrixView<T> y);
 
 /// dweight[v] = sum over the i with ids[i] = v of dy[i], zero where there is none. Overwrites
 /// dweight. The order of summation is that of i: the result does not depend on the threads.
 template <typename T, typename Id>
 void embedding_backward(Cpu, MatrixView<const T> dy, const Id* ids, MatrixView<T> dweight);
+template <typename T, typename Id>
+void embedding_backward(Cuda, MatrixView<const T> dy, const Id* ids, MatrixView<T> dweight);
 
 }  // namespace trireme::kernels

@@ -15,7 +15,7 @@ To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
     return value != From{0};
   } else {
-    return static_cast<To>(value);
+    return static_cast<To>(Acc<From>{value});
   }
 }
 
@@ -95,6 +95,7 @@ void copy_same_bytes(const StridedLoop<2>& loop, int64_t element_bytes, void* ds
   };
   if (element_bytes == 8) return run(uint64_t{});
   if (element_bytes == 4) return run(uint32_t{});
+  if (element_bytes == 2) return run(uint16_t{});
   run(uint8_t{});
 }
 

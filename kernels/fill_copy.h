@@ -5,9 +5,9 @@
 
 #pragma once
 
+#include "core/base/device_tag.h"
 #include "core/base/dtype.h"
 #include "core/base/shape.h"
-#include "kernels/device_tag.h"
 
 namespace trireme::kernels {
 
@@ -28,15 +28,19 @@ struct ConstAnyView {
 
 /// x[...] = value, converted to x's dtype.
 void fill(Cpu, AnyView x, double value);
+void fill(Cuda, AnyView x, double value);
 
 /// dst[...] = src[...], converting: float to integer truncates, anything to bool is `!= 0`.
 /// Requires src.shape == dst.shape; src may repeat elements with stride 0, dst must not.
 void copy(Cpu, AnyView dst, ConstAnyView src);
+void copy(Cuda, AnyView dst, ConstAnyView src);
 
 /// y[...] += alpha * x[...], of equal dtype (not u8, bool) and shape; x may have strides of 0.
 void add_scaled_inplace(Cpu, AnyView y, ConstAnyView x, double alpha);
+void add_scaled_inplace(Cuda, AnyView y, ConstAnyView x, double alpha);
 
 /// y[...] *= alpha, converted to y's dtype (not u8, bool).
 void scale_inplace(Cpu, AnyView y, double alpha);
+void scale_inplace(Cuda, AnyView y, double alpha);
 
 }  // namespace trireme::kernels

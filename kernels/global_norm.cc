@@ -30,8 +30,10 @@ double squares_of_piece(const T* x, int64_t count) {
   return sum;
 }
 
+}  // namespace
+
 template <typename T>
-void any_sum_of_squares(const T* x, int64_t count, double* sum) {
+void add_sum_of_squares(Cpu, const T* x, int64_t count, double* sum) {
   const int64_t pieces = (count + kPiece - 1) / kPiece;
   double* partials = scratch<double>(Scratch::kPartials, pieces);
   parallel_for(pieces, 1, [&](int64_t begin, int64_t end) {
@@ -42,13 +44,7 @@ void any_sum_of_squares(const T* x, int64_t count, double* sum) {
   for (int64_t p = 0; p < pieces; ++p) *sum += partials[p];
 }
 
-}  // namespace
-
-void add_sum_of_squares(Cpu, const float* x, int64_t count, double* sum) {
-  any_sum_of_squares(x, count, sum);
-}
-void add_sum_of_squares(Cpu, const double* x, int64_t count, double* sum) {
-  any_sum_of_squares(x, count, sum);
-}
+template void add_sum_of_squares(Cpu, const float*, int64_t, double*);
+template void add_sum_of_squares(Cpu, const double*, int64_t, double*);
 
 }  // namespace trireme::kernels

@@ -104,24 +104,26 @@ void any_layer_norm_backward(const Backward<T>& b, T* dgamma, T* dbeta) {
 
 }  // namespace
 
-void layer_norm(Cpu, MatrixView<const float> x, const float* gamma, const float* beta, double eps,
-                MatrixView<float> y, float* mean, float* rstd) {
-  any_layer_norm(x, gamma, beta, eps, y, mean, rstd);
-}
-void layer_norm(Cpu, MatrixView<const double> x, const double* gamma, const double* beta,
-                double eps, MatrixView<double> y, double* mean, double* rstd) {
+template <typename T>
+void layer_norm(Cpu, MatrixView<const T> x, const T* gamma, const T* beta, double eps,
+                MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
   any_layer_norm(x, gamma, beta, eps, y, mean, rstd);
 }
 
-void layer_norm_backward(Cpu, MatrixView<const float> x, const float* gamma, const float* mean,
-                         const float* rstd, MatrixView<const float> dy, MatrixView<float> dx,
-                         float* dgamma, float* dbeta) {
-  any_layer_norm_backward<float>({x, gamma, mean, rstd, dy, dx}, dgamma, dbeta);
+template <typename T>
+void layer_norm_backward(Cpu, MatrixView<const T> x, const T* gamma, const Acc<T>* mean,
+                         const Acc<T>* rstd, MatrixView<const T> dy, MatrixView<T> dx, T* dgamma,
+                         T* dbeta) {
+  any_layer_norm_backward<T>({x, gamma, mean, rstd, dy, dx}, dgamma, dbeta);
 }
-void layer_norm_backward(Cpu, MatrixView<const double> x, const double* gamma, const double* mean,
-                         const double* rstd, MatrixView<const double> dy, MatrixView<double> dx,
-                         double* dgamma, double* dbeta) {
-  any_layer_norm_backward<double>({x, gamma, mean, rstd, dy, dx}, dgamma, dbeta);
-}
+
+#define TRIREME_INSTANTIATE(T)                                                                  \
+  template void layer_norm(Cpu, MatrixView<const T>, const T*, const T*, double, MatrixView<T>, \
+                           Acc<T>*, Acc<T>*);                                                   \
+  template void layer_norm_backward(Cpu, MatrixView<const T>, const T*, const Acc<T>*,          \
+                                    const Acc<T>*, MatrixView<const T>, MatrixView<T>, T*, T*)
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(double);
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

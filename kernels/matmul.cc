@@ -181,16 +181,23 @@ void any_column_sums(MatrixView<const T> x, T* y) {
 
 }  // namespace
 
-void matmul(Cpu, StridedView<const float> a, StridedView<const float> b, StridedView<float> c,
-            const float* bias, Write write) {
-  any_matmul(a, b, c, bias, write);
-}
-void matmul(Cpu, StridedView<const double> a, StridedView<const double> b, StridedView<double> c,
-            const double* bias, Write write) {
+template <typename T>
+void matmul(Cpu, StridedView<const T> a, StridedView<const T> b, StridedView<T> c,
+            const std::type_identity_t<T>* bias, Write write) {
   any_matmul(a, b, c, bias, write);
 }
 
-void column_sums(Cpu, MatrixView<const float> x, float* y) { any_column_sums(x, y); }
-void column_sums(Cpu, MatrixView<const double> x, double* y) { any_column_sums(x, y); }
+template <typename T>
+void column_sums(Cpu, MatrixView<const T> x, T* y) {
+  any_column_sums(x, y);
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                    \
+  template void matmul(Cpu, StridedView<const T>, StridedView<const T>, StridedView<T>, const T*, \
+                       Write);                                                                    \
+  template void column_sums(Cpu, MatrixView<const T>, T*)
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(double);
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

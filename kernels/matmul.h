@@ -6,8 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 #include "kernels/gemm.h"
 #include "kernels/view.h"
 
@@ -19,13 +20,17 @@ namespace trireme::kernels {
 /// In c, a leading stride of 0 sums over that dimension: the gradient of a broadcast operand. Rows
 /// of c are contiguous. bias may be null; it needs Write::kOverwrite and no sum. Leading dimensions
 /// that merely continue the rows (or the inner dimension, where c sums) become one large product.
-void matmul(Cpu, StridedView<const float> a, StridedView<const float> b, StridedView<float> c,
-            const float* bias = nullptr, Write write = Write::kOverwrite);
-void matmul(Cpu, StridedView<const double> a, StridedView<const double> b, StridedView<double> c,
-            const double* bias = nullptr, Write write = Write::kOverwrite);
+template <typename T>
+void matmul(Cpu, StridedView<const T> a, StridedView<const T> b, StridedView<T> c,
+            const std::type_identity_t<T>* bias = nullptr, Write write = Write::kOverwrite);
+template <typename T>
+void matmul(Cuda, StridedView<const T> a, StridedView<const T> b, StridedView<T> c,
+            const std::type_identity_t<T>* bias = nullptr, Write write = Write::kOverwrite);
 
 /// y[c] = sum over rows of x[r, c]. One pass over x; the result does not depend on the threads.
-void column_sums(Cpu, MatrixView<const float> x, float* y);
-void column_sums(Cpu, MatrixView<const double> x, double* y);
+template <typename T>
+void column_sums(Cpu, MatrixView<const T> x, T* y);
+template <typename T>
+void column_sums(Cuda, MatrixView<const T> x, T* y);
 
 }  // namespace trireme::kernels

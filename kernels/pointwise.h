@@ -9,8 +9,8 @@
 #include <array>
 #include <cstdint>
 
+#include "core/base/device_tag.h"
 #include "core/base/shape.h"
-#include "kernels/device_tag.h"
 #include "kernels/functors.h"
 
 namespace trireme::kernels {
@@ -18,10 +18,15 @@ namespace trireme::kernels {
 /// All operands and y dense with `count` elements.
 template <typename Fn, typename T, size_t N>
 void map(Cpu, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t count);
+template <typename Fn, typename T, size_t N>
+void map(Cuda, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t count);
 
 /// y dense of shape `shape`; operand k is read with *strides[k] (0 where it broadcasts).
 template <typename Fn, typename T, size_t N>
 void map_strided(Cpu, const Fn& fn, const Shape& shape, const std::array<const T*, N>& in,
+                 const std::array<const Strides*, N>& strides, T* y);
+template <typename Fn, typename T, size_t N>
+void map_strided(Cuda, const Fn& fn, const Shape& shape, const std::array<const T*, N>& in,
                  const std::array<const Strides*, N>& strides, T* y);
 
 }  // namespace trireme::kernels

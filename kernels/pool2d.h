@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 
 namespace trireme::kernels {
 
@@ -37,14 +37,22 @@ struct Pool2dGeometry {
 /// row * cols.size + col in the image, for the gradient. NaN wins.
 template <typename T>
 void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where);
+template <typename T>
+void max_pool2d(Cuda, const Pool2dGeometry& g, const T* x, T* y, int32_t* where);
 /// dx[where] += dy, 0 elsewhere.
 template <typename T>
 void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx);
+template <typename T>
+void max_pool2d_backward(Cuda, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx);
 
 /// y = mean of each window, its part in the padding not counted.
 template <typename T>
 void avg_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y);
 template <typename T>
+void avg_pool2d(Cuda, const Pool2dGeometry& g, const T* x, T* y);
+template <typename T>
 void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx);
+template <typename T>
+void avg_pool2d_backward(Cuda, const Pool2dGeometry& g, const T* dy, T* dx);
 
 }  // namespace trireme::kernels

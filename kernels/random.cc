@@ -45,17 +45,21 @@ void fill_blocks(T* out, int64_t count, uint64_t seed, uint64_t first, const Dra
 
 }  // namespace
 
-void fill_uniform(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first) {
-  fill_blocks(out, count, seed, first, uniform<float>);
+template <typename T>
+void fill_uniform(Cpu, T* out, int64_t count, uint64_t seed, uint64_t first) {
+  fill_blocks(out, count, seed, first, uniform<T>);
 }
-void fill_uniform(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first) {
-  fill_blocks(out, count, seed, first, uniform<double>);
+
+template <typename T>
+void fill_normal(Cpu, T* out, int64_t count, uint64_t seed, uint64_t first) {
+  fill_blocks(out, count, seed, first, normal<T>);
 }
-void fill_normal(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first) {
-  fill_blocks(out, count, seed, first, normal<float>);
-}
-void fill_normal(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first) {
-  fill_blocks(out, count, seed, first, normal<double>);
-}
+
+#define TRIREME_INSTANTIATE(T)                                      \
+  template void fill_uniform(Cpu, T*, int64_t, uint64_t, uint64_t); \
+  template void fill_normal(Cpu, T*, int64_t, uint64_t, uint64_t)
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(double);
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -5,16 +5,20 @@
 
 #include <cstdint>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 
 namespace trireme::kernels {
 
 /// out[i] uniform in [0, 1): 24 random bits in f32, 53 in f64.
-void fill_uniform(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first);
-void fill_uniform(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first);
+template <typename T>
+void fill_uniform(Cpu, T* out, int64_t count, uint64_t seed, uint64_t first);
+template <typename T>
+void fill_uniform(Cuda, T* out, int64_t count, uint64_t seed, uint64_t first);
 
 /// out[i] standard normal, by Box and Muller's transform of one Philox block.
-void fill_normal(Cpu, float* out, int64_t count, uint64_t seed, uint64_t first);
-void fill_normal(Cpu, double* out, int64_t count, uint64_t seed, uint64_t first);
+template <typename T>
+void fill_normal(Cpu, T* out, int64_t count, uint64_t seed, uint64_t first);
+template <typename T>
+void fill_normal(Cuda, T* out, int64_t count, uint64_t seed, uint64_t first);
 
 }  // namespace trireme::kernels

@@ -108,11 +108,17 @@ void scatter_along(Cpu, const T* dy, const int64_t* indices, int64_t outer, int6
   template void max_along(Cpu, const T*, int64_t, int64_t, int64_t, T*, int64_t*);
 TRIREME_INSTANTIATE(double)
 TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(BFloat16)
+TRIREME_INSTANTIATE(Float16)
 TRIREME_INSTANTIATE(int64_t)
 TRIREME_INSTANTIATE(int32_t)
 TRIREME_INSTANTIATE(uint8_t)
 TRIREME_INSTANTIATE(bool)
 template void scatter_along(Cpu, const double*, const int64_t*, int64_t, int64_t, int64_t, double*);
 template void scatter_along(Cpu, const float*, const int64_t*, int64_t, int64_t, int64_t, float*);
+template void scatter_along(Cpu, const BFloat16*, const int64_t*, int64_t, int64_t, int64_t,
+                            BFloat16*);
+template void scatter_along(Cpu, const Float16*, const int64_t*, int64_t, int64_t, int64_t,
+                            Float16*);
 
 }  // namespace trireme::kernels

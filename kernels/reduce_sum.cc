@@ -10,7 +10,7 @@ namespace {
 
 // What sums are kept in. Conversion to f64 costs less than the memory traffic of a large sum.
 template <typename T>
-using Total = std::conditional_t<std::is_same_v<T, float>, double, SumOf<T>>;
+using Total = std::conditional_t<std::is_same_v<Acc<T>, float>, double, SumOf<T>>;
 
 // Independent accumulators: eight 512-bit registers, which hides the latency of an addition.
 constexpr int kLanes = 64;
@@ -122,7 +122,7 @@ void sum(Cpu, StridedView<const T> x, uint32_t reduced, double scale, SumOf<T>* 
       plan.kept.inner_extent() > 1 && plan.kept.inner_stride(1) < plan.reduced.inner_stride(0);
   const auto piece = columns ? sum_columns<T> : sum_rows<T>;
   const auto finish = [scale](Total<T> total) {
-    if constexpr (std::is_floating_point_v<T>) total *= scale;
+    if constexpr (std::is_floating_point_v<Acc<T>>) total *= scale;
     return static_cast<SumOf<T>>(total);
   };
 
@@ -155,6 +155,8 @@ void sum(Cpu, StridedView<const T> x, uint32_t reduced, double scale, SumOf<T>* 
 
 template void sum(Cpu, StridedView<const double>, uint32_t, double, double*);
 template void sum(Cpu, StridedView<const float>, uint32_t, double, float*);
+template void sum(Cpu, StridedView<const BFloat16>, uint32_t, double, BFloat16*);
+template void sum(Cpu, StridedView<const Float16>, uint32_t, double, Float16*);
 template void sum(Cpu, StridedView<const int64_t>, uint32_t, double, int64_t*);
 template void sum(Cpu, StridedView<const int32_t>, uint32_t, double, int64_t*);
 template void sum(Cpu, StridedView<const uint8_t>, uint32_t, double, int64_t*);

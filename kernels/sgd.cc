@@ -5,38 +5,57 @@
 namespace trireme::kernels {
 namespace {
 
-template <typename T>
-void any_sgd(const SgdStep& s, int64_t count, const T* __restrict grad, T* __restrict param,
-             T* __restrict buffer) {
-  const T rate = static_cast<T>(s.learning_rate), decay = static_cast<T>(s.weight_decay);
-  const T scale = static_cast<T>(s.grad_scale), momentum = static_cast<T>(s.momentum);
+/// One span; `Master` is what is stepped: the 32-bit copy of 16-bit parameters, else themselves.
+template <typename T, typename Master>
+void step_span(const SgdStep& s, double grad_scale, int64_t count, const T* __restrict grad,
+               T* __restrict param, Master* master, Acc<T>* __restrict buffer) {
+  using A = Acc<T>;
+  const A rate = static_cast<A>(s.learning_rate), decay = static_cast<A>(s.weight_decay);
+  const A scale = static_cast<A>(grad_scale), momentum = static_cast<A>(s.momentum);
   // A fresh buffer may hold anything, NaN included: it is not read on the first step.
-  const T fresh = static_cast<T>(s.is_first ? 1 : 1 - s.dampening);
+  const A fresh = static_cast<A>(s.is_first ? 1 : 1 - s.dampening);
   const bool nesterov = s.form == Momentum::kNesterov, first = s.is_first;
+  const auto write = [=](int64_t i, A value) {
+    master[i] = Master(value);
+    if constexpr (!std::is_same_v<T, Master>) param[i] = T(value);
+  };
   parallel_for(count, kSerialElements, [=](int64_t begin, int64_t end) {
     if (!buffer) {
       for (int64_t i = begin; i < end; ++i) {
-        param[i] -= rate * (grad[i] * scale + decay * param[i]);
+        const A p{master[i]};
+        write(i, p - rate * (A{grad[i]} * scale + decay * p));
       }
       return;
     }
     for (int64_t i = begin; i < end; ++i) {
-      const T g = grad[i] * scale + decay * param[i];
-      const T average = (first ? T{0} : momentum * buffer[i]) + fresh * g;
+      const A p{master[i]};
+      const A g = A{grad[i]} * scale + decay * p;
+      const A average = (first ? A{0} : momentum * buffer[i]) + fresh * g;
       buffer[i] = average;
-      param[i] -= rate * (nesterov ? g + momentum * average : average);
+      write(i, p - rate * (nesterov ? g + momentum * average : average));
     }
   });
 }
 
 }  // namespace
 
-void sgd(Cpu, const SgdStep& step, int64_t count, const float* grad, float* param, float* buffer) {
-  any_sgd(step, count, grad, param, buffer);
+template <typename T>
+void sgd(Cpu, const SgdStep& step, std::span<const SgdSpan<T>> spans) {
+  const double factor = step.grad_factor ? static_cast<double>(*step.grad_factor) : 1;
+  if (factor == 0) return;
+  for (const SgdSpan<T>& s : spans) {
+    const double scale = step.grad_scale * factor;
+    if (s.master) {
+      step_span(step, scale, s.count, s.grad, s.param, s.master, s.buffer);
+    } else {
+      step_span(step, scale, s.count, s.grad, s.param, s.param, s.buffer);
+    }
+  }
 }
-void sgd(Cpu, const SgdStep& step, int64_t count, const double* grad, double* param,
-         double* buffer) {
-  any_sgd(step, count, grad, param, buffer);
-}
+
+template void sgd(Cpu, const SgdStep&, std::span<const SgdSpan<float>>);
+template void sgd(Cpu, const SgdStep&, std::span<const SgdSpan<double>>);
+template void sgd(Cpu, const SgdStep&, std::span<const SgdSpan<BFloat16>>);
+template void sgd(Cpu, const SgdStep&, std::span<const SgdSpan<Float16>>);
 
 }  // namespace trireme::kernels

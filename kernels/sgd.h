@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
+#include "core/base/half.h"
 
 namespace trireme::kernels {
 
@@ -18,16 +20,27 @@ struct SgdStep {
   Momentum form = Momentum::kPlain;
   /// Multiplies every gradient as it is read.
   double grad_scale = 1;
+  const float* grad_factor = nullptr;  // as AdamStep::grad_factor
   /// The first step starts the momentum buffer with the gradient itself, without dampening.
   bool is_first = false;
 };
 
+/// One parameter (or a run of them) of `count` elements; the arrays do not overlap.
+template <typename T>
+struct SgdSpan {
+  int64_t count;
+  const T* grad;
+  T* param;
+  Acc<T>* master;  // as AdamSpan::master
+  Acc<T>* buffer;  // null when momentum is 0
+};
+
 /// With g = grad_scale grad + decay param and momentum > 0:
 ///   buffer = momentum buffer + (1 - dampening) g;  g = buffer, or g + momentum buffer (Nesterov)
-/// then param -= lr g. `buffer` is null when momentum is 0. Arrays of `count` elements that do not
-/// overlap.
-void sgd(Cpu, const SgdStep& step, int64_t count, const float* grad, float* param, float* buffer);
-void sgd(Cpu, const SgdStep& step, int64_t count, const double* grad, double* param,
-         double* buffer);
+/// then param -= lr g, over all spans in one pass.
+template <typename T>
+void sgd(Cpu, const SgdStep& step, std::span<const SgdSpan<T>> spans);
+template <typename T>
+void sgd(Cuda, const SgdStep& step, std::span<const SgdSpan<T>> spans);
 
 }  // namespace trireme::kernels

@@ -4,10 +4,8 @@
 #include "kernels/rows.h"
 
 namespace trireme::kernels {
-namespace {
-
 template <typename T>
-void any_softmax(MatrixView<const T> x, MatrixView<T> y) {
+void softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T* from = x.row(r);
     T* to = y.row(r);
@@ -25,7 +23,7 @@ void any_softmax(MatrixView<const T> x, MatrixView<T> y) {
 }
 
 template <typename T>
-void any_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
+void softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
   each_row(y.rows, y.cols, [&](int64_t r) {
     const T *a = y.row(r), *b = dy.row(r);
     Vec<T> sum = {};
@@ -39,7 +37,7 @@ void any_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, MatrixV
 }
 
 template <typename T>
-void any_log_softmax(MatrixView<const T> x, MatrixView<T> y) {
+void log_softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T* from = x.row(r);
     const T total = logsumexp_of_row(from, x.cols);
@@ -50,7 +48,7 @@ void any_log_softmax(MatrixView<const T> x, MatrixView<T> y) {
 }
 
 template <typename T>
-void any_log_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
+void log_softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
   each_row(y.rows, y.cols, [&](int64_t r) {
     const T *a = y.row(r), *b = dy.row(r);
     Vec<T> sum = {};
@@ -62,30 +60,13 @@ void any_log_softmax_backward(MatrixView<const T> y, MatrixView<const T> dy, Mat
   });
 }
 
-}  // namespace
-
-void softmax(Cpu, MatrixView<const float> x, MatrixView<float> y) { any_softmax(x, y); }
-void softmax(Cpu, MatrixView<const double> x, MatrixView<double> y) { any_softmax(x, y); }
-
-void softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
-                      MatrixView<float> dx) {
-  any_softmax_backward(y, dy, dx);
-}
-void softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
-                      MatrixView<double> dx) {
-  any_softmax_backward(y, dy, dx);
-}
-
-void log_softmax(Cpu, MatrixView<const float> x, MatrixView<float> y) { any_log_softmax(x, y); }
-void log_softmax(Cpu, MatrixView<const double> x, MatrixView<double> y) { any_log_softmax(x, y); }
-
-void log_softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
-                          MatrixView<float> dx) {
-  any_log_softmax_backward(y, dy, dx);
-}
-void log_softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
-                          MatrixView<double> dx) {
-  any_log_softmax_backward(y, dy, dx);
-}
+#define TRIREME_INSTANTIATE(T)                                                                  \
+  template void softmax(Cpu, MatrixView<const T>, MatrixView<T>);                               \
+  template void softmax_backward(Cpu, MatrixView<const T>, MatrixView<const T>, MatrixView<T>); \
+  template void log_softmax(Cpu, MatrixView<const T>, MatrixView<T>);                           \
+  template void log_softmax_backward(Cpu, MatrixView<const T>, MatrixView<const T>, MatrixView<T>)
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(double);
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

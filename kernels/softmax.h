@@ -5,27 +5,31 @@
 
 #pragma once
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 #include "kernels/view.h"
 
 namespace trireme::kernels {
 
 /// y[r, c] = exp(x[r, c]) / sum_c exp(x[r, c]), with the row's largest element taken out first.
-void softmax(Cpu, MatrixView<const float> x, MatrixView<float> y);
-void softmax(Cpu, MatrixView<const double> x, MatrixView<double> y);
+template <typename T>
+void softmax(Cpu, MatrixView<const T> x, MatrixView<T> y);
+template <typename T>
+void softmax(Cuda, MatrixView<const T> x, MatrixView<T> y);
 /// dx = y (dy - sum_c(y dy)).
-void softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
-                      MatrixView<float> dx);
-void softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
-                      MatrixView<double> dx);
+template <typename T>
+void softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx);
+template <typename T>
+void softmax_backward(Cuda, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx);
 
 /// y[r, c] = x[r, c] - log sum_c exp(x[r, c]).
-void log_softmax(Cpu, MatrixView<const float> x, MatrixView<float> y);
-void log_softmax(Cpu, MatrixView<const double> x, MatrixView<double> y);
+template <typename T>
+void log_softmax(Cpu, MatrixView<const T> x, MatrixView<T> y);
+template <typename T>
+void log_softmax(Cuda, MatrixView<const T> x, MatrixView<T> y);
 /// dx = dy - exp(y) sum_c(dy).
-void log_softmax_backward(Cpu, MatrixView<const float> y, MatrixView<const float> dy,
-                          MatrixView<float> dx);
-void log_softmax_backward(Cpu, MatrixView<const double> y, MatrixView<const double> dy,
-                          MatrixView<double> dx);
+template <typename T>
+void log_softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx);
+template <typename T>
+void log_softmax_backward(Cuda, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx);
 
 }  // namespace trireme::kernels

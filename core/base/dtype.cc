@@ -10,6 +10,10 @@ const char* name_of(DType dtype) {
       return "f64";
     case DType::kF32:
       return "f32";
+    case DType::kBF16:
+      return "bf16";
+    case DType::kF16:
+      return "f16";
     case DType::kI64:
       return "i64";
     case DType::kI32:
@@ -23,11 +27,11 @@ const char* name_of(DType dtype) {
 }
 
 DType parse_dtype(std::string_view name) {
-  for (DType dtype :
-       {DType::kF64, DType::kF32, DType::kI64, DType::kI32, DType::kU8, DType::kBool}) {
+  for (DType dtype : {DType::kF64, DType::kF32, DType::kBF16, DType::kF16, DType::kI64, DType::kI32,
+                      DType::kU8, DType::kBool}) {
     if (name == name_of(dtype)) return dtype;
   }
-  fail("dtype", "must be one of f64, f32, i64, i32, u8, bool, got '", name, "'");
+  fail("dtype", "must be one of f64, f32, bf16, f16, i64, i32, u8, bool, got '", name, "'");
 }
 
 std::ostream& operator<<(std::ostream& out, DType dtype) { return out << name_of(dtype); }

@@ -8,10 +8,11 @@
 #include <type_traits>
 
 #include "core/base/error.h"
+#include "core/base/half.h"
 
 namespace trireme {
 
-enum class DType : uint8_t { kF64, kF32, kI64, kI32, kU8, kBool };
+enum class DType : uint8_t { kF64, kF32, kBF16, kF16, kI64, kI32, kU8, kBool };
 
 /// Bytes of one element.
 constexpr int64_t size_of(DType dtype) {
@@ -22,6 +23,9 @@ constexpr int64_t size_of(DType dtype) {
     case DType::kF32:
     case DType::kI32:
       return 4;
+    case DType::kBF16:
+    case DType::kF16:
+      return 2;
     case DType::kU8:
     case DType::kBool:
       return 1;
@@ -29,7 +33,9 @@ constexpr int64_t size_of(DType dtype) {
   return 0;
 }
 
-constexpr bool is_floating(DType dtype) { return dtype == DType::kF64 || dtype == DType::kF32; }
+constexpr bool is_floating(DType dtype) { return dtype <= DType::kF16; }
+/// bf16 and f16.
+constexpr bool is_half_dtype(DType dtype) { return dtype == DType::kBF16 || dtype == DType::kF16; }
 
 /// "f32" and so on.
 const char* name_of(DType dtype);
@@ -46,6 +52,10 @@ inline constexpr DType dtype_of = [] {
     return DType::kF64;
   else if constexpr (std::is_same_v<T, float>)
     return DType::kF32;
+  else if constexpr (std::is_same_v<T, BFloat16>)
+    return DType::kBF16;
+  else if constexpr (std::is_same_v<T, Float16>)
+    return DType::kF16;
   else if constexpr (std::is_same_v<T, int64_t>)
     return DType::kI64;
   else if constexpr (std::is_same_v<T, int32_t>)
@@ -72,6 +82,10 @@ decltype(auto) dispatch_dtype(DType dtype, Fn&& fn) {
       return fn(TypeTag<double>{});
     case DType::kF32:
       return fn(TypeTag<float>{});
+    case DType::kBF16:
+      return fn(TypeTag<BFloat16>{});
+    case DType::kF16:
+      return fn(TypeTag<Float16>{});
     case DType::kI64:
       return fn(TypeTag<int64_t>{});
     case DType::kI32:

@@ -12,7 +12,6 @@
 
 #include "core/base/error.h"
 #include "core/base/sync_directory.h"
-#include "core/checkpoint/half_floats.h"
 #include "core/checkpoint/safetensors_header.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
@@ -20,14 +19,14 @@
 namespace trireme {
 namespace {
 
-template <typename Fn>
-Tensor widen(const SafetensorsEntry& entry, const std::byte* bytes, const Fn& to_float) {
+template <typename Half>
+Tensor widen(const SafetensorsEntry& entry, const std::byte* bytes) {
   Tensor out = empty(entry.shape, {DType::kF32});
   float* values = out.data<float>();
   for (int64_t i = 0; i < out.numel(); ++i) {
     uint16_t bits = 0;
     std::memcpy(&bits, bytes + 2 * i, sizeof(bits));
-    values[i] = to_float(bits);
+    values[i] = Half::from_bits(bits);
   }
   return out;
 }
@@ -43,8 +42,8 @@ Tensor normalise_bools(const SafetensorsEntry& entry, const std::byte* bytes) {
 Tensor make_tensor(const SafetensorsEntry& entry, std::byte* bytes,
                    const std::shared_ptr<const MappedFile>& file) {
   const std::string_view type = entry.type->name;
-  if (type == "F16") return widen(entry, bytes, float_from_f16);
-  if (type == "BF16") return widen(entry, bytes, float_from_bf16);
+  if (type == "F16") return widen<Float16>(entry, bytes);
+  if (type == "BF16") return widen<BFloat16>(entry, bytes);
   if (type == "BOOL") return normalise_bools(entry, bytes);
   const auto size_bytes = static_cast<int64_t>(entry.end - entry.begin);
   const bool aligned =

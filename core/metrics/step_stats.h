@@ -24,10 +24,10 @@ inline constexpr int kPhases = 8;
 inline constexpr std::array<const char*, kPhases> kPhaseNames = {
     "data_wait", "forward", "backward", "comm_exposed", "optimizer", "checkpoint", "eval", "other"};
 
-/// Kinds of memory, in the order and with the names of MemoryKind in core/tensor/allocator.h.
-inline constexpr int kMemoryKindsReported = 6;
+/// Kinds of memory, in the order and with the names of MemoryKind in core/base/memory_kind.h.
+inline constexpr int kMemoryKindsReported = 7;
 inline constexpr std::array<const char*, kMemoryKindsReported> kMemoryKindNames = {
-    "other", "parameters", "gradients", "optimizer", "activations", "communication"};
+    "other", "parameters", "gradients", "optimizer", "activations", "communication", "workspace"};
 
 /// Upper bounds of the step duration histogram: 1 ms * 2^i, so 1 ms to 131 s. Longer steps count in
 /// one more bucket without bound.

@@ -27,8 +27,13 @@ void Adam::update(const Update& u) {
   dispatch_floating("adam", u.parameter.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(u.parameter.device(), [&](auto device) {
-      kernels::adamw(device, step, u.parameter.numel(), u.gradient.data<T>(), u.parameter.data<T>(),
-                     u.moments[0].data<T>(), u.moments[1].data<T>());
+      const kernels::AdamSpan<T> span{.count = u.parameter.numel(),
+                                      .grad = u.gradient.data<T>(),
+                                      .param = u.parameter.data<T>(),
+                                      .master = nullptr,
+                                      .m = u.moments[0].data<Acc<T>>(),
+                                      .v = u.moments[1].data<Acc<T>>()};
+      kernels::adamw<T>(device, step, {&span, 1});
     });
   });
 }

@@ -28,8 +28,13 @@ void Sgd::update(const Update& u) {
   dispatch_floating("sgd", u.parameter.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(u.parameter.device(), [&](auto device) {
-      kernels::sgd(device, step, u.parameter.numel(), u.gradient.data<T>(), u.parameter.data<T>(),
-                   u.moments.empty() ? nullptr : u.moments[0].data<T>());
+      const kernels::SgdSpan<T> span{
+          .count = u.parameter.numel(),
+          .grad = u.gradient.data<T>(),
+          .param = u.parameter.data<T>(),
+          .master = nullptr,
+          .buffer = u.moments.empty() ? nullptr : u.moments[0].data<Acc<T>>()};
+      kernels::sgd<T>(device, step, {&span, 1});
     });
   });
 }

@@ -58,7 +58,6 @@ struct ThreadCache {
   Header* free[kSmallClasses] = {};
   int count[kSmallClasses] = {};
   int64_t uncounted[kMemoryKinds] = {};
-  MemoryKind kind = MemoryKind::kOther;
 
   void add(MemoryKind k, int64_t bytes) {
     int64_t& delta = uncounted[static_cast<int>(k)];
@@ -165,22 +164,13 @@ void keep_large(Header* block) noexcept {
 
 }  // namespace
 
-const char* name_of(MemoryKind kind) {
-  constexpr const char* kNames[kMemoryKinds] = {"other",     "parameters",  "gradients",
-                                                "optimizer", "activations", "communication"};
-  return kNames[static_cast<int>(kind)];
-}
-
-MemoryKindGuard::MemoryKindGuard(MemoryKind kind) : previous_(cache.kind) { cache.kind = kind; }
-MemoryKindGuard::~MemoryKindGuard() { cache.kind = previous_; }
-
 void* cpu_allocate(size_t bytes) {
   ThreadCache& mine = cache;
   Header* block = nullptr;
   if (kAddressSanitizer) {
     block = from_system(bytes);
     if (!block) fail_out_of_memory(bytes);
-    block->kind = mine.kind;
+    block->kind = current_memory_kind();
     count_now(block->kind, static_cast<int64_t>(block->bytes));
   } else if (bytes <= kLargestSmall) {
     const int k = small_class(bytes);
@@ -193,7 +183,7 @@ void* cpu_allocate(size_t bytes) {
       block = from_system(kAlignment << k);
       if (!block) fail_out_of_memory(bytes);
     }
-    block->kind = mine.kind;
+    block->kind = current_memory_kind();
     mine.add(block->kind, static_cast<int64_t>(block->bytes));
   } else {
     const size_t rounded = round_large(bytes);
@@ -204,7 +194,7 @@ void* cpu_allocate(size_t bytes) {
       block = from_system(rounded);
     }
     if (!block) fail_out_of_memory(bytes);
-    block->kind = mine.kind;
+    block->kind = current_memory_kind();
     count_now(block->kind, static_cast<int64_t>(block->bytes));
   }
   return block + 1;

@@ -10,41 +10,12 @@
 
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/memory_kind.h"
+
 namespace trireme {
-
-/// What a block is for. Set for a scope by MemoryKindGuard; shown in metrics.
-enum class MemoryKind : uint8_t {
-  kOther,
-  kParameters,
-  kGradients,
-  kOptimizer,
-  kActivations,
-  kCommunication,
-};
-inline constexpr int kMemoryKinds = 6;
-const char* name_of(MemoryKind kind);  // "parameters" and so on
-
-/// Blocks allocated by this thread while the guard lives are counted under `kind`.
-class MemoryKindGuard {
- public:
-  explicit MemoryKindGuard(MemoryKind kind);
-  ~MemoryKindGuard();
-  MemoryKindGuard(const MemoryKindGuard&) = delete;
-
- private:
-  MemoryKind previous_;
-};
-
-struct MemoryStats {
-  std::array<int64_t, kMemoryKinds> allocated_bytes{};  // in use now, by kind
-  int64_t total_allocated_bytes = 0;                    // sum of the above
-  int64_t peak_allocated_bytes = 0;                     // most in use since the last reset_peak
-  int64_t reserved_bytes = 0;                           // held from the system, in use or cached
-};
 
 /// At least `bytes` bytes. Throws Error that shows the request and the statistics when the system
 /// has no memory left.

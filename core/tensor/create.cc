@@ -4,8 +4,8 @@
 #include <limits>
 #include <optional>
 
+#include "core/base/device_tag.h"
 #include "core/tensor/copy.h"
-#include "kernels/device_tag.h"
 #include "kernels/random.h"
 
 namespace trireme {

@@ -1,6 +1,6 @@
 #include "core/tensor/storage.h"
 
-#include "kernels/device_tag.h"
+#include "core/base/device_tag.h"
 
 namespace trireme {
 

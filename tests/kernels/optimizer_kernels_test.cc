@@ -33,7 +33,8 @@ void check_adam(WeightDecay form, double tolerance) {
              .grad_scale = 0.5};
   for (s.step = 1; s.step <= 5; ++s.step) {
     for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, s.step));
-    adamw(Cpu{}, s, kCount, grad.data(), param.data(), m.data(), v.data());
+    const AdamSpan<T> span{kCount, grad.data(), param.data(), nullptr, m.data(), v.data()};
+    adamw<T>(Cpu{}, s, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
       double g = 0.5 * gradient_at(i, s.step);
       if (form == WeightDecay::kGradient) g += 0.1 * p0[i];
@@ -66,7 +67,9 @@ void check_sgd(SgdStep s, double tolerance) {
   for (int step = 1; step <= 4; ++step) {
     s.is_first = step == 1;
     for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, step));
-    sgd(Cpu{}, s, kCount, grad.data(), param.data(), s.momentum > 0 ? buffer.data() : nullptr);
+    const SgdSpan<T> span{kCount, grad.data(), param.data(), nullptr,
+                               s.momentum > 0 ? buffer.data() : nullptr};
+    sgd<T>(Cpu{}, s, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
       double g = s.grad_scale * gradient_at(i, step) + s.weight_decay * p0[i];
       if (s.momentum > 0) {

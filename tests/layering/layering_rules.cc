@@ -21,7 +21,7 @@ constexpr int kMaxLines = 400;
 /// What each folder may include beside itself. Tests and benchmarks may include everything.
 const std::map<std::string, Names>& table() {
   static const std::map<std::string, Names> rows = [] {
-    const Names ops = {"core/base", "kernels", "core/tensor", "core/autograd"};
+    const Names ops = {"core/base", "kernels", "core/tensor", "core/autograd", "core/cuda"};
     const auto with = [](Names names, const Names& more) {
       names.insert(more.begin(), more.end());
       return names;
@@ -32,9 +32,10 @@ const std::map<std::string, Names>& table() {
     return std::map<std::string, Names>{
         {"core/base", {}},
         {"core/metrics", {"core/base"}},
-        {"kernels", {"core/base"}},
-        {"core/tensor", {"core/base", "kernels"}},
-        {"core/autograd", {"core/base", "kernels", "core/tensor"}},
+        {"core/cuda", {"core/base"}},
+        {"kernels", {"core/base", "core/cuda"}},
+        {"core/tensor", {"core/base", "core/cuda", "kernels"}},
+        {"core/autograd", {"core/base", "core/cuda", "kernels", "core/tensor"}},
         {"core/ops", ops},
         {"core/nn", on_ops},
         {"core/optim", on_ops},
@@ -100,9 +101,13 @@ std::string why_not_here(const std::string& path, const std::string& header) {
   if (header == "nccl.h" && !stem.starts_with("nccl_")) return "only nccl_* may include <nccl.h>";
   static const std::regex cuda_header(
       R"(^(cuda|cublas|cudnn|curand|nvml|nvtx|cub/|cooperative_gr))");
-  const bool cuda_file = path.ends_with(".cu") || path.ends_with(".cuh") || stem.ends_with("_cuda");
+  const bool cuda_file = path.ends_with(".cu") || path.ends_with(".cuh") ||
+                         path.starts_with("core/cuda/") || stem.ends_with("_cuda") ||
+                         stem.starts_with("cublas_") || stem.starts_with("cudnn_") ||
+                         stem.starts_with("nccl_");
   if (!cuda_file && std::regex_search(header, cuda_header)) {
-    return "only .cu, .cuh and *_cuda.* may include CUDA's <" + header + ">";
+    return "only core/cuda/, .cu, .cuh, *_cuda.*, cublas_*, cudnn_*, nccl_* may include CUDA's <" +
+           header + ">";
   }
   return "";
 }

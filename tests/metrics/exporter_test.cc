@@ -43,7 +43,7 @@ void fill(StepStats& stats) {
   stats.comm_bytes = 1 << 30;
   stats.comm_busy_seconds = 1.5;
   stats.comm_exposed_seconds = 0.25;
-  stats.memory_allocated_bytes = {1, 2, 4, 8, 16, 32};
+  stats.memory_allocated_bytes = {1, 2, 4, 8, 16, 32, 64};
   stats.memory_reserved_bytes = 4096;
   stats.memory_peak_bytes = 2048;
   stats.last_checkpoint_step = 100;

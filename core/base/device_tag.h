@@ -5,13 +5,27 @@
 
 #pragma once
 
+#include "core/base/config.h"
 #include "core/base/device.h"
 #include "core/base/error.h"
+
+struct CUstream_st;
 
 namespace trireme {
 
 /// The CPU: kernels run on the calling thread and the OpenMP pool and are done when they return.
 struct Cpu {};
+
+/// A CUDA device and a stream of it: kernels are queued there, in order, and run behind the host.
+/// The device is the calling thread's CUDA device.
+struct Cuda {
+  CUstream_st* stream;
+  int index;
+};
+
+/// The current stream of the calling thread on CUDA device `index` (core/cuda/stream.h). Throws
+/// CudaError where there is no driver or no such device.
+Cuda current_cuda(int index);
 
 /// Calls fn with the tag of `device`. This build has CPU kernels only; any other device is an
 /// error that says so.
