@@ -8,7 +8,7 @@ BUILD_PACKAGES=(g++ cmake ninja-build ccache git libabsl-dev libdnnl-dev
   openmpi-bin libopenmpi-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 # What tests call beside our own programs. A test whose tool is missing skips and says so.
-TEST_PACKAGES=(curl iproute2 procps python3 python3-yaml python3-jsonschema)
+TEST_PACKAGES=(curl iproute2 patchelf procps python3 python3-yaml python3-jsonschema)
 
 # For the test that builds the container image.
 IMAGE_PACKAGES=(buildah mmdebstrap)
