@@ -54,7 +54,14 @@ class GptTask final : public TrainingTask {
   std::shared_ptr<const Dataset> validation_data() const override { return validation_; }
   std::shared_ptr<const Sampler> training_sampler(int64_t global_batch, uint64_t seed,
                                                   Shard shard) const override {
+    if (gpt_.order == "sequential") {
+      return std::make_shared<SequentialSampler>(train_->size(), gpt_.context, global_batch, shard);
+    }
     return std::make_shared<RandomSampler>(train_->size(), global_batch, seed, shard);
+  }
+
+  std::string augmentation() const override {
+    return gpt_.order == "random" ? "" : concat("--order ", gpt_.order);
   }
 
   Tensor loss(const Batch& batch) override { return model_.loss(batch.inputs, batch.targets); }

@@ -95,7 +95,8 @@ void TrainCheckpoints::warn_of_other_data(const StateValues& saved,
   if (saved.has("batch")) warn("--batch", saved.get_int("batch"), options_.batch);
   if (saved.has("data")) warn("--data", saved.get_string("data"), options_.data);
   if (saved.has("data.augmentation")) {
-    warn("the change of images", saved.get_string("data.augmentation"), task.augmentation());
+    warn("the order or change of samples", saved.get_string("data.augmentation"),
+         task.augmentation());
   }
   if (saved.has("data.samples")) {
     warn("the number of training samples", saved.get_int("data.samples"),

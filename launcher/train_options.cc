@@ -123,6 +123,10 @@ void add_flags(ArgParser& parser, GptOptions& o) {
       .at_least(0)
       .at_most(kMostOfCount)
       .default_text("256 for text, 50257 for token files");
+  parser
+      .add("--order", &o.order,
+           "random: windows anywhere; sequential: end to end, from the start again after the last")
+      .one_of({"random", "sequential"});
   parser.section("Sample");
   parser.add("--sample", &o.sample, "bytes of text to generate at the end")
       .at_least(0)

@@ -62,6 +62,7 @@ struct GptOptions {
   int64_t dim = 128;
   int64_t context = 64;
   double dropout = 0.0;
+  std::string order = "random";
   int64_t vocab = 0;  // 0: 256 for text, 50257 for token files
   int64_t sample = 0;
   std::string prompt = "\n";

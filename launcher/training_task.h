@@ -27,7 +27,7 @@ class TrainingTask {
   virtual std::shared_ptr<const Sampler> training_sampler(int64_t global_batch, uint64_t seed,
                                                           Shard shard) const = 0;
 
-  /// How training samples are changed at random, "" if they are not: a resumed run compares it.
+  /// How training samples are ordered or changed, "" for the usual way: a resumed run compares it.
   virtual std::string augmentation() const { return ""; }
 
   /// Mean loss over the batch's samples, a scalar with history.

@@ -60,6 +60,20 @@ std::vector<int64_t> RandomSampler::indices(int64_t step) const {
   });
 }
 
+SequentialSampler::SequentialSampler(int64_t dataset_size, int64_t stride, int64_t global_batch,
+                                     Shard shard)
+    : stride_(stride), global_batch_(global_batch), shard_(shard) {
+  check_training(dataset_size, global_batch, shard);
+  require(stride >= 1, "sampler", "stride must be at least 1, got ", stride);
+  samples_per_pass_ = (dataset_size - 1) / stride + 1;
+}
+
+std::vector<int64_t> SequentialSampler::indices(int64_t step) const {
+  check_step(step, steps());
+  return map_slice(step * global_batch_, global_batch_, shard_,
+                   [this](int64_t g) { return g % samples_per_pass_ * stride_; });
+}
+
 PermutationSampler::PermutationSampler(int64_t dataset_size, int64_t global_batch, uint64_t seed,
                                        Shard shard)
     : dataset_size_(dataset_size), global_batch_(global_batch), seed_(seed), shard_(shard) {

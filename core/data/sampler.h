@@ -47,6 +47,20 @@ class RandomSampler final : public Sampler {
   Shard shard_;
 };
 
+/// Sample numbers 0, stride, 2 stride, ... in order, from the start again after the last one: token
+/// windows end to end, as trainers that read a corpus once want them. Uses no seed.
+class SequentialSampler final : public Sampler {
+ public:
+  /// Requires dataset_size >= 1, stride >= 1 and global_batch divisible by world_size.
+  SequentialSampler(int64_t dataset_size, int64_t stride, int64_t global_batch, Shard shard = {});
+  int64_t steps() const override { return kEndless; }
+  std::vector<int64_t> indices(int64_t step) const override;
+
+ private:
+  int64_t stride_, samples_per_pass_, global_batch_;
+  Shard shard_;
+};
+
 /// Each epoch visits the samples in a fresh random order, each at most once. The last
 /// dataset_size % global_batch samples of an epoch's order are dropped, so all batches are full.
 class PermutationSampler final : public Sampler {

@@ -49,7 +49,18 @@ TEST(Sampler, AnyWorldSizeSeesTheSameGlobalOrder) {
                            20);
   expect_same_global_order(
       [](Shard s) { return std::make_unique<PermutationSampler>(100, 12, 7, s); }, 20);
+  expect_same_global_order(
+      [](Shard s) { return std::make_unique<SequentialSampler>(100, 7, 12, s); }, 20);
   expect_same_global_order([](Shard s) { return std::make_unique<EvenSampler>(100, 61, 7, s); }, 9);
+}
+
+TEST(SequentialSampler, WalksThroughTheDataAndStartsAgain) {
+  // Starts 0, 4, 8 fit into 10; the second batch begins a new pass in its middle.
+  const SequentialSampler sampler(10, 4, 2);
+  EXPECT_THAT(sampler.indices(0), ElementsAre(0, 4));
+  EXPECT_THAT(sampler.indices(1), ElementsAre(8, 0));
+  EXPECT_THAT(sampler.indices(2), ElementsAre(4, 8));
+  EXPECT_THROW(SequentialSampler(10, 0, 2), InvalidArgument);
 }
 
 TEST(Permutation, IsABijectionForAnySize) {

@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Trains the same model from the same weights on the same batches in PyTorch and in Trireme, and
+compares the loss of every step.
+
+usage: parity.py gpt|resnet --bin DIR [--device cpu|cuda] [--precision f32|bf16] [--steps N] [...]
+
+DIR holds trireme-train. Prints one line and ends with 1 when a loss differs by more than --tolerance
+(default: 1e-4 relative in f32, 1e-2 in bf16). Needs torch; nothing else.
+
+A ReLU network magnifies rounding: PyTorch's own f32 and f64 runs of a small ResNet part by percents
+within ten steps, once an activation beside 0 falls on the other side. So a ResNet starts from PyTorch's
+weights, with a fresh optimizer, every --segment steps, and in f32 is compared with PyTorch's f64.
+"""
+import argparse
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+
+import torch
+from torch.nn import functional as F
+
+from models import Gpt, ResNet, save_safetensors
+
+RATE = {"gpt": 6e-4, "resnet": 0.002}
+
+
+def autocast(options):
+    return torch.autocast(options.device, dtype=torch.bfloat16, enabled=options.precision == "bf16")
+
+
+def train_both(options, folder, model, make_optimizer, loss_of, words):
+    """The losses of all steps, ours and PyTorch's; loss_of(step) is the loss of that step's batch."""
+    ours, theirs = [], []
+    model.train()
+    while len(theirs) < options.steps:
+        save_safetensors(os.path.join(folder, "weights.safetensors"), model.export())
+        optimizer = make_optimizer()
+        count = min(options.segment, options.steps - len(theirs))
+        for _ in range(count):
+            with autocast(options):
+                loss = loss_of(len(theirs))
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            theirs.append(loss.item())
+        ours += train_with_trireme(options, folder, count, words)
+    return ours, theirs
+
+
+def train_with_trireme(options, folder, steps, words):
+    """The losses of `steps` steps from folder/weights.safetensors."""
+    out = tempfile.mkdtemp(dir=folder)
+    command = [os.path.join(options.bin, "trireme-train"), options.model,
+               "--out", out, "--resume", "never",
+               "--init-from", os.path.join(folder, "weights.safetensors"),
+               "--device", options.device, "--steps", str(steps),
+               "--batch", str(options.batch), "--lr", str(RATE[options.model]),
+               "--schedule", "constant", "--warmup", "0", "--clip", "0", "--log-every", "1",
+               "--eval-every", "0", "--eval-batches", "1"] + words
+    if options.precision != "f32":
+        command += ["--precision", options.precision]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"parity: {' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+    with open(os.path.join(out, "metrics.jsonl"), encoding="utf-8") as lines:
+        records = [json.loads(line) for line in lines]
+    return [r["loss"] for r in records if "loss" in r]
+
+
+def compare_gpt(options, folder):
+    layers, heads, dim, context, vocab = (12, 12, 768, 1024, 50257)
+    if options.small:
+        layers, heads, dim, context, vocab = (2, 2, 64, 32, 256)
+    model = Gpt(vocab, context, layers, heads, dim).to(options.device)
+
+    # A text that has something to learn; windows end to end, the last tenth is for validation.
+    draw = random.Random(2)
+    count = options.steps * options.batch * context + 1
+    tokens = [0]
+    for _ in range(int(count * 1.2)):
+        tokens.append((tokens[-1] * 5 + draw.choice((1, 1, 1, 7))) % min(vocab, 997))
+    path = os.path.join(folder, "tokens.u16")
+    with open(path, "wb") as file:
+        file.write(struct.pack(f"<{len(tokens)}H", *tokens))
+    data = torch.tensor(tokens)
+
+    def loss_of(step):
+        starts = [(step * options.batch + i) * context for i in range(options.batch)]
+        ids = torch.stack([data[s:s + context] for s in starts]).to(options.device)
+        targets = torch.stack([data[s + 1:s + 1 + context] for s in starts]).to(options.device)
+        return model(ids, targets)
+
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    plain = [p for p in model.parameters() if p.dim() <= 1]
+
+    def make_optimizer():
+        return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1},
+                                  {"params": plain, "weight_decay": 0.0}],
+                                 lr=RATE["gpt"], betas=(0.9, 0.95))
+
+    return train_both(options, folder, model, make_optimizer, loss_of, [
+        "--data", path, "--vocab", str(vocab), "--order", "sequential", "--layers", str(layers),
+        "--heads", str(heads), "--dim", str(dim), "--context", str(context), "--dropout", "0",
+        "--optimizer", "adamw", "--weight-decay", "0.1", "--beta1", "0.9", "--beta2", "0.95"])
+
+
+def write_idx(path, shape, raw):
+    with open(path, "wb") as file:
+        file.write(struct.pack(">HBB", 0, 8, len(shape)) + struct.pack(f">{len(shape)}I", *shape) + raw)
+
+
+def compare_resnet(options, folder):
+    depth, width, size, stem = (50, 64, 64, "imagenet")
+    if options.small:
+        depth, width, size, stem = (18, 8, 16, "small")
+    exact = torch.float64 if options.precision == "f32" else torch.float32
+    model = ResNet(depth, 10, 1, width, stem).to(options.device, exact,
+                                                 memory_format=torch.channels_last)
+
+    # As many images as the batch has: every step sees all of them, in whatever order. Digits lie
+    # at the brightness of their class, so that there is something to learn.
+    labels = [i % 10 for i in range(options.batch)]
+    draw = random.Random(2)
+    raw = bytes(min(255, max(0, 20 * labels[i] + draw.randrange(64)))
+                for i in range(options.batch) for _ in range(size * size))
+    for part in ("train", "t10k"):
+        write_idx(os.path.join(folder, f"{part}-images-idx3-ubyte"), (options.batch, size, size), raw)
+        write_idx(os.path.join(folder, f"{part}-labels-idx1-ubyte"), (options.batch,), bytes(labels))
+    images = torch.frombuffer(bytearray(raw), dtype=torch.uint8).float().view(-1, 1, size, size)
+    images = normalised(images / 255).to(options.device, exact, memory_format=torch.channels_last)
+    targets = torch.tensor(labels, device=options.device)
+
+    def make_optimizer():
+        return torch.optim.SGD(model.parameters(), lr=RATE["resnet"], momentum=0.9)
+
+    def loss_of(_):
+        logits = model(images)
+        return F.cross_entropy(logits if exact == torch.float64 else logits.float(), targets)
+
+    return train_both(options, folder, model, make_optimizer, loss_of, [
+        "--data", folder, "--depth", str(depth), "--width", str(width), "--stem", stem,
+        "--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0"])
+
+
+def normalised(images):
+    """As core/data/image_data.h normalises: to mean 0 and deviation 1 over all pixels."""
+    wide = images.double()
+    return ((wide - wide.mean()) / wide.std(unbiased=False)).float()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=("gpt", "resnet"))
+    parser.add_argument("--bin", required=True, help="folder of trireme-train")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--steps", type=int, default=0, help="default: gpt 50, resnet 20")
+    parser.add_argument("--segment", type=int, default=0, help="default: gpt all steps, resnet 2")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--tolerance", type=float, default=0)
+    parser.add_argument("--small", action="store_true", help="a small model, for CPUs")
+    options = parser.parse_args()
+    options.steps = options.steps or (50 if options.model == "gpt" else 20)
+    options.segment = options.segment or (options.steps if options.model == "gpt" else 2)
+    tolerance = options.tolerance or (1e-4 if options.precision == "f32" else 1e-2)
+    torch.manual_seed(1)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+    with tempfile.TemporaryDirectory() as folder:
+        compare = compare_gpt if options.model == "gpt" else compare_resnet
+        ours, theirs = compare(options, folder)
+    if len(ours) != len(theirs):
+        sys.exit(f"parity: {len(theirs)} steps in PyTorch but {len(ours)} in Trireme")
+    worst = max(range(len(ours)), key=lambda i: abs(ours[i] / theirs[i] - 1))
+    off = abs(ours[worst] / theirs[worst] - 1)
+    print(f"{options.model} {options.precision} on {options.device}: {options.steps} steps, loss "
+          f"{theirs[0]:.5f} -> {theirs[-1]:.5f}, largest difference {off:.1e} at step {worst + 1} "
+          f"({ours[worst]:.6f}, PyTorch {theirs[worst]:.6f}), allowed {tolerance:.0e}")
+    return 0 if off <= tolerance else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
