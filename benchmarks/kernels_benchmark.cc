@@ -8,6 +8,7 @@
 // Flags of Google Benchmark, such as --benchmark_filter=matmul, work too.
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +27,7 @@
 #include "kernels/global_norm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
+#include "kernels/pointwise.h"
 #include "kernels/simd.h"
 #include "kernels/softmax.h"
 
@@ -81,10 +83,11 @@ Peak measure_peak() {
           2.0 * static_cast<double>(bytes) / copy};
 }
 
-std::vector<float> draw(int64_t count) {
+template <typename T = float>
+std::vector<T> draw(int64_t count) {
   Generator generator(1);
-  std::vector<float> values(static_cast<size_t>(count));
-  for (float& v : values) v = static_cast<float>(generator.next_uniform() - 0.5);
+  std::vector<T> values(static_cast<size_t>(count));
+  for (T& v : values) v = T(generator.next_uniform() - 0.5);
   return values;
 }
 
@@ -107,34 +110,40 @@ void report_bytes(benchmark::State& state, double per_call, int64_t bytes) {
 
 enum Transposed : int64_t { kNone, kLeft, kRight };
 
-/// Arguments: m, k, n, which operand is read transposed.
-void matmul_f32(benchmark::State& state) {
+/// Arguments: m, k, n, which operand is read transposed. `of_peak` is of the f32 limit.
+template <typename T>
+void matmul_of(benchmark::State& state) {
   const int64_t m = state.range(0), k = state.range(1), n = state.range(2), form = state.range(3);
-  const auto a = draw(m * k), b = draw(k * n);
-  std::vector<float> c(static_cast<size_t>(m * n));
-  const StridedView<const float> va{
-      a.data(), {m, k}, form == kLeft ? Strides{1, m} : Strides{k, 1}};
-  const StridedView<const float> vb{
-      b.data(), {k, n}, form == kRight ? Strides{1, k} : Strides{n, 1}};
+  const auto a = draw<T>(m * k), b = draw<T>(k * n);
+  std::vector<T> c(static_cast<size_t>(m * n));
+  const StridedView<const T> va{a.data(), {m, k}, form == kLeft ? Strides{1, m} : Strides{k, 1}};
+  const StridedView<const T> vb{b.data(), {k, n}, form == kRight ? Strides{1, k} : Strides{n, 1}};
   const double per_call = seconds_per_call(state, [&] {
-    matmul(Cpu{}, va, vb, StridedView<float>{c.data(), {m, n}, {n, 1}});
+    matmul(Cpu{}, va, vb, StridedView<T>{c.data(), {m, n}, {n, 1}});
   });
   report_flops(state, per_call, 2.0 * static_cast<double>(m * n * k));
 }
-BENCHMARK(matmul_f32)
+void matmul_shapes(benchmark::internal::Benchmark* b) {
+  b->ArgNames({"m", "k", "n", "transposed"})
+      ->Args({kRows, kWidth, 3 * kWidth, kNone})   // y = x W, attention in
+      ->Args({kRows, kWidth, 4 * kWidth, kNone})   // y = x W, MLP in
+      ->Args({kRows, 4 * kWidth, kWidth, kNone})   // y = x W, MLP out
+      ->Args({kRows, 3 * kWidth, kWidth, kRight})  // dx = dy W^T
+      ->Args({kRows, 4 * kWidth, kWidth, kRight})
+      ->Args({kWidth, kRows, 3 * kWidth, kLeft})  // dW = x^T dy
+      ->Args({kWidth, kRows, 4 * kWidth, kLeft})
+      ->Args({4 * kWidth, kRows, kWidth, kLeft})
+      ->Args({32, 32, 32, kNone})
+      ->Args({64, 64, 64, kNone})
+      ->Args({128, 128, 128, kNone})
+      ->Args({2048, 2048, 2048, kNone});
+}
+BENCHMARK(matmul_of<float>)->Name("matmul_f32")->Apply(matmul_shapes);
+BENCHMARK(matmul_of<BFloat16>)->Name("matmul_bf16")->Apply(matmul_shapes);
+BENCHMARK(matmul_of<Float16>)
+    ->Name("matmul_f16")
     ->ArgNames({"m", "k", "n", "transposed"})
-    ->Args({kRows, kWidth, 3 * kWidth, kNone})   // y = x W, attention in
-    ->Args({kRows, kWidth, 4 * kWidth, kNone})   // y = x W, MLP in
-    ->Args({kRows, 4 * kWidth, kWidth, kNone})   // y = x W, MLP out
-    ->Args({kRows, 3 * kWidth, kWidth, kRight})  // dx = dy W^T
-    ->Args({kRows, 4 * kWidth, kWidth, kRight})
-    ->Args({kWidth, kRows, 3 * kWidth, kLeft})  // dW = x^T dy
-    ->Args({kWidth, kRows, 4 * kWidth, kLeft})
-    ->Args({4 * kWidth, kRows, kWidth, kLeft})
-    ->Args({32, 32, 32, kNone})
-    ->Args({64, 64, 64, kNone})
-    ->Args({128, 128, 128, kNone})
-    ->Args({2048, 2048, 2048, kNone});
+    ->Args({kRows, kWidth, 4 * kWidth, kNone});
 
 /// batch 8, context 256, 4 heads of 64 out of one packed projection.
 struct Attention {
@@ -149,13 +158,13 @@ struct Attention {
             {time * parts * width, dim, parts * width, 1}};
   }
   void forward() {
-    causal_attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), part(out, 0, 1),
-                     lse.data());
+    causal_attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
+                            part(out, 0, 1), lse.data());
   }
   void backward() {
     causal_attention_backward<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
-                              part(out, 0, 1), lse.data(), part(dout, 0, 1),
-                              {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
+                                     part(out, 0, 1), lse.data(), part(dout, 0, 1),
+                                     {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
   }
   /// Of one product, without what the mask removes.
   double useful_flops() const { return double(batch * heads * dim * time * (time + 1)); }
@@ -173,57 +182,82 @@ void attention_backward(benchmark::State& state) {
 BENCHMARK(attention_backward);
 
 /// A kernel over [2048, 256] that reads and writes `arrays` such matrices, each counted once.
-template <typename Fn>
+template <typename T, typename Fn>
 void by_rows(benchmark::State& state, int64_t arrays, const Fn& fn) {
-  const auto x = draw(kRows * kWidth);
-  std::vector<float> y(x.size());
+  const auto x = draw<T>(kRows * kWidth);
+  std::vector<T> y(x.size());
   const double per_call = seconds_per_call(state, [&] {
-    fn(MatrixView<const float>{x.data(), kRows, kWidth, kWidth},
-       MatrixView<float>{y.data(), kRows, kWidth, kWidth});
+    fn(MatrixView<const T>{x.data(), kRows, kWidth, kWidth},
+       MatrixView<T>{y.data(), kRows, kWidth, kWidth});
   });
-  report_bytes(state, per_call, arrays * kRows * kWidth * static_cast<int64_t>(sizeof(float)));
+  report_bytes(state, per_call, arrays * kRows * kWidth * static_cast<int64_t>(sizeof(T)));
 }
 
+template <typename T>
 void softmax_rows(benchmark::State& state) {
-  by_rows(state, 2, [](auto x, auto y) { softmax(Cpu{}, x, y); });
+  by_rows<T>(state, 2, [](auto x, auto y) { softmax(Cpu{}, x, y); });
 }
-BENCHMARK(softmax_rows);
+template <typename T>
 void layer_norm_rows(benchmark::State& state) {
-  std::vector<float> factor(kWidth, 1.0f), mean(kRows), rstd(kRows);
-  by_rows(state, 2, [&](auto x, auto y) {
+  const std::vector<T> factor(kWidth, T(1.0f));
+  std::vector<float> mean(kRows), rstd(kRows);
+  by_rows<T>(state, 2, [&](auto x, auto y) {
     layer_norm(Cpu{}, x, factor.data(), factor.data(), 1e-5, y, mean.data(), rstd.data());
   });
 }
-BENCHMARK(layer_norm_rows);
+template <typename T>
 void layer_norm_gradients(benchmark::State& state) {
-  std::vector<float> factor(kWidth, 1.0f), mean(kRows), rstd(kRows, 1.0f), sums(2 * kWidth);
-  by_rows(state, 3, [&](auto x, auto dx) {
+  const std::vector<T> factor(kWidth, T(1.0f));
+  std::vector<float> mean(kRows), rstd(kRows, 1.0f);
+  std::vector<T> sums(2 * kWidth);
+  by_rows<T>(state, 3, [&](auto x, auto dx) {
     layer_norm_backward(Cpu{}, x, factor.data(), mean.data(), rstd.data(), x, dx, sums.data(),
                         sums.data() + kWidth);
   });
 }
-BENCHMARK(layer_norm_gradients);
+template <typename T>
 void cross_entropy_rows(benchmark::State& state) {
   const std::vector<int64_t> targets(kRows, 3);
   std::vector<float> lse(kRows), result(2);
-  by_rows(state, 1, [&](auto x, auto /*y*/) {
-    cross_entropy<float, int64_t>(Cpu{}, x, targets.data(), -100, lse.data(), result.data());
+  by_rows<T>(state, 1, [&](auto x, auto /*y*/) {
+    cross_entropy<T, int64_t>(Cpu{}, x, targets.data(), -100, lse.data(), result.data());
   });
 }
-BENCHMARK(cross_entropy_rows);
-void dropout_rows(benchmark::State& state) {
-  by_rows(state, 2,
-          [](auto x, auto y) { dropout(Cpu{}, x.data, y.data, kRows * kWidth, 0.1, 1, 0); });
+template <typename T>
+void gelu_rows(benchmark::State& state) {
+  by_rows<T>(state, 2, [](auto x, auto y) {
+    map(Cpu{}, GeluTanh{}, std::array<const T*, 1>{x.data}, y.data, kRows * kWidth);
+  });
 }
-BENCHMARK(dropout_rows);
+template <typename T>
+void add_rows(benchmark::State& state) {
+  by_rows<T>(state, 2, [](auto x, auto y) {
+    map(Cpu{}, Add{}, std::array<const T*, 2>{x.data, x.data}, y.data, kRows * kWidth);
+  });
+}
+template <typename T>
+void dropout_rows(benchmark::State& state) {
+  by_rows<T>(state, 2,
+             [](auto x, auto y) { dropout(Cpu{}, x.data, y.data, kRows * kWidth, 0.1, 1, 0); });
+}
+#define ROWS(kernel)                                  \
+  BENCHMARK(kernel<float>)->Name(#kernel "_f32");     \
+  BENCHMARK(kernel<BFloat16>)->Name(#kernel "_bf16"); \
+  BENCHMARK(kernel<Float16>)->Name(#kernel "_f16")
+ROWS(softmax_rows);
+ROWS(layer_norm_rows);
+ROWS(layer_norm_gradients);
+ROWS(cross_entropy_rows);
+ROWS(gelu_rows);
+ROWS(add_rows);
+ROWS(dropout_rows);
 
 constexpr int64_t kParameters = 16 << 20;  // beyond any cache
 
 void adamw_step(benchmark::State& state) {
   auto param = draw(kParameters), m = param, v = std::vector<float>(param.size(), 0.1f);
   const auto grad = param;
-  const double per_call = seconds_per_call(
-      state, [&] {
+  const double per_call = seconds_per_call(state, [&] {
     const AdamSpan<float> span{kParameters, grad.data(), param.data(), nullptr, m.data(), v.data()};
     adamw<float>(Cpu{}, {}, {&span, 1});
   });

@@ -41,12 +41,13 @@ struct Min {
 
 template <typename T>
 void divide(T* data, int64_t count, int divisor) {
+  using A = Acc<T>;
   // The reciprocal of a power of two is exact, and a product is several times cheaper.
   if (std::has_single_bit(static_cast<unsigned>(divisor))) {
-    const T factor = T{1} / static_cast<T>(divisor);
-    for (int64_t i = 0; i < count; ++i) data[i] *= factor;
+    const A factor = A{1} / static_cast<A>(divisor);
+    for (int64_t i = 0; i < count; ++i) data[i] = T(A{data[i]} * factor);
   } else {
-    for (int64_t i = 0; i < count; ++i) data[i] /= static_cast<T>(divisor);
+    for (int64_t i = 0; i < count; ++i) data[i] = T(A{data[i]} / static_cast<A>(divisor));
   }
 }
 

@@ -73,7 +73,8 @@ void GradientBuckets::set_used(int param, bool used) {
   }
   char* flags = at(place.bucket, bucket.flags_offset_bytes);
   dispatch_floating("reducer", bucket.dtype, [&](auto tag) {
-    reinterpret_cast<typename decltype(tag)::type*>(flags)[place.position] = used ? 1 : 0;
+    using T = typename decltype(tag)::type;
+    reinterpret_cast<T*>(flags)[place.position] = T(used ? 1 : 0);
   });
 }
 

@@ -44,11 +44,11 @@ MPI_Datatype type_of(DType dtype) {
     case DType::kU8:
     case DType::kBool:
       return MPI_UINT8_T;
-    case DType::kBF16:
+    case DType::kBF16:  // moved only: MPI has no sum of them
     case DType::kF16:
-      break;
+      return MPI_UINT16_T;
   }
-  fail("mpi", "has no reduction for ", dtype);
+  fail("mpi", "unknown dtype ", static_cast<int>(dtype));
 }
 
 MPI_Op op_of(ReduceOp op, DType dtype) {
@@ -86,6 +86,7 @@ class MpiTransport final : public Transport {
     // A rank that leaves because of an error must not wait for the others at its exit. The MPI
     // communicator stays: freeing it is collective.
     if (std::uncaught_exceptions() > 0 || is_failed_) mark_mpi_failed();
+    if (is_failed_) static_cast<void>(pieces_.release());  // a message may still come in
     for (int i = 0; i < 2 * world_size_; ++i) {
       MPI_Request& request = call_requests_[i];
       if (request == MPI_REQUEST_NULL) continue;
@@ -114,6 +115,14 @@ class MpiTransport final : public Transport {
  private:
   void check_same_call(const CallShape& shape, Patience patience);
   void run(const Collective& call, Patience patience);
+  /// MPI sums neither bf16 nor f16, and a sum of its own would round at every pair. So each rank is
+  /// sent its part of every rank's elements, reduces it in f32, rounding once, and for an all-reduce
+  /// all gather the parts: as many bytes as in a ring.
+  void run_halves(const Collective& call, Patience patience);
+  void all_reduce_halves(const CallShape& shape, std::byte* data, int64_t count, Patience patience);
+  /// Reduces world_size arrays of `count` elements in pieces_ into `out`.
+  void combine_pieces(const CallShape& shape, int64_t count, std::byte* out) const;
+  std::byte* pieces(int64_t bytes);
   MPI_Request& call_of(int rank) { return call_requests_[rank]; }
   /// Polls until all of `requests` are complete.
   void wait(std::span<MPI_Request> requests, const CallShape& shape, Patience patience);
@@ -131,6 +140,8 @@ class MpiTransport final : public Transport {
   MpiAborts aborts_;
   std::vector<CallShape> calls_;            // of the current collective, one per rank
   std::vector<MPI_Request> call_requests_;  // that receive them, then that send this rank's
+  std::unique_ptr<std::byte[]> pieces_;     // of all ranks, for run_halves
+  int64_t pieces_bytes_ = 0;
   uint64_t number_ = 0;
   std::atomic<bool> stopped_{false};
   std::atomic<bool> is_failed_{false};
@@ -178,10 +189,12 @@ void MpiTransport::run(const Collective& call, Patience patience) {
   const int64_t size = size_of(shape.dtype);
   const MPI_Datatype type = type_of(shape.dtype);
   MPI_Request request = MPI_REQUEST_NULL;
+  const bool reduces =
+      shape.kind == CollectiveKind::kAllReduce || shape.kind == CollectiveKind::kReduceScatter;
+  if (reduces && is_half_dtype(shape.dtype)) return run_halves(call, patience);
   switch (shape.kind) {
     case CollectiveKind::kAllReduce:
     case CollectiveKind::kBroadcast: {
-      const bool reduces = shape.kind == CollectiveKind::kAllReduce;
       for (int64_t begin = 0; begin < shape.count; begin += kChunkElements) {
         const int n = static_cast<int>(std::min(kChunkElements, shape.count - begin));
         std::byte* data = static_cast<std::byte*>(call.out) + begin * size;
@@ -215,11 +228,67 @@ void MpiTransport::run(const Collective& call, Patience patience) {
     case CollectiveKind::kBarrier:  // the comparison of calls was one
       break;
   }
-  const bool reduces =
-      shape.kind == CollectiveKind::kAllReduce || shape.kind == CollectiveKind::kReduceScatter;
   if (reduces && shape.op == ReduceOp::kAverage) {
     divide_inplace(call.out, shape.count, shape.dtype, world_size_);
   }
+}
+
+std::byte* MpiTransport::pieces(int64_t bytes) {
+  if (pieces_bytes_ < bytes) {
+    pieces_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(bytes));
+    pieces_bytes_ = bytes;
+  }
+  return pieces_.get();
+}
+
+void MpiTransport::combine_pieces(const CallShape& shape, int64_t count, std::byte* out) const {
+  std::vector<const std::byte*> sources;
+  for (int r = 0; r < world_size_; ++r) {
+    sources.push_back(pieces_.get() + r * count * size_of(shape.dtype));
+  }
+  combine(sources, {&out, 1}, count, shape.dtype, shape.op);
+}
+
+void MpiTransport::run_halves(const Collective& call, Patience patience) {
+  const CallShape& shape = call.shape;
+  const int64_t size = size_of(shape.dtype);
+  if (shape.kind == CollectiveKind::kReduceScatter) {
+    const int n = int_count(shape.count);
+    MPI_Request request = MPI_REQUEST_NULL;
+    check_mpi(MPI_Ialltoall(call.in, n, MPI_UINT16_T, pieces(world_size_ * shape.count * size), n,
+                            MPI_UINT16_T, comm_, &request),
+              "MPI_Ialltoall");
+    wait(request, shape, patience);
+    return combine_pieces(shape, shape.count, static_cast<std::byte*>(call.out));
+  }
+  for (int64_t begin = 0; begin < shape.count; begin += kChunkElements) {
+    all_reduce_halves(shape, static_cast<std::byte*>(call.out) + begin * size,
+                      std::min(kChunkElements, shape.count - begin), patience);
+  }
+}
+
+void MpiTransport::all_reduce_halves(const CallShape& shape, std::byte* data, int64_t count,
+                                     Patience patience) {
+  std::vector<int> counts, offsets, mine(static_cast<size_t>(world_size_)), places;
+  for (int r = 0; r < world_size_; ++r) {
+    offsets.push_back(static_cast<int>(count * r / world_size_));
+    counts.push_back(static_cast<int>(count * (r + 1) / world_size_) - offsets.back());
+  }
+  const int own = counts[rank_];
+  std::fill(mine.begin(), mine.end(), own);
+  for (int r = 0; r < world_size_; ++r) places.push_back(r * own);
+  const int64_t size = size_of(shape.dtype);
+  std::byte* all = pieces(int64_t{world_size_} * own * size);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Ialltoallv(data, counts.data(), offsets.data(), MPI_UINT16_T, all, mine.data(),
+                           places.data(), MPI_UINT16_T, comm_, &request),
+            "MPI_Ialltoallv");
+  wait(request, shape, patience);
+  combine_pieces(shape, own, data + offsets[rank_] * size);
+  check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts.data(),
+                            offsets.data(), MPI_UINT16_T, comm_, &request),
+            "MPI_Iallgatherv");
+  wait(request, shape, patience);
 }
 
 void MpiTransport::wait(std::span<MPI_Request> requests, const CallShape& shape,

@@ -11,17 +11,17 @@ namespace {
 
 /// Sums over rows of `count` values per column: fn(row, sums) adds one row to sums[count][cols].
 /// The rows are cut the same way for any number of threads; each piece sums on its own.
-template <typename T, typename Fn>
-void sum_rows(int64_t rows, int64_t cols, int64_t count, T* out, const Fn& fn) {
+template <typename A, typename Fn>
+void sum_rows(int64_t rows, int64_t cols, int64_t count, A* out, const Fn& fn) {
   constexpr int64_t kMostPieces = 32, kLeastRows = 64;
   const int64_t pieces = std::clamp<int64_t>(rows / kLeastRows, 1, kMostPieces);
   const int64_t width = count * cols;
-  T* partials = scratch<T>(Scratch::kPartials, pieces * width);
+  A* partials = scratch<A>(Scratch::kPartials, pieces * width);
   parallel_for(pieces, rows * cols <= kSerialElements ? pieces : 1,
                [&](int64_t begin, int64_t end) {
                  for (int64_t p = begin; p < end; ++p) {
-                   T* sums = partials + p * width;
-                   std::fill_n(sums, width, T{0});
+                   A* sums = partials + p * width;
+                   std::fill_n(sums, width, A{0});
                    for (int64_t r = rows * p / pieces; r < rows * (p + 1) / pieces; ++r) {
                      fn(r, sums);
                    }
@@ -37,8 +37,9 @@ void sum_rows(int64_t rows, int64_t cols, int64_t count, T* out, const Fn& fn) {
 
 template <typename T>
 void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
-  const T per_row = T{1} / static_cast<T>(x.rows);
-  sum_rows<T>(x.rows, x.cols, 1, mean, [&](int64_t r, T* sum) {
+  using A = Acc<T>;
+  const A per_row = A{1} / static_cast<A>(x.rows);
+  sum_rows(x.rows, x.cols, 1, mean, [&](int64_t r, A* sum) {
     const T* from = x.row(r);
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       part.store(sum + i, part.load(sum + i) + part.load(from + i));
@@ -47,10 +48,10 @@ void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
   for (int64_t c = 0; c < x.cols; ++c) mean[c] *= per_row;
   // The deviations' own mean corrects what rounding left in the first one. Chan, Golub, LeVeque,
   // "Algorithms for computing the sample variance", 1983.
-  T* both = scratch<T>(Scratch::kBlock, 2 * x.cols);
-  sum_rows<T>(x.rows, x.cols, 2, both, [&](int64_t r, T* sums) {
+  A* both = scratch<A>(Scratch::kBlock, 2 * x.cols);
+  sum_rows(x.rows, x.cols, 2, both, [&](int64_t r, A* sums) {
     const T* from = x.row(r);
-    T *sum = sums, *squares = sums + x.cols;
+    A *sum = sums, *squares = sums + x.cols;
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       const Vec<T> d = part.load(from + i) - part.load(mean + i);
       part.store(sum + i, part.load(sum + i) + d);
@@ -58,9 +59,9 @@ void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
     });
   });
   for (int64_t c = 0; c < x.cols; ++c) {
-    const T shift = both[c] * per_row;
+    const A shift = both[c] * per_row;
     mean[c] += shift;
-    var[c] = std::max(both[x.cols + c] * per_row - shift * shift, T{0});
+    var[c] = std::max(both[x.cols + c] * per_row - shift * shift, A{0});
   }
 }
 
@@ -82,10 +83,11 @@ void batch_norm(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rs
 template <typename T>
 void batch_norm_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                      MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
-  T* both = scratch<T>(Scratch::kBlock, 2 * x.cols);
-  sum_rows<T>(x.rows, x.cols, 2, both, [&](int64_t r, T* sums) {
+  using A = Acc<T>;
+  A* both = scratch<A>(Scratch::kBlock, 2 * x.cols);
+  sum_rows(x.rows, x.cols, 2, both, [&](int64_t r, A* sums) {
     const T *from = x.row(r), *g = dy.row(r);
-    T *gamma_sum = sums, *beta_sum = sums + x.cols;
+    A *gamma_sum = sums, *beta_sum = sums + x.cols;
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       const Vec<T> d = part.load(g + i);
       const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
@@ -101,7 +103,8 @@ template <typename T>
 void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                                const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
                                MatrixView<const T> dy, MatrixView<T> dx) {
-  const T per_row = T{1} / static_cast<T>(x.rows);
+  using A = Acc<T>;
+  const A per_row = A{1} / static_cast<A>(x.rows);
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T *from = x.row(r), *g = dy.row(r);
     T* to = dx.row(r);
@@ -127,6 +130,8 @@ void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, c
                                           MatrixView<const T>, MatrixView<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
+TRIREME_INSTANTIATE(BFloat16)
+TRIREME_INSTANTIATE(Float16)
 #undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -62,6 +62,7 @@ void select(Cpu, ConstAnyView condition, ConstAnyView a, ConstAnyView b, void* y
   const int64_t bytes = size_of(a.dtype);
   if (bytes == 8) return select_strided<uint64_t>(loop, chosen, a.data, b.data, y);
   if (bytes == 4) return select_strided<uint32_t>(loop, chosen, a.data, b.data, y);
+  if (bytes == 2) return select_strided<uint16_t>(loop, chosen, a.data, b.data, y);
   select_strided<uint8_t>(loop, chosen, a.data, b.data, y);
 }
 

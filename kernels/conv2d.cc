@@ -1,11 +1,12 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/base/parallel_for.h"
 #include "kernels/gemm.h"
+#include "kernels/half_rows.h"
 #include "kernels/onednn_conv2d.h"
-#include "kernels/scratch.h"
 
 namespace trireme::kernels {
 namespace {
@@ -117,20 +118,99 @@ void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const double* x, const
   }
 }
 
-template <>
-void conv2d(Cpu, const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-            float* y) {
-  onednn_conv2d(g, x, weight, bias, y);
+namespace {
+
+int64_t x_elements(const Conv2dGeometry& g) { return g.batch * g.height * g.width * g.in_channels; }
+int64_t y_elements(const Conv2dGeometry& g) {
+  return g.batch * g.out_height() * g.out_width() * g.out_channels;
 }
-template <>
-void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const float* dy, const float* weight,
-                           float* dx) {
-  onednn_conv2d_input_gradient(g, dy, weight, dx);
+int64_t weight_elements(const Conv2dGeometry& g) {
+  return g.out_channels * g.kernel_h * g.kernel_w * (g.in_channels / g.groups);
 }
-template <>
-void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const float* x, const float* dy,
-                            float* dweight) {
-  onednn_conv2d_weight_gradient(g, x, dy, dweight);
+
+/// The arrays of one call in f32: `get` hands them out in order.
+class Widened {
+ public:
+  explicit Widened(int64_t count) : next_(scratch<float>(Scratch::kWidened, count)) {}
+  float* get(int64_t count) { return std::exchange(next_, next_ + count); }
+  template <typename T>
+  float* get(const T* values, int64_t count) {
+    float* to = get(count);
+    parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
+      convert_row(to + begin, values + begin, end - begin);
+    });
+    return to;
+  }
+
+ private:
+  float* next_;
+};
+
+template <typename T>
+void round_into(T* to, const float* from, int64_t count) {
+  parallel_for(count, 1 << 15, [&](int64_t begin, int64_t end) {
+    convert_row(to + begin, from + begin, end - begin);
+  });
 }
+
+template <typename T>
+constexpr bool kIsOnednnType = std::is_same_v<T, float> || std::is_same_v<T, BFloat16>;
+
+}  // namespace
+
+template <typename T>
+void conv2d(Cpu, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y) {
+  if constexpr (kIsOnednnType<T>) {
+    if (onednn_conv2d(g, x, weight, bias, y)) return;
+  }
+  if constexpr (is_half<T>) {
+    Widened wide(x_elements(g) + weight_elements(g) + g.out_channels + y_elements(g));
+    const float* wide_x = wide.get(x, x_elements(g));
+    const float* wide_weight = wide.get(weight, weight_elements(g));
+    const float* wide_bias = bias ? wide.get(bias, g.out_channels) : nullptr;
+    float* wide_y = wide.get(y_elements(g));
+    onednn_conv2d(g, wide_x, wide_weight, wide_bias, wide_y);
+    round_into(y, wide_y, y_elements(g));
+  }
+}
+
+template <typename T>
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx) {
+  if constexpr (kIsOnednnType<T>) {
+    if (onednn_conv2d_input_gradient(g, dy, weight, dx)) return;
+  }
+  if constexpr (is_half<T>) {
+    Widened wide(x_elements(g) + weight_elements(g) + y_elements(g));
+    const float* wide_dy = wide.get(dy, y_elements(g));
+    const float* wide_weight = wide.get(weight, weight_elements(g));
+    float* wide_dx = wide.get(x_elements(g));
+    onednn_conv2d_input_gradient(g, wide_dy, wide_weight, wide_dx);
+    round_into(dx, wide_dx, x_elements(g));
+  }
+}
+
+template <typename T>
+void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const T* x, const T* dy, T* dweight) {
+  if constexpr (kIsOnednnType<T>) {
+    if (onednn_conv2d_weight_gradient(g, x, dy, dweight)) return;
+  }
+  if constexpr (is_half<T>) {
+    Widened wide(x_elements(g) + weight_elements(g) + y_elements(g));
+    const float* wide_x = wide.get(x, x_elements(g));
+    const float* wide_dy = wide.get(dy, y_elements(g));
+    float* wide_dweight = wide.get(weight_elements(g));
+    onednn_conv2d_weight_gradient(g, wide_x, wide_dy, wide_dweight);
+    round_into(dweight, wide_dweight, weight_elements(g));
+  }
+}
+
+#define TRIREME_INSTANTIATE(T)                                                             \
+  template void conv2d(Cpu, const Conv2dGeometry&, const T*, const T*, const T*, T*);      \
+  template void conv2d_input_gradient(Cpu, const Conv2dGeometry&, const T*, const T*, T*); \
+  template void conv2d_weight_gradient(Cpu, const Conv2dGeometry&, const T*, const T*, T*);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(BFloat16)
+TRIREME_INSTANTIATE(Float16)
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

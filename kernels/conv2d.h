@@ -1,7 +1,8 @@
 // 2-d convolution of images whose channels lie last, and its gradients.
 //
-// f32 runs in oneDNN. f64, which it does not have, is written out as a product with gathered
-// windows: the oracle of the tests.
+// f32 runs in oneDNN, and so does bf16 where the processor multiplies it; else the 16-bit types are
+// widened to f32 as a whole, and the result is rounded once. f64, which oneDNN does not have, is
+// written out as a product with gathered windows: the oracle of the tests.
 
 #pragma once
 

@@ -21,7 +21,8 @@ template <typename T, typename Id>
 void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t ignore_index,
                    Acc<T>* logsumexp, Acc<T>* result) {
   each_row(logits.rows, logits.cols, [&](int64_t r) {
-    logsumexp[r] = targets[r] == ignore_index ? T{0} : logsumexp_of_row(logits.row(r), logits.cols);
+    logsumexp[r] =
+        targets[r] == ignore_index ? Acc<T>{0} : logsumexp_of_row(logits.row(r), logits.cols);
   });
   // One order of summation whatever the threads, and in f64: there may be a million rows.
   double sum = 0;
@@ -31,15 +32,15 @@ void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t i
     sum += static_cast<double>(logsumexp[r]) - static_cast<double>(logits.row(r)[targets[r]]);
     ++count;
   }
-  result[0] = static_cast<T>(sum / static_cast<double>(count));
-  result[1] = static_cast<T>(1.0 / static_cast<double>(count));
+  result[0] = static_cast<Acc<T>>(sum / static_cast<double>(count));
+  result[1] = static_cast<Acc<T>>(1.0 / static_cast<double>(count));
 }
 
 template <typename T, typename Id>
 void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
                             int64_t ignore_index, const Acc<T>* logsumexp, const Acc<T>* dloss,
                             const Acc<T>* inverse_count, MatrixView<T> dlogits) {
-  const T scale = *dloss * *inverse_count;
+  const Acc<T> scale = *dloss * *inverse_count;
   each_row(logits.rows, logits.cols, [&](int64_t r) {
     const T* from = logits.row(r);
     T* to = dlogits.row(r);
@@ -47,10 +48,11 @@ void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
       std::fill_n(to, logits.cols, T{0});
       return;
     }
+    const Acc<T> of_target = vmath::exp(Acc<T>{from[targets[r]]} - logsumexp[r]);
     each_vector<T>(logits.cols, [&](int64_t i, auto part) {
       part.store(to + i, exp_of<T>(part.load(from + i) - logsumexp[r]) * scale);
     });
-    to[targets[r]] -= scale;
+    to[targets[r]] = T((of_target - 1) * scale);
   });
 }
 
@@ -64,6 +66,10 @@ TRIREME_INSTANTIATE(float, int64_t);
 TRIREME_INSTANTIATE(float, int32_t);
 TRIREME_INSTANTIATE(double, int64_t);
 TRIREME_INSTANTIATE(double, int32_t);
+TRIREME_INSTANTIATE(BFloat16, int64_t);
+TRIREME_INSTANTIATE(BFloat16, int32_t);
+TRIREME_INSTANTIATE(Float16, int64_t);
+TRIREME_INSTANTIATE(Float16, int32_t);
 #undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/base/parallel_for.h"
+#include "kernels/half_rows.h"
 
 namespace trireme::kernels {
 namespace {
@@ -47,7 +48,7 @@ void philox_abreast(uint64_t seed, uint64_t counter, uint32_t (&words)[4][kAbrea
 
 template <typename T>
 void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint64_t first) {
-  const T scale = static_cast<T>(1 / (1 - p));
+  const auto scale = static_cast<Acc<T>>(1 / (1 - p));
   // u < p with u = k / 2^24 is k < ceil(p 2^24).
   const auto limit = static_cast<uint32_t>(std::ceil(p * 0x1p24));
   constexpr int64_t kElements = int64_t{4} * kAbreast;
@@ -60,9 +61,19 @@ void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint
         for (int w = 0; w < 4; ++w) in_order[4 * j + w] = words[w][j];
       }
       const int64_t at = block * kElements, n = std::min(kElements, count - at);
-      for (int64_t i = 0; i < n; ++i) {
-        const T kept = x[at + i] * scale;
-        y[at + i] = (in_order[i] >> 8) < limit ? T{0} : kept;
+      const auto choose = [&](const Acc<T>* from, Acc<T>* to) {
+        for (int64_t i = 0; i < n; ++i) {
+          const Acc<T> kept = from[i] * scale;
+          to[i] = (in_order[i] >> 8) < limit ? Acc<T>{0} : kept;
+        }
+      };
+      if constexpr (is_half<T>) {
+        alignas(64) float wide[kElements];
+        convert_row(wide, x + at, n);
+        choose(wide, wide);
+        convert_row(y + at, wide, n);
+      } else {
+        choose(x + at, y + at);
       }
     }
   });
@@ -70,5 +81,7 @@ void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint
 
 template void dropout(Cpu, const float*, float*, int64_t, double, uint64_t, uint64_t);
 template void dropout(Cpu, const double*, double*, int64_t, double, uint64_t, uint64_t);
+template void dropout(Cpu, const BFloat16*, BFloat16*, int64_t, double, uint64_t, uint64_t);
+template void dropout(Cpu, const Float16*, Float16*, int64_t, double, uint64_t, uint64_t);
 
 }  // namespace trireme::kernels

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/arithmetic_dtypes.h"
+#include "kernels/half_rows.h"
 #include "kernels/strided_loop.h"
 
 namespace trireme::kernels {
@@ -22,7 +23,12 @@ To convert(From value) {
 template <typename To, typename From>
 void convert_run(To* dst, int64_t dst_stride, const From* src, int64_t src_stride, int64_t n) {
   if (dst_stride == 1 && src_stride == 1) {
-    for (int64_t i = 0; i < n; ++i) dst[i] = convert<To>(src[i]);
+    if constexpr (!std::is_same_v<To, bool> && std::is_same_v<Acc<To>, float> &&
+                  std::is_same_v<Acc<From>, float>) {
+      convert_row(dst, src, n);
+    } else {
+      for (int64_t i = 0; i < n; ++i) dst[i] = convert<To>(src[i]);
+    }
   } else {
     for (int64_t i = 0; i < n; ++i) dst[i * dst_stride] = convert<To>(src[i * src_stride]);
   }
@@ -147,15 +153,25 @@ void add_scaled_inplace(Cpu, AnyView y, ConstAnyView x, double alpha) {
     using T = typename decltype(tag)::type;
     T* const to = static_cast<T*>(y.data);
     const T* const from = static_cast<const T*>(x.data);
-    const T a = static_cast<T>(alpha);
+    using A = Acc<T>;
+    const A a = static_cast<A>(alpha);
     const int64_t to_stride = loop.inner_stride(0), from_stride = loop.inner_stride(1);
     parallel_walk(loop, [=](const int64_t(&offset)[2], int64_t n) {
       T* out = to + offset[0];
       const T* in = from + offset[1];
       if (to_stride == 1 && from_stride == 1) {
-        for (int64_t i = 0; i < n; ++i) out[i] += a * in[i];
+        if constexpr (is_half<T>) {
+          each_vector<T>(n, [&](int64_t i, auto part) {
+            part.store(out + i, part.load(out + i) + part.load(in + i) * a);
+          });
+        } else {
+          for (int64_t i = 0; i < n; ++i) out[i] += a * in[i];
+        }
       } else {
-        for (int64_t i = 0; i < n; ++i) out[i * to_stride] += a * in[i * from_stride];
+        for (int64_t i = 0; i < n; ++i) {
+          T& element = out[i * to_stride];
+          element = T(A{element} + a * A{in[i * from_stride]});
+        }
       }
     });
   });
@@ -166,11 +182,11 @@ void scale_inplace(Cpu, AnyView y, double alpha) {
   dispatch_arithmetic("scale_inplace", y.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* const data = static_cast<T*>(y.data);
-    const T a = static_cast<T>(alpha);
+    const Acc<T> a = static_cast<Acc<T>>(alpha);
     const int64_t stride = loop.inner_stride(0);
     parallel_walk(loop, [=](const int64_t(&offset)[1], int64_t n) {
       T* out = data + offset[0];
-      for (int64_t i = 0; i < n; ++i) out[i * stride] *= a;
+      for (int64_t i = 0; i < n; ++i) out[i * stride] = T(Acc<T>{out[i * stride]} * a);
     });
   });
 }

@@ -36,6 +36,7 @@ void copy(Cpu, AnyView dst, ConstAnyView src);
 void copy(Cuda, AnyView dst, ConstAnyView src);
 
 /// y[...] += alpha * x[...], of equal dtype (not u8, bool) and shape; x may have strides of 0.
+/// 16-bit elements are computed in f32 and rounded once.
 void add_scaled_inplace(Cpu, AnyView y, ConstAnyView x, double alpha);
 void add_scaled_inplace(Cuda, AnyView y, ConstAnyView x, double alpha);
 

@@ -145,7 +145,8 @@ struct GradOf {
   TRIREME_FN operator()(T dy, T v) const { return fn.grad(dy, v); }
 };
 
-/// Instantiated for f32 and f64, forward and as GradOf.
+/// Instantiated for the floating types, forward and as GradOf. T above is Acc of the elements'
+/// type.
 #define TRIREME_UNARY_FUNCTORS(X) \
   X(Exp)                          \
   X(Log)                          \

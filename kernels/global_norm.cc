@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "core/base/half.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
-#include "kernels/simd.h"
 
 namespace trireme::kernels {
 namespace {
@@ -46,5 +46,7 @@ void add_sum_of_squares(Cpu, const T* x, int64_t count, double* sum) {
 
 template void add_sum_of_squares(Cpu, const float*, int64_t, double*);
 template void add_sum_of_squares(Cpu, const double*, int64_t, double*);
+template void add_sum_of_squares(Cpu, const BFloat16*, int64_t, double*);
+template void add_sum_of_squares(Cpu, const Float16*, int64_t, double*);
 
 }  // namespace trireme::kernels

@@ -4,8 +4,9 @@
 #include <type_traits>
 
 #include "core/base/parallel_for.h"
+#include "kernels/half_gemm.h"
+#include "kernels/half_rows.h"
 #include "kernels/onednn_gemm.h"
-#include "kernels/simd.h"
 
 namespace trireme::kernels {
 namespace {
@@ -13,34 +14,39 @@ namespace {
 // Multiply-adds that one thread does in about 5 us; below it, waking others costs more.
 constexpr int64_t kSerialWork = 64 * 64 * 64;
 
-template <typename T>
+/// C is T, or f32 where products of 16-bit elements add up.
+template <typename T, typename C = T>
 struct Product {
   int64_t m, n, k;
   Operand<T> a, b;
   const T* bias;
-  T* c;
+  C* c;
   int64_t c_row_stride;
   Write write;
 };
 
-template <typename T>
-void serial(const Product<T>& p) {
-  Write write = p.write;
-  if (p.bias) {
-    for (int64_t i = 0; i < p.m; ++i) std::copy_n(p.bias, p.n, p.c + i * p.c_row_stride);
-    write = Write::kAccumulate;
+template <typename T, typename C>
+void serial(const Product<T, C>& p) {
+  if constexpr (is_half<T>) {
+    half_gemm(p.m, p.n, p.k, p.a, p.b, p.bias, p.c, p.c_row_stride, p.write);
+  } else {
+    Write write = p.write;
+    if (p.bias) {
+      for (int64_t i = 0; i < p.m; ++i) std::copy_n(p.bias, p.n, p.c + i * p.c_row_stride);
+      write = Write::kAccumulate;
+    }
+    gemm(p.m, p.n, p.k, p.a, p.b, p.c, p.c_row_stride, write);
   }
-  gemm(p.m, p.n, p.k, p.a, p.b, p.c, p.c_row_stride, write);
 }
 
 /// One product on all threads, split along the longer side of c.
-template <typename T>
-void split(const Product<T>& p) {
+template <typename T, typename C>
+void split(const Product<T, C>& p) {
   const int64_t most = std::max<int64_t>(1, p.m * p.n * p.k / kSerialWork);
   const auto grain = [&](int64_t extent) { return std::max<int64_t>(16, extent / most); };
   if (p.m >= p.n) {
     parallel_for(p.m, grain(p.m), [&](int64_t begin, int64_t end) {
-      Product<T> part = p;
+      Product<T, C> part = p;
       part.m = end - begin;
       part.a.data = p.a.at(begin, 0);
       part.c = p.c + begin * p.c_row_stride;
@@ -48,7 +54,7 @@ void split(const Product<T>& p) {
     });
   } else {
     parallel_for(p.n, grain(p.n), [&](int64_t begin, int64_t end) {
-      Product<T> part = p;
+      Product<T, C> part = p;
       part.n = end - begin;
       part.b.data = p.b.at(0, begin);
       part.c = p.c + begin;
@@ -58,12 +64,13 @@ void split(const Product<T>& p) {
   }
 }
 
-template <typename T>
-void single(const Product<T>& p) {
+template <typename T, typename C>
+void single(const Product<T, C>& p) {
   if (p.m * p.n * p.k <= kSerialWork || omp_in_parallel()) return serial(p);
-  if constexpr (std::is_same_v<T, float>) {
-    const OnednnGemm g{p.m, p.n, p.k, p.a, p.b, p.bias, p.c, p.c_row_stride, p.write};
-    if (onednn_can_read(g)) return onednn_gemm(g);
+  constexpr bool kHasOnednn = std::is_same_v<T, float> || std::is_same_v<T, BFloat16>;
+  if constexpr (kHasOnednn && std::is_same_v<T, C>) {
+    const OnednnGemm<T> g{p.m, p.n, p.k, p.a, p.b, p.bias, p.c, p.c_row_stride, p.write};
+    if (onednn_can_run(g)) return onednn_gemm(g);
   }
   split(p);
 }
@@ -100,6 +107,26 @@ struct Batch {
     return false;
   }
 
+  void fold() {
+    while (leading() > 0 && fold_last()) {
+    }
+  }
+  /// Orders the leading dimensions so that those that c sums over come last.
+  void move_sums_last() {
+    const int last = leading() - 1;
+    for (int d = 0, left = last; left > 0; --left) {
+      if (c.strides[d] != 0) {
+        ++d;
+        continue;
+      }
+      for (Dims* dims : {&a.shape, &a.strides, &b.shape, &b.strides, &c.shape, &c.strides}) {
+        const int64_t moved = (*dims)[d];
+        dims->erase(d);
+        dims->insert(last, moved);
+      }
+    }
+  }
+
   /// Matrix number `index` of the batch; `first` is false if it adds to a sum begun before.
   Product<T> product(int64_t index, const T* bias, Write write) const {
     const int d = leading();
@@ -133,18 +160,48 @@ struct Batch {
   }
 };
 
+/// Matrices of 16-bit elements that add up: every sum is kept in f32 and rounded once.
+template <typename T>
+void summed(Batch<T> batch, Write write) {
+  batch.move_sums_last();
+  batch.fold();
+  int64_t sums = 1, addends = 1;
+  for (int i = 0; i < batch.leading(); ++i) {
+    (batch.c.strides[i] == 0 ? addends : sums) *= batch.c.shape[i];
+  }
+  for (int64_t s = 0; s < sums; ++s) {
+    const Product<T> p = batch.product(s * addends, nullptr, write);
+    float* total = scratch<float>(Scratch::kTotals, p.m * p.n);
+    for (int64_t i = 0; i < addends; ++i) {
+      const Product<T> q = batch.product(s * addends + i, nullptr, write);
+      single(Product<T, float>{p.m, p.n, p.k, q.a, q.b, nullptr, total, p.n,
+                               i == 0 ? Write::kOverwrite : Write::kAccumulate});
+    }
+    for (int64_t r = 0; r < p.m; ++r) {
+      T* to = p.c + r * p.c_row_stride;
+      each_vector<T>(p.n, [&](int64_t j, auto part) {
+        Vec<T> v = part.load(total + r * p.n + j);
+        if (write == Write::kAccumulate) v += part.load(to + j);
+        part.store(to + j, v);
+      });
+    }
+  }
+}
+
 template <typename T>
 void any_matmul(StridedView<const T> a, StridedView<const T> b, StridedView<T> c, const T* bias,
                 Write write) {
   if (c.count() == 0) return;
   Batch<T> batch{a, b, c};
-  while (batch.leading() > 0 && batch.fold_last()) {
-  }
+  batch.fold();
   int64_t matrices = 1;
   bool sums = false;
   for (int i = 0; i < batch.leading(); ++i) {
     matrices *= batch.c.shape[i];
     sums = sums || batch.c.strides[i] == 0;
+  }
+  if constexpr (is_half<T>) {
+    if (sums) return summed(batch, write);
   }
   const Product<T> first = batch.product(0, bias, write);
   const int64_t work = std::max<int64_t>(1, first.m * first.n * first.k);
@@ -166,16 +223,26 @@ void any_column_sums(MatrixView<const T> x, T* y) {
   constexpr int64_t kSerialSums = 1 << 15;
   const int64_t grain = std::max<int64_t>(64, kSerialSums / std::max<int64_t>(1, x.rows));
   parallel_for(x.cols, grain, [&](int64_t begin, int64_t end) {
-    std::fill(y + begin, y + end, T{0});
+    const int64_t cols = end - begin;
+    Acc<T>* sums = unfinished_row(Scratch::kPartials, y + begin, cols);
+    std::fill_n(sums, cols, Acc<T>{0});
     int64_t r = 0;
     for (; r + 4 <= x.rows; r += 4) {
-      const T *a = x.row(r), *b = x.row(r + 1), *c = x.row(r + 2), *d = x.row(r + 3);
-      for (int64_t j = begin; j < end; ++j) y[j] += (a[j] + b[j]) + (c[j] + d[j]);
+      const T *a = x.row(r) + begin, *b = x.row(r + 1) + begin, *c = x.row(r + 2) + begin,
+              *d = x.row(r + 3) + begin;
+      each_vector<T>(cols, [&](int64_t j, auto part) {
+        const Vec<T> four =
+            (part.load(a + j) + part.load(b + j)) + (part.load(c + j) + part.load(d + j));
+        part.store(sums + j, part.load(sums + j) + four);
+      });
     }
     for (; r < x.rows; ++r) {
-      const T* a = x.row(r);
-      for (int64_t j = begin; j < end; ++j) y[j] += a[j];
+      const T* a = x.row(r) + begin;
+      each_vector<T>(cols, [&](int64_t j, auto part) {
+        part.store(sums + j, part.load(sums + j) + part.load(a + j));
+      });
     }
+    finish_row(sums, y + begin, cols);
   });
 }
 
@@ -198,6 +265,8 @@ void column_sums(Cpu, MatrixView<const T> x, T* y) {
   template void column_sums(Cpu, MatrixView<const T>, T*)
 TRIREME_INSTANTIATE(float);
 TRIREME_INSTANTIATE(double);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
 #undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -1,7 +1,9 @@
 // Products of (batches of) strided matrices, and the column sums that give a bias its gradient.
 //
-// f32 products large enough to share among threads go through oneDNN; small and batched ones, and
-// f64, through kernels/gemm.h. Nothing is copied but the packed right operand inside a product.
+// Large products of f32, and of bf16 where the processor multiplies it (AVX-512 BF16, AMX), go
+// through oneDNN; small and batched ones, and f64, through kernels/gemm.h; what is left of the
+// 16-bit types through kernels/half_gemm.h. Nothing is copied but the packed right operand inside a
+// product. 16-bit products are summed in f32 and rounded once.
 
 #pragma once
 

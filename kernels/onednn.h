@@ -9,12 +9,29 @@
 #include <dnnl.hpp>
 
 #include "core/base/error.h"
+#include "core/base/half.h"
 
 namespace trireme::kernels::onednn {
 
 inline const dnnl::engine& cpu_engine() {
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
+}
+
+template <typename T>
+inline constexpr auto kTypeOf =
+    std::is_same_v<T, BFloat16> ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+
+/// True if the processor multiplies pairs of bf16 (AVX-512 BF16 or AMX), or T is f32. Elsewhere
+/// oneDNN emulates it, which is slower than f32.
+template <typename T>
+inline bool is_native() {
+  static const bool native = [] {
+    const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+    return std::is_same_v<T, float> || isa == dnnl::cpu_isa::avx512_core_bf16 ||
+           isa == dnnl::cpu_isa::avx512_core_amx;
+  }();
+  return native;
 }
 
 inline dnnl::stream& stream_of_thread() {

@@ -1,5 +1,7 @@
 #include "kernels/onednn_conv2d.h"
 
+#include <cstring>
+
 #include "core/base/parallel_for.h"
 #include "kernels/onednn.h"
 #include "kernels/scratch.h"
@@ -9,7 +11,6 @@ namespace {
 
 using dnnl::memory;
 using onednn::cpu_engine;
-constexpr auto kF32 = memory::data_type::f32;
 
 enum class Direction { kForward, kForwardBias, kInputGradient, kWeightGradient };
 
@@ -20,15 +21,18 @@ struct Convolution {
   memory weight, packed, bias;  // packed: in oneDNN's own layout
   dnnl::reorder pack;           // weight -> packed, or packed -> weight for its gradient
   bool packs = false;
+  bool is_slow = false;  // oneDNN has a reference only
 };
+
+bool is_reference(const char* name) { return std::strncmp(name, "ref", 3) == 0; }
 
 /// The memories and attributes that all directions describe their primitive with.
 struct Described {
-  explicit Described(const Conv2dGeometry& g)
-      : image({g.batch, g.in_channels, g.height, g.width}, kF32, memory::format_tag::nhwc),
-        result({g.batch, g.out_channels, g.out_height(), g.out_width()}, kF32,
+  Described(const Conv2dGeometry& g, memory::data_type type)
+      : image({g.batch, g.in_channels, g.height, g.width}, type, memory::format_tag::nhwc),
+        result({g.batch, g.out_channels, g.out_height(), g.out_width()}, type,
                memory::format_tag::nhwc),
-        bias({g.out_channels}, kF32, memory::format_tag::a),
+        bias({g.out_channels}, type, memory::format_tag::a),
         strides{g.stride_h, g.stride_w},
         dilates{g.dilation_h - 1, g.dilation_w - 1},
         pads{g.pad_h, g.pad_w} {
@@ -36,12 +40,12 @@ struct Described {
     const int64_t row = g.kernel_w * in, filter = g.kernel_h * row;
     if (g.groups == 1) {
       const memory::dims dims{out, in, g.kernel_h, g.kernel_w};
-      weight = memory::desc(dims, kF32, memory::dims{filter, 1, row, in});
-      any_weight = memory::desc(dims, kF32, memory::format_tag::any);
+      weight = memory::desc(dims, type, memory::dims{filter, 1, row, in});
+      any_weight = memory::desc(dims, type, memory::format_tag::any);
     } else {
       const memory::dims dims{g.groups, out, in, g.kernel_h, g.kernel_w};
-      weight = memory::desc(dims, kF32, memory::dims{out * filter, filter, 1, row, in});
-      any_weight = memory::desc(dims, kF32, memory::format_tag::any);
+      weight = memory::desc(dims, type, memory::dims{out * filter, filter, 1, row, in});
+      any_weight = memory::desc(dims, type, memory::format_tag::any);
     }
   }
 
@@ -60,8 +64,8 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Described& d, bool 
   return {desc, cpu_engine()};
 }
 
-Convolution make(const Conv2dGeometry& g, Direction direction) {
-  const Described d(g);
+Convolution make(const Conv2dGeometry& g, Direction direction, memory::data_type type) {
+  const Described d(g, type);
   Convolution c;
   const auto algorithm = dnnl::algorithm::convolution_direct;
   memory::desc chosen;
@@ -71,16 +75,19 @@ Convolution make(const Conv2dGeometry& g, Direction direction) {
         cpu_engine(), forward_desc(d, false));
     c.primitive = dnnl::convolution_backward_data(desc);
     chosen = desc.weights_desc();
+    c.is_slow = is_reference(desc.impl_info_str());
   } else if (direction == Direction::kWeightGradient) {
     const dnnl::convolution_backward_weights::primitive_desc desc(
         {algorithm, d.image, d.any_weight, d.result, d.strides, d.dilates, d.pads, d.pads},
         cpu_engine(), forward_desc(d, false));
     c.primitive = dnnl::convolution_backward_weights(desc);
     chosen = desc.diff_weights_desc();
+    c.is_slow = is_reference(desc.impl_info_str());
   } else {
     const auto desc = forward_desc(d, direction == Direction::kForwardBias);
     c.primitive = dnnl::convolution_forward(desc);
     chosen = desc.weights_desc();
+    c.is_slow = is_reference(desc.impl_info_str());
   }
   c.image = memory(d.image, cpu_engine(), nullptr);
   c.result = memory(d.result, cpu_engine(), nullptr);
@@ -95,9 +102,11 @@ Convolution make(const Conv2dGeometry& g, Direction direction) {
   return c;
 }
 
-/// Runs `direction`; the pointers are those of the arguments it has.
-void run(const Conv2dGeometry& g, Direction direction, const float* image, const float* weight,
-         const float* bias, const float* result) {
+/// Runs `direction`; the pointers are those of the arguments it has. False: bf16 is slow here.
+template <typename T>
+bool run(const Conv2dGeometry& g, Direction direction, const T* image, const T* weight,
+         const T* bias, const T* result) {
+  if (!onednn::is_native<T>()) return false;
   thread_local onednn::PrimitiveCache<16, Convolution> made;
   const auto set = [](memory& m, const void* data) {
     m.set_data_handle(const_cast<void*>(data));
@@ -108,7 +117,8 @@ void run(const Conv2dGeometry& g, Direction direction, const float* image, const
         made.get({static_cast<int64_t>(direction), g.batch, g.height, g.width, g.in_channels,
                   g.out_channels, g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.pad_h, g.pad_w,
                   g.dilation_h, g.dilation_w, g.groups, num_threads()},
-                 [&] { return make(g, direction); });
+                 [&] { return make(g, direction, onednn::kTypeOf<T>); });
+    if (is_half<T> && c.is_slow) return false;
     dnnl_memory_t weights = set(c.weight, weight);
     if (c.packs) {
       const auto bytes = static_cast<int64_t>(c.packed.get_desc().get_size());
@@ -142,21 +152,30 @@ void run(const Conv2dGeometry& g, Direction direction, const float* image, const
                        g.in_channels, "] x [", g.out_channels, ", ", g.kernel_h, ", ", g.kernel_w,
                        ", ", g.in_channels / g.groups, "]: ", error.what()));
   }
+  return true;
 }
 
 }  // namespace
 
-void onednn_conv2d(const Conv2dGeometry& g, const float* x, const float* weight, const float* bias,
-                   float* y) {
-  run(g, bias ? Direction::kForwardBias : Direction::kForward, x, weight, bias, y);
+template <typename T>
+bool onednn_conv2d(const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y) {
+  return run<T>(g, bias ? Direction::kForwardBias : Direction::kForward, x, weight, bias, y);
 }
-void onednn_conv2d_input_gradient(const Conv2dGeometry& g, const float* dy, const float* weight,
-                                  float* dx) {
-  run(g, Direction::kInputGradient, dx, weight, nullptr, dy);
+template <typename T>
+bool onednn_conv2d_input_gradient(const Conv2dGeometry& g, const T* dy, const T* weight, T* dx) {
+  return run<T>(g, Direction::kInputGradient, dx, weight, nullptr, dy);
 }
-void onednn_conv2d_weight_gradient(const Conv2dGeometry& g, const float* x, const float* dy,
-                                   float* dweight) {
-  run(g, Direction::kWeightGradient, x, dweight, nullptr, dy);
+template <typename T>
+bool onednn_conv2d_weight_gradient(const Conv2dGeometry& g, const T* x, const T* dy, T* dweight) {
+  return run<T>(g, Direction::kWeightGradient, x, dweight, nullptr, dy);
 }
+
+#define TRIREME_INSTANTIATE(T)                                                               \
+  template bool onednn_conv2d(const Conv2dGeometry&, const T*, const T*, const T*, T*);      \
+  template bool onednn_conv2d_input_gradient(const Conv2dGeometry&, const T*, const T*, T*); \
+  template bool onednn_conv2d_weight_gradient(const Conv2dGeometry&, const T*, const T*, T*);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(BFloat16)
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -12,7 +12,8 @@ using dnnl::memory;
 using onednn::cpu_engine;
 
 // oneDNN wants the second stride to be a true leading dimension even where one extent is 1.
-bool readable(Operand<float> x, int64_t rows, int64_t cols) {
+template <typename T>
+bool readable(Operand<T> x, int64_t rows, int64_t cols) {
   return (x.col_stride == 1 && x.row_stride >= cols) || (x.row_stride == 1 && x.col_stride >= rows);
 }
 
@@ -29,12 +30,13 @@ struct Product {
   bool packs = false;
 };
 
-Product make_product(const OnednnGemm& g) {
-  const auto f32 = memory::data_type::f32;
-  const memory::desc a({g.m, g.k}, f32, {g.a.row_stride, g.a.col_stride});
-  const memory::desc b({g.k, g.n}, f32, {g.b.row_stride, g.b.col_stride});
-  const memory::desc c({g.m, g.n}, f32, {g.c_row_stride, 1});
-  const memory::desc bias({1, g.n}, f32, memory::dims{g.n, 1});
+template <typename T>
+Product make_product(const OnednnGemm<T>& g) {
+  constexpr auto kType = onednn::kTypeOf<T>;
+  const memory::desc a({g.m, g.k}, kType, {g.a.row_stride, g.a.col_stride});
+  const memory::desc b({g.k, g.n}, kType, {g.b.row_stride, g.b.col_stride});
+  const memory::desc c({g.m, g.n}, kType, {g.c_row_stride, 1});
+  const memory::desc bias({1, g.n}, kType, memory::dims{g.n, 1});
   dnnl::primitive_attr attributes;
   if (g.write == Write::kAccumulate) {
     dnnl::post_ops add;
@@ -42,8 +44,8 @@ Product make_product(const OnednnGemm& g) {
     attributes.set_post_ops(add);
   }
   Product p;
-  const memory::desc any({g.k, g.n}, f32, memory::format_tag::any);
-  const memory::desc& weights = g.m >= kPackFromRows ? any : b;
+  const memory::desc any({g.k, g.n}, kType, memory::format_tag::any);
+  const memory::desc& weights = is_half<T> || g.m >= kPackFromRows ? any : b;
   const auto desc =
       g.bias ? dnnl::matmul::desc(a, weights, bias, c) : dnnl::matmul::desc(a, weights, c);
   const dnnl::matmul::primitive_desc chosen(desc, attributes, cpu_engine());
@@ -62,19 +64,22 @@ Product make_product(const OnednnGemm& g) {
 
 }  // namespace
 
-bool onednn_can_read(const OnednnGemm& g) {
-  return readable(g.a, g.m, g.k) && readable(g.b, g.k, g.n) && g.c_row_stride >= g.n;
+template <typename T>
+bool onednn_can_run(const OnednnGemm<T>& g) {
+  return onednn::is_native<T>() && readable(g.a, g.m, g.k) && readable(g.b, g.k, g.n) &&
+         g.c_row_stride >= g.n;
 }
 
-void onednn_gemm(const OnednnGemm& g) {
+template <typename T>
+void onednn_gemm(const OnednnGemm<T>& g) {
   thread_local onednn::PrimitiveCache<11, Product> products;
   try {
     Product& p = products.get(
         {g.m, g.n, g.k, g.a.row_stride, g.a.col_stride, g.b.row_stride, g.b.col_stride,
          g.c_row_stride, g.bias != nullptr, g.write == Write::kAccumulate, num_threads()},
         [&] { return make_product(g); });
-    p.a.set_data_handle(const_cast<float*>(g.a.data));
-    p.b.set_data_handle(const_cast<float*>(g.b.data));
+    p.a.set_data_handle(const_cast<T*>(g.a.data));
+    p.b.set_data_handle(const_cast<T*>(g.b.data));
     p.c.set_data_handle(g.c);
     const memory* weights = &p.b;
     if (p.packs) {
@@ -89,7 +94,7 @@ void onednn_gemm(const OnednnGemm& g) {
                               {DNNL_ARG_DST, p.c.get()},
                               {DNNL_ARG_BIAS, nullptr}};
     if (g.bias) {
-      p.bias.set_data_handle(const_cast<float*>(g.bias));
+      p.bias.set_data_handle(const_cast<T*>(g.bias));
       args[3].memory = p.bias.get();
     }
     onednn::execute("matmul", p.primitive, args, g.bias ? 4 : 3);
@@ -98,5 +103,10 @@ void onednn_gemm(const OnednnGemm& g) {
                        "]: ", error.what()));
   }
 }
+
+template bool onednn_can_run(const OnednnGemm<float>&);
+template bool onednn_can_run(const OnednnGemm<BFloat16>&);
+template void onednn_gemm(const OnednnGemm<float>&);
+template void onednn_gemm(const OnednnGemm<BFloat16>&);
 
 }  // namespace trireme::kernels

@@ -1,8 +1,9 @@
 // Pointwise kernels: y[i] = fn(in[0][i], ..., in[N - 1][i]) for the functors of functors.h.
 //
 // Each operand is read once and y is written once. Operands must not overlap y, except for being
-// exactly y in the dense form. Instantiated: the unary functors and their GradOf for f32 and f64,
-// the arithmetic ones for i64 and i32 too.
+// exactly y in the dense form. 16-bit elements are computed in f32 and rounded once. Instantiated:
+// the unary functors and their GradOf for the floating types, the arithmetic ones for i64 and i32
+// too.
 
 #pragma once
 

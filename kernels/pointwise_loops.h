@@ -8,10 +8,14 @@
 
 #include <algorithm>
 
+#include "kernels/half_rows.h"
 #include "kernels/pointwise.h"
 #include "kernels/strided_loop.h"
 
 namespace trireme::kernels::detail {
+
+/// Elements of a gather buffer: 4 KiB of f64 per operand.
+inline constexpr int64_t kGatherBlock = 512;
 
 /// out[i] = fn(in[0][i], ...) for n dense elements.
 template <typename T>
@@ -36,8 +40,29 @@ void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
   }
 }
 
-/// Elements of a gather buffer: 4 KiB of f64 per operand.
-inline constexpr int64_t kGatherBlock = 512;
+/// The same for 16-bit elements: blocks of them pass through the loop of f32, so that a functor is
+/// compiled for f32 only and conversions are whole vectors.
+template <typename Fn, typename T, size_t N>
+void widened_block(const void* fn, const T* const* in, T* out, int64_t n) {
+  alignas(64) float wide[N][kGatherBlock], result[kGatherBlock];
+  const float* from[N];
+  for (size_t k = 0; k < N; ++k) from[k] = wide[k];
+  for (int64_t done = 0; done < n; done += kGatherBlock) {
+    const int64_t step = std::min(n - done, kGatherBlock);
+    for (size_t k = 0; k < N; ++k) convert_row(wide[k], in[k] + done, step);
+    dense_block<Fn, float, N>(fn, from, result, step);
+    convert_row(out + done, result, step);
+  }
+}
+
+template <typename Fn, typename T, size_t N>
+constexpr DenseBlock<T> block_of() {
+  if constexpr (is_half<T>) {
+    return widened_block<Fn, T, N>;
+  } else {
+    return dense_block<Fn, T, N>;
+  }
+}
 
 template <typename T, size_t N>
 void run_strided(DenseBlock<T> block, const void* fn, const Shape& shape,
@@ -80,17 +105,23 @@ void map(Cpu, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t cou
   parallel_for(count, kPointwiseGrain, [&](int64_t begin, int64_t end) {
     std::array<const T*, N> from = in;
     for (const T*& p : from) p += begin;
-    detail::dense_block<Fn, T, N>(&fn, from.data(), y + begin, end - begin);
+    detail::block_of<Fn, T, N>()(&fn, from.data(), y + begin, end - begin);
   });
 }
 
 template <typename Fn, typename T, size_t N>
 void map_strided(Cpu, const Fn& fn, const Shape& shape, const std::array<const T*, N>& in,
                  const std::array<const Strides*, N>& strides, T* y) {
-  detail::run_strided<T, N>(detail::dense_block<Fn, T, N>, &fn, shape, in, strides, y);
+  detail::run_strided<T, N>(detail::block_of<Fn, T, N>(), &fn, shape, in, strides, y);
 }
 
-/// Instantiates both forms of a functor of N operands.
+/// Instantiates both forms of a functor of N operands for every floating type.
+#define TRIREME_INSTANTIATE_FLOATING_MAP(Fn, N) \
+  TRIREME_INSTANTIATE_MAP(Fn, float, N)         \
+  TRIREME_INSTANTIATE_MAP(Fn, double, N)        \
+  TRIREME_INSTANTIATE_MAP(Fn, BFloat16, N)      \
+  TRIREME_INSTANTIATE_MAP(Fn, Float16, N)
+/// The same for one type.
 #define TRIREME_INSTANTIATE_MAP(Fn, T, N)                                                 \
   template void map(Cpu, const Fn&, const std::array<const T*, N>&, T*, int64_t);         \
   template void map_strided(Cpu, const Fn&, const Shape&, const std::array<const T*, N>&, \

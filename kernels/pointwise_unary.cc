@@ -2,9 +2,7 @@
 
 namespace trireme::kernels {
 
-#define TRIREME_INSTANTIATE(Fn)         \
-  TRIREME_INSTANTIATE_MAP(Fn, float, 1) \
-  TRIREME_INSTANTIATE_MAP(Fn, double, 1)
+#define TRIREME_INSTANTIATE(Fn) TRIREME_INSTANTIATE_FLOATING_MAP(Fn, 1)
 TRIREME_UNARY_FUNCTORS(TRIREME_INSTANTIATE)
 
 }  // namespace trireme::kernels

@@ -3,15 +3,22 @@
 #include <algorithm>
 
 #include "core/base/parallel_for.h"
+#include "kernels/half_rows.h"
 
 namespace trireme::kernels {
 namespace {
 
-/// Calls fn(window's rows and columns, offset of the output in one image) for every output pixel.
+/// The rows and columns that one output pixel sees.
 struct Window {
   int64_t row_begin, row_end, col_begin, col_end;
   int64_t out;  // offset of channel 0 of the output pixel, in elements
 };
+/// What each element of a window counts for in its mean.
+template <typename T>
+Acc<T> share_of(const Window& w) {
+  return Acc<T>{1} / static_cast<Acc<T>>((w.row_end - w.row_begin) * (w.col_end - w.col_begin));
+}
+/// Calls fn(window) for every output pixel of an image.
 template <typename Fn>
 void each_window(const Pool2dGeometry& g, const Fn& fn) {
   int64_t out = 0;
@@ -65,14 +72,15 @@ void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where) 
 template <typename T>
 void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx) {
   each_image(g, [&](int64_t image) {
-    T* to = dx + image * in_elements(g);
-    std::fill_n(to, in_elements(g), T{0});
+    Acc<T>* to = unfinished_row(Scratch::kBlock, dx + image * in_elements(g), in_elements(g));
+    std::fill_n(to, in_elements(g), Acc<T>{0});
     const int64_t first = image * out_elements(g);
     for (int64_t i = 0; i < out_elements(g); i += g.channels) {
       for (int64_t k = 0; k < g.channels; ++k) {
         to[where[first + i + k] * g.channels + k] += dy[first + i + k];
       }
     }
+    finish_row(to, dx + image * in_elements(g), in_elements(g));
   });
 }
 
@@ -81,16 +89,18 @@ void avg_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y) {
   each_image(g, [&](int64_t image) {
     const T* from = x + image * in_elements(g);
     each_window(g, [&](const Window& w) {
-      T* sum = y + image * out_elements(g) + w.out;
-      std::fill_n(sum, g.channels, T{0});
+      T* mean = y + image * out_elements(g) + w.out;
+      Acc<T>* sum = unfinished_row(Scratch::kBlock, mean, g.channels);
+      std::fill_n(sum, g.channels, Acc<T>{0});
       for (int64_t r = w.row_begin; r < w.row_end; ++r) {
         for (int64_t c = w.col_begin; c < w.col_end; ++c) {
           const T* pixel = from + (r * g.cols.size + c) * g.channels;
           for (int64_t k = 0; k < g.channels; ++k) sum[k] += pixel[k];
         }
       }
-      const T share = T{1} / static_cast<T>((w.row_end - w.row_begin) * (w.col_end - w.col_begin));
+      const Acc<T> share = share_of<T>(w);
       for (int64_t k = 0; k < g.channels; ++k) sum[k] *= share;
+      finish_row(sum, mean, g.channels);
     });
   });
 }
@@ -98,18 +108,19 @@ void avg_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y) {
 template <typename T>
 void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx) {
   each_image(g, [&](int64_t image) {
-    T* to = dx + image * in_elements(g);
-    std::fill_n(to, in_elements(g), T{0});
+    Acc<T>* to = unfinished_row(Scratch::kBlock, dx + image * in_elements(g), in_elements(g));
+    std::fill_n(to, in_elements(g), Acc<T>{0});
     each_window(g, [&](const Window& w) {
       const T* from = dy + image * out_elements(g) + w.out;
-      const T share = T{1} / static_cast<T>((w.row_end - w.row_begin) * (w.col_end - w.col_begin));
+      const Acc<T> share = share_of<T>(w);
       for (int64_t r = w.row_begin; r < w.row_end; ++r) {
         for (int64_t c = w.col_begin; c < w.col_end; ++c) {
-          T* pixel = to + (r * g.cols.size + c) * g.channels;
+          Acc<T>* pixel = to + (r * g.cols.size + c) * g.channels;
           for (int64_t k = 0; k < g.channels; ++k) pixel[k] += share * from[k];
         }
       }
     });
+    finish_row(to, dx + image * in_elements(g), in_elements(g));
   });
 }
 
@@ -120,5 +131,7 @@ void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx) {
   template void avg_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, T*);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
+TRIREME_INSTANTIATE(BFloat16)
+TRIREME_INSTANTIATE(Float16)
 
 }  // namespace trireme::kernels

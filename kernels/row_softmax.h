@@ -10,22 +10,22 @@
 namespace trireme::kernels {
 
 template <typename T>
-T max_of_row(const T* x, int64_t n) {
-  Vec<T> most = broadcast(-std::numeric_limits<T>::infinity());
+Acc<T> max_of_row(const T* x, int64_t n) {
+  Vec<T> most = broadcast(-std::numeric_limits<Acc<T>>::infinity());
   each_vector<T>(n, [&](int64_t i, auto part) {
     // A NaN may be lost here; it comes back when its own exponential enters the row's sum.
-    most = max_of(part.load(x + i, -std::numeric_limits<T>::infinity()), most);
+    most = max_of(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()), most);
   });
   return max_of_lanes<T>(most);
 }
 
 /// log sum_c exp(x[c]), safe for large x.
 template <typename T>
-T logsumexp_of_row(const T* x, int64_t n) {
-  const T most = max_of_row(x, n);
+Acc<T> logsumexp_of_row(const T* x, int64_t n) {
+  const Acc<T> most = max_of_row(x, n);
   Vec<T> sum = {};
   each_vector<T>(n, [&](int64_t i, auto part) {
-    sum += exp_of<T>(part.load(x + i, -std::numeric_limits<T>::infinity()) - most);
+    sum += exp_of<T>(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
   });
   return most + std::log(sum_of_lanes<T>(sum));
 }

@@ -19,7 +19,7 @@ struct Block {
 }  // namespace
 
 void* scratch_bytes(Scratch slot, int64_t bytes) {
-  thread_local std::array<Block, 5> blocks;
+  thread_local std::array<Block, kScratchSlots> blocks;
   Block& block = blocks[static_cast<size_t>(slot)];
   if (block.bytes < bytes) {
     // The old block goes first: its content is not wanted, and both need not exist at once.

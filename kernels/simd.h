@@ -2,37 +2,19 @@
 //
 // Vec<T> is the compiler's own vector type, so + - * / and comparisons are plain operators and
 // a * b + c becomes a fused multiply-add. Rows whose length is not a multiple of the width end in
-// a partial load or store.
+// a partial load or store. Elements of 16 bits widen to f32 as they are loaded and are rounded as
+// they are stored, so that a kernel is one text for all of them.
 
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/half_vector.h"
+#include "kernels/vec.h"
 #include "kernels/vector_math.h"
 
 namespace trireme::kernels {
-
-#if defined(__AVX512F__)
-inline constexpr int kVecBytes = 64;
-#elif defined(__AVX__)
-inline constexpr int kVecBytes = 32;
-#else
-inline constexpr int kVecBytes = 16;
-#endif
-
-namespace detail {
-template <typename T>
-struct VecOf {
-  typedef T type __attribute__((vector_size(kVecBytes)));
-};
-}  // namespace detail
-
-template <typename T>
-using Vec = typename detail::VecOf<T>::type;
-/// Elements of a Vec<T>.
-template <typename T>
-inline constexpr int64_t kLanes = kVecBytes / sizeof(T);
 
 template <typename T>
 inline Vec<T> broadcast(T value) {
@@ -42,19 +24,30 @@ inline Vec<T> broadcast(T value) {
 /// kLanes<T> elements from any address.
 template <typename T>
 inline Vec<T> load(const T* from) {
-  Vec<T> v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
+  if constexpr (is_half<T>) {
+    detail::HalfBits bits;
+    std::memcpy(&bits, from, sizeof bits);
+    return detail::widen<T>(bits);
+  } else {
+    Vec<T> v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+  }
 }
 template <typename T>
 inline void store(T* to, Vec<T> v) {
-  std::memcpy(to, &v, sizeof v);
+  if constexpr (is_half<T>) {
+    const detail::HalfBits bits = detail::round<T>(v);
+    std::memcpy(to, &bits, sizeof bits);
+  } else {
+    std::memcpy(to, &v, sizeof v);
+  }
 }
 
 /// How each_vector hands out a full vector ...
 struct WholeVector {
   template <typename T>
-  Vec<T> load(const T* from, T /*fill*/ = 0) const {
+  Vec<T> load(const T* from, Acc<T> /*fill*/ = 0) const {
     return kernels::load(from);
   }
   template <typename T>
@@ -67,14 +60,26 @@ struct PartVector {
   int64_t count;
 
   template <typename T>
-  Vec<T> load(const T* from, T fill = 0) const {
+  Vec<T> load(const T* from, Acc<T> fill = 0) const {
     Vec<T> v = broadcast(fill);
-    std::memcpy(&v, from, static_cast<size_t>(count) * sizeof(T));
+    if constexpr (is_half<T>) {
+      detail::HalfBits bits = {};
+      std::memcpy(&bits, from, static_cast<size_t>(count) * sizeof(T));
+      const Vec<T> wide = detail::widen<T>(bits);
+      std::memcpy(&v, &wide, static_cast<size_t>(count) * sizeof(float));
+    } else {
+      std::memcpy(&v, from, static_cast<size_t>(count) * sizeof(T));
+    }
     return v;
   }
   template <typename T>
   void store(T* to, Vec<T> v) const {
-    std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+    if constexpr (is_half<T>) {
+      const detail::HalfBits bits = detail::round<T>(v);
+      std::memcpy(to, &bits, static_cast<size_t>(count) * sizeof(T));
+    } else {
+      std::memcpy(to, &v, static_cast<size_t>(count) * sizeof(T));
+    }
   }
 };
 
@@ -93,24 +98,24 @@ inline V max_of(V a, V b) {
   return a < b ? b : a;
 }
 template <typename T>
-inline T sum_of_lanes(Vec<T> v) {
-  T sum = 0;
+inline Acc<T> sum_of_lanes(Vec<T> v) {
+  Acc<T> sum = 0;
   for (int64_t i = 0; i < kLanes<T>; ++i) sum += v[i];
   return sum;
 }
 template <typename T>
-inline T max_of_lanes(Vec<T> v) {
-  T most = v[0];
-  for (int64_t i = 1; i < kLanes<T>; ++i) most = max_of(v[i], most);
+inline Acc<T> max_of_lanes(Vec<T> v) {
+  Acc<T> most = v[0];
+  for (int64_t i = 1; i < kLanes<T>; ++i) most = max_of<Acc<T>>(v[i], most);
   return most;
 }
 
 /// e^x in each lane.
 template <typename T>
 inline Vec<T> exp_of(Vec<T> x) {
-  alignas(kVecBytes) T lanes[kLanes<T>];
+  alignas(kVecBytes) Acc<T> lanes[kLanes<T>];
   std::memcpy(lanes, &x, sizeof x);
-  for (T& lane : lanes) lane = vmath::exp(lane);
+  for (Acc<T>& lane : lanes) lane = vmath::exp(lane);
   std::memcpy(&x, lanes, sizeof x);
   return x;
 }

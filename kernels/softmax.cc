@@ -1,5 +1,6 @@
 #include "kernels/softmax.h"
 
+#include "kernels/half_rows.h"
 #include "kernels/row_softmax.h"
 #include "kernels/rows.h"
 
@@ -9,16 +10,18 @@ void softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T* from = x.row(r);
     T* to = y.row(r);
-    const T most = max_of_row(from, x.cols);
+    Acc<T>* row = unfinished_row(Scratch::kBlock, to, x.cols);
+    const Acc<T> most = max_of_row(from, x.cols);
     Vec<T> sum = {};
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      const Vec<T> e = exp_of<T>(part.load(from + i, -std::numeric_limits<T>::infinity()) - most);
+      const Vec<T> e =
+          exp_of<T>(part.load(from + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
       sum += e;
-      part.store(to + i, e);
+      part.store(row + i, e);
     });
-    const T scale = 1 / sum_of_lanes<T>(sum);
+    const Acc<T> scale = 1 / sum_of_lanes<T>(sum);
     each_vector<T>(x.cols,
-                   [&](int64_t i, auto part) { part.store(to + i, part.load(to + i) * scale); });
+                   [&](int64_t i, auto part) { part.store(to + i, part.load(row + i) * scale); });
   });
 }
 
@@ -29,7 +32,7 @@ void softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, Matrix
     Vec<T> sum = {};
     each_vector<T>(y.cols,
                    [&](int64_t i, auto part) { sum += part.load(a + i) * part.load(b + i); });
-    const T dot = sum_of_lanes<T>(sum);
+    const Acc<T> dot = sum_of_lanes<T>(sum);
     each_vector<T>(y.cols, [&](int64_t i, auto part) {
       part.store(dx.row(r) + i, part.load(a + i) * (part.load(b + i) - dot));
     });
@@ -40,7 +43,7 @@ template <typename T>
 void log_softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
   each_row(x.rows, x.cols, [&](int64_t r) {
     const T* from = x.row(r);
-    const T total = logsumexp_of_row(from, x.cols);
+    const Acc<T> total = logsumexp_of_row(from, x.cols);
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       part.store(y.row(r) + i, part.load(from + i) - total);
     });
@@ -53,7 +56,7 @@ void log_softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, Ma
     const T *a = y.row(r), *b = dy.row(r);
     Vec<T> sum = {};
     each_vector<T>(y.cols, [&](int64_t i, auto part) { sum += part.load(b + i); });
-    const T total = sum_of_lanes<T>(sum);
+    const Acc<T> total = sum_of_lanes<T>(sum);
     each_vector<T>(y.cols, [&](int64_t i, auto part) {
       part.store(dx.row(r) + i, part.load(b + i) - exp_of<T>(part.load(a + i)) * total);
     });
@@ -67,6 +70,8 @@ void log_softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, Ma
   template void log_softmax_backward(Cpu, MatrixView<const T>, MatrixView<const T>, MatrixView<T>)
 TRIREME_INSTANTIATE(float);
 TRIREME_INSTANTIATE(double);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
 #undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

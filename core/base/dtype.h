@@ -98,10 +98,16 @@ decltype(auto) dispatch_dtype(DType dtype, Fn&& fn) {
   fail("dispatch_dtype", "unknown dtype ", static_cast<int>(dtype));
 }
 
-/// Calls fn(TypeTag<T>) for f64 and f32; any other dtype is an error that names the op.
+/// What kernels compute with for elements of `dtype`, and the dtype of statistics: f32 for the
+/// 16-bit types, `dtype` itself otherwise. The run-time form of Acc<T>.
+constexpr DType acc_dtype(DType dtype) { return is_half_dtype(dtype) ? DType::kF32 : dtype; }
+
+/// Calls fn(TypeTag<T>) for f64, f32, bf16 and f16; any other dtype is an error that names the op.
 template <typename Fn>
 decltype(auto) dispatch_floating(const char* op, DType dtype, Fn&& fn) {
   if (dtype == DType::kF32) return fn(TypeTag<float>{});
+  if (dtype == DType::kBF16) return fn(TypeTag<BFloat16>{});
+  if (dtype == DType::kF16) return fn(TypeTag<Float16>{});
   if (dtype == DType::kF64) return fn(TypeTag<double>{});
   fail(op, "needs a floating-point dtype, got ", name_of(dtype));
 }

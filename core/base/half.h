@@ -1,7 +1,8 @@
 // The 16-bit floating-point types: bfloat16 and IEEE 754 binary16.
 //
 // They are for storage. A value widens to f32 by itself, which is exact; narrowing is written out,
-// BFloat16(x), and rounds to nearest even. There is no arithmetic of their own: a + b is an f32.
+// BFloat16(x), and rounds once, to nearest even, whatever arithmetic type x has. There is no
+// arithmetic of their own: a + b is an f32.
 
 #pragma once
 
@@ -12,12 +13,32 @@
 
 namespace trireme {
 
+namespace detail {
+/// x as an f32 that rounds on to 16 bits as x itself does. A wider type rounds to odd: towards
+/// zero, with the last bit set where anything was cut off, so that no tie appears that was none.
+/// Boldo, Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms using
+/// rounding to odd", 2008.
+template <typename N>
+TRIREME_HD inline float narrowed(N x) {
+  if constexpr (std::is_same_v<N, float> || sizeof(N) <= 2) {
+    return static_cast<float>(x);
+  } else {
+    const double exact = static_cast<double>(x), size = exact < 0 ? -exact : exact;
+    const float nearest = static_cast<float>(exact);
+    const double rounded = nearest;
+    if (rounded == exact) return nearest;
+    const uint32_t up = (rounded < 0 ? -rounded : rounded) > size ? 1 : 0;
+    return __builtin_bit_cast(float, (__builtin_bit_cast(uint32_t, nearest) - up) | 1u);
+  }
+}
+}  // namespace detail
+
 /// The upper half of an f32: its range, 8 significant bits.
 struct BFloat16 {
   BFloat16() = default;
   template <typename N>
   requires std::is_arithmetic_v<N> TRIREME_HD explicit BFloat16(N x)
-      : bits(round(static_cast<float>(x))) {}
+      : bits(round(detail::narrowed(x))) {}
   TRIREME_HD operator float() const { return __builtin_bit_cast(float, uint32_t{bits} << 16); }
 
   TRIREME_HD static constexpr BFloat16 from_bits(uint16_t bits) {
@@ -40,7 +61,7 @@ struct Float16 {
   Float16() = default;
   template <typename N>
   requires std::is_arithmetic_v<N> TRIREME_HD explicit Float16(N x)
-      : bits(round(static_cast<float>(x))) {}
+      : bits(round(detail::narrowed(x))) {}
   TRIREME_HD operator float() const { return widen(bits); }
 
   TRIREME_HD static constexpr Float16 from_bits(uint16_t bits) {

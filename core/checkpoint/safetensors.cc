@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,18 +18,6 @@
 namespace trireme {
 namespace {
 
-template <typename Half>
-Tensor widen(const SafetensorsEntry& entry, const std::byte* bytes) {
-  Tensor out = empty(entry.shape, {DType::kF32});
-  float* values = out.data<float>();
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, bytes + 2 * i, sizeof(bits));
-    values[i] = Half::from_bits(bits);
-  }
-  return out;
-}
-
 // A byte that is neither 0 nor 1 is no valid bool in C++.
 Tensor normalise_bools(const SafetensorsEntry& entry, const std::byte* bytes) {
   Tensor out = empty(entry.shape, {DType::kBool});
@@ -41,10 +28,7 @@ Tensor normalise_bools(const SafetensorsEntry& entry, const std::byte* bytes) {
 
 Tensor make_tensor(const SafetensorsEntry& entry, std::byte* bytes,
                    const std::shared_ptr<const MappedFile>& file) {
-  const std::string_view type = entry.type->name;
-  if (type == "F16") return widen<Float16>(entry, bytes);
-  if (type == "BF16") return widen<BFloat16>(entry, bytes);
-  if (type == "BOOL") return normalise_bools(entry, bytes);
+  if (entry.type->dtype == DType::kBool) return normalise_bools(entry, bytes);
   const auto size_bytes = static_cast<int64_t>(entry.end - entry.begin);
   const bool aligned =
       reinterpret_cast<uintptr_t>(bytes) % static_cast<uintptr_t>(entry.type->width_bytes) == 0;

@@ -19,8 +19,8 @@ struct SafetensorsFile {
   SafetensorsMetadata metadata;
 };
 
-/// Reads a file written by Trireme or any other tool. F16 and BF16 become f32; other types that
-/// Trireme has no dtype for are errors. The tensors lie in a private mapping of the file where its
+/// Reads a file written by Trireme or any other tool; types that Trireme has no dtype for are
+/// errors. load_state converts into a model of another floating dtype. The tensors lie in a private mapping of the file where its
 /// layout allows it, so loading is fast and only touched pages take memory; writing into them never
 /// changes the file. Throws IoError when the file cannot be read and DataError, naming file and
 /// tensor, when its content is wrong.

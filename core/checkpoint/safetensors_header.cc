@@ -16,11 +16,10 @@ using nlohmann::json;
 constexpr const char* kMetadataKey = "__metadata__";
 constexpr int kDeepest = 3;  // {"w": {"shape": [
 
-// The first type of a dtype is the one we write.
 constexpr SafetensorsType kTypes[] = {{"F64", 8, DType::kF64}, {"F32", 4, DType::kF32},
                                       {"I64", 8, DType::kI64}, {"I32", 4, DType::kI32},
                                       {"U8", 1, DType::kU8},   {"BOOL", 1, DType::kBool},
-                                      {"F16", 2, DType::kF32}, {"BF16", 2, DType::kF32}};
+                                      {"F16", 2, DType::kF16}, {"BF16", 2, DType::kBF16}};
 
 template <typename... Parts>
 [[noreturn]] void refuse(const std::string& path, const Parts&... parts) {

@@ -18,8 +18,8 @@ namespace trireme {
 /// An element type as files name it.
 struct SafetensorsType {
   const char* name;  // "F32"
-  int width_bytes;   // of an element in the file
-  DType dtype;       // of the tensor in memory; wider than the file's for F16 and BF16
+  int width_bytes;   // of an element
+  DType dtype;
 };
 
 /// Throws InvalidArgument if no file type has exactly this dtype.

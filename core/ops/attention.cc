@@ -19,12 +19,20 @@ Tensor with_dense_rows(const Tensor& x) {
   return x.size(-1) <= 1 || x.strides().back() == 1 ? x : dense(x);
 }
 
+/// Calls fn with the type of the elements: the kernels take f32 and f64.
+template <typename Fn>
+void dispatch_wide(const char* op, DType dtype, const Fn& fn) {
+  if (dtype == DType::kF32) return fn(TypeTag<float>{});
+  if (dtype == DType::kF64) return fn(TypeTag<double>{});
+  fail(op, "needs f32 or f64, got ", dtype, "; convert with to()");
+}
+
 /// Writes out; returns the log-sum-exp of every row, [batch, heads, time].
 Tensor forward(const char* op, const Heads& in, const Tensor& out) {
   const Shape& shape = in.q.shape();
   Tensor logsumexp = empty({shape[0], shape[1], shape[2]}, {in.q.dtype(), in.q.device()});
   if (out.numel() == 0) return logsumexp;
-  dispatch_floating(op, in.q.dtype(), [&](auto tag) {
+  dispatch_wide(op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
       kernels::causal_attention(device, as_view<const T>(in.q), as_view<const T>(in.k),
@@ -37,7 +45,7 @@ Tensor forward(const char* op, const Heads& in, const Tensor& out) {
 void backward(const char* op, const Heads& in, const Tensor& out, const Tensor& logsumexp,
               const Tensor& dout, const Heads& grads) {
   if (out.numel() == 0) return;
-  dispatch_floating(op, in.q.dtype(), [&](auto tag) {
+  dispatch_wide(op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
       kernels::causal_attention_backward(

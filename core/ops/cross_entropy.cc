@@ -28,15 +28,15 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore
   detail::check_defined("cross_entropy", {{"logits", &logits}, {"targets", &targets}});
   const Tensor ids = dense(targets), packed = dense(logits);
   check(logits, ids, ignore_index);
-  const TensorOptions options{logits.dtype(), logits.device()};
-  const Tensor logsumexp = empty(ids.shape(), options);
-  const Tensor result = empty({2}, options);  // the loss and 1 / the number of rows that count
+  const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
+  const Tensor logsumexp = empty(ids.shape(), statistics);
+  const Tensor result = empty({2}, statistics);  // the loss and 1 / the number of rows that count
   dispatch_floating("cross_entropy", logits.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     with_ids("cross_entropy", ids, [&](const auto* values) {
       on_device(logits.device(), [&](auto device) {
         kernels::cross_entropy(device, as_rows<const T>(packed), values, ignore_index,
-                               logsumexp.data<T>(), result.data<T>());
+                               logsumexp.data<Acc<T>>(), result.data<Acc<T>>());
       });
     });
   });
@@ -51,9 +51,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore
                       on_device(x.device(), [&](auto device) {
                         kernels::cross_entropy_backward(
                             device, as_rows<const T>(x), values, ignore_index,
-                            static_cast<const T*>(logsumexp.data<T>()),
-                            static_cast<const T*>(dy.data<T>()),
-                            static_cast<const T*>(result.data<T>() + 1), as_rows<T>(dx));
+                            static_cast<const Acc<T>*>(logsumexp.data<Acc<T>>()),
+                            static_cast<const Acc<T>*>(dy.data<Acc<T>>()),
+                            static_cast<const Acc<T>*>(result.data<Acc<T>>() + 1), as_rows<T>(dx));
                       });
                     });
                   });

@@ -44,8 +44,9 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
     if (need[0]) dx = as_rows<T>(d[0]);
     on_device(x.device(), [&](auto device) {
       kernels::layer_norm_backward(device, as_rows<const T>(x), data_or_null<T>(gamma),
-                                   kept.mean.data<T>(), kept.rstd.data<T>(), as_rows<const T>(g),
-                                   dx, data_or_null<T>(d[1]), data_or_null<T>(d[2]));
+                                   kept.mean.data<Acc<T>>(), kept.rstd.data<Acc<T>>(),
+                                   as_rows<const T>(g), dx, data_or_null<T>(d[1]),
+                                   data_or_null<T>(d[2]));
     });
   });
   return d;
@@ -65,13 +66,14 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   Tensor y = empty(x.shape(), options);
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
-  const Tensor mean = empty(rows, options), rstd = empty(rows, options);
+  const TensorOptions statistics{acc_dtype(x.dtype()), x.device()};
+  const Tensor mean = empty(rows, statistics), rstd = empty(rows, statistics);
   dispatch_floating("layer_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
       kernels::layer_norm(device, as_rows<const T>(packed), data_or_null<T>(scale),
-                          data_or_null<T>(shift), eps, as_rows<T>(y), mean.data<T>(),
-                          rstd.data<T>());
+                          data_or_null<T>(shift), eps, as_rows<T>(y), mean.data<Acc<T>>(),
+                          rstd.data<Acc<T>>());
     });
   });
   Kept kept{save(x), {}, mean, rstd};

@@ -58,7 +58,7 @@ void map_into(const Fn& fn, const Tensor& y, const Inputs&... in) {
             [&](auto device) { kernels::map(device, fn, from, elements<T>(y), y.numel()); });
 }
 
-/// fn over f32 or f64 operands that broadcast to `shape`.
+/// fn over floating operands that broadcast to `shape`.
 template <typename Fn, typename... Inputs>
 Tensor map_floating(const char* op, const Fn& fn, const Shape& shape, const Tensor& first,
                     const Inputs&... rest) {
@@ -69,7 +69,7 @@ Tensor map_floating(const char* op, const Fn& fn, const Shape& shape, const Tens
   return y;
 }
 
-/// fn over f32, f64, i64 or i32 operands that broadcast to `shape`.
+/// fn over floating, i64 or i32 operands that broadcast to `shape`.
 template <typename Fn, typename... Inputs>
 Tensor map_arithmetic(const char* op, const Fn& fn, const Shape& shape, const Tensor& first,
                       const Inputs&... rest) {

@@ -2,8 +2,10 @@
 //
 // All throw InvalidArgument `op: what must hold, got values` for wrong shapes, dtypes or devices,
 // before touching memory. Operands of one op have the same dtype; nothing is converted silently.
-// Floating ops take f32 and f64. Results are contiguous unless they are views. -1 counts from the
-// end.
+// Floating ops take f64, f32, bf16 and f16; the 16-bit types are computed in f32 and rounded once
+// per result, statistics that an op keeps for its gradient stay f32. Results and gradients have the
+// dtype of their operand unless said otherwise. Results are contiguous unless they are views. -1
+// counts from the end.
 
 #pragma once
 
@@ -81,7 +83,8 @@ Tensor argmax(const Tensor& x, int dim);
 // --- reductions ---------------------------------------------------------------------------------
 
 enum class KeepDim { kNo, kYes };
-/// f32 is summed in f64; integers and bool sum to i64. The sum of nothing is 0, its mean NaN.
+/// f32 and the 16-bit types are summed in f64; integers and bool sum to i64. The sum of nothing is
+/// 0, its mean NaN.
 Tensor sum(const Tensor& x);  // to a scalar (rank 0)
 Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep = KeepDim::kNo);
 Tensor sum(const Tensor& x, std::initializer_list<int> dims, KeepDim keep = KeepDim::kNo);
@@ -128,7 +131,7 @@ Tensor softmax(const Tensor& x, int dim = -1);
 Tensor log_softmax(const Tensor& x, int dim = -1);
 /// Mean over the rows whose target is not ignore_index of -log softmax(logits)[target].
 /// logits [.., classes], targets i64 or i32 [..]. A target outside [0, classes) is an error that
-/// names it. All rows ignored: NaN, as 0/0 says.
+/// names it. All rows ignored: NaN, as 0/0 says. The loss of 16-bit logits is f32.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index = -100);
 /// Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta. gamma and beta [features]
 /// may be undefined. Ba, Kiros, Hinton, "Layer normalization", 2016.
@@ -179,7 +182,8 @@ struct BatchNormOptions {
 /// channels]. In training, mean and var are those of this batch, and the running statistics, if
 /// given, move towards them in place (var unbiased there). Otherwise the running statistics are
 /// used. gamma, beta, running_mean, running_var: [channels], each may be undefined (the last two
-/// together). Ioffe, Szegedy, "Batch normalization", 2015.
+/// together). Beside 16-bit x, running statistics are f32, and gamma and beta may be. Ioffe,
+/// Szegedy, "Batch normalization", 2015.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean = {}, const Tensor& running_var = {},
                   BatchNormOptions options = {});

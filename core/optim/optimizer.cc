@@ -34,9 +34,13 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr,
     for (const auto& [name, p] : group.parameters) {
       require(names.insert(name).second, "optimizer", "parameter '", name, "' is given twice");
       require(p.is_leaf() && is_floating(p.dtype()) && p.is_contiguous(), "optimizer",
-              "parameter '", name, "' must be a contiguous f32 or f64 leaf");
+              "parameter '", name, "' must be a contiguous floating-point leaf");
       Entry entry{name, p, {}, zeros({}, {DType::kI64}), group.options};
-      for (size_t i = 0; i < moment_names_.size(); ++i) entry.moments.push_back(zeros_like(p));
+      // Averages of 16-bit gradients are f32: small changes must not be rounded away.
+      const TensorOptions moment{acc_dtype(p.dtype()), p.device()};
+      for (size_t i = 0; i < moment_names_.size(); ++i) {
+        entry.moments.push_back(zeros(p.shape(), moment));
+      }
       entries_.push_back(std::move(entry));
     }
   }

@@ -57,7 +57,7 @@ class Optimizer {
   StateDict parameters() const;
 
  protected:
-  /// Names must be unique over all groups, parameters f32 or f64 leaves and contiguous. One zero
+  /// Names must be unique over all groups, parameters floating-point leaves and contiguous. One zero
   /// tensor per parameter and name in `moments` is kept. lr must not be negative.
   Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> moments);
 

@@ -21,7 +21,8 @@ void check_writable(const char* op, const Tensor& dst);
 void copy_inplace(const Tensor& dst, const Tensor& src);
 /// dst[...] = value. Bumps dst's version.
 void fill_inplace(const Tensor& dst, double value);
-/// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward.
+/// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward: the
+/// contributions to a 16-bit gradient add up in 16 bits, each sum rounded.
 void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha = 1.0);
 
 }  // namespace trireme

@@ -80,6 +80,8 @@ Tensor from_span(std::span<const T> values, const Shape& shape) {
 }
 template Tensor from_span(std::span<const double>, const Shape&);
 template Tensor from_span(std::span<const float>, const Shape&);
+template Tensor from_span(std::span<const BFloat16>, const Shape&);
+template Tensor from_span(std::span<const Float16>, const Shape&);
 template Tensor from_span(std::span<const int64_t>, const Shape&);
 template Tensor from_span(std::span<const int32_t>, const Shape&);
 template Tensor from_span(std::span<const uint8_t>, const Shape&);

@@ -14,8 +14,8 @@ void print_element(std::ostream& out, const Tensor& x, int64_t offset) {
   dispatch_dtype(x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const T value = x.data<T>()[offset];
-    if constexpr (std::is_floating_point_v<T>) {
-      out << value;
+    if constexpr (std::is_floating_point_v<Acc<T>>) {
+      out << Acc<T>{value};
     } else {
       out << static_cast<int64_t>(value);
     }

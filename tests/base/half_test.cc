@@ -11,7 +11,8 @@
 namespace trireme {
 namespace {
 
-/// The value of a binary format with 1 sign, `exponent_bits` and `mantissa_bits`, by its definition.
+/// The value of a binary format with 1 sign, `exponent_bits` and `mantissa_bits`, by its
+/// definition.
 double value_of(uint16_t bits, int exponent_bits, int mantissa_bits) {
   const int bias = (1 << (exponent_bits - 1)) - 1, top = (1 << exponent_bits) - 1;
   const int exponent = bits >> mantissa_bits & top, mantissa = bits & ((1 << mantissa_bits) - 1);
@@ -45,7 +46,8 @@ TEST(Half, WidensAndRoundsEveryPatternBack) {
   check_every_pattern<Float16>(5, 10);
 }
 
-/// Between neighbours, each side of the middle goes to its neighbour and the middle to the even one.
+/// Between neighbours, each side of the middle goes to its neighbour and the middle to the even
+/// one.
 template <typename Half>
 void check_rounding(uint16_t largest_finite) {
   for (uint16_t bits = 0; bits < largest_finite; ++bits) {
@@ -73,7 +75,24 @@ TEST(Half, OverflowsToInfinity) {
   EXPECT_EQ(Float16(INFINITY).bits, 0x7C00);
 }
 
-TEST(Half, ConvertsFromAnyNumberThroughFloat) {
+TEST(Half, WiderNumbersAreRoundedOnce) {
+  // A hair beyond the middle of two neighbours, which an f32 between would round away.
+  EXPECT_EQ(float{BFloat16(1 + 0x1p-8 + 0x1p-40)}, 1 + 0x1p-7f);
+  EXPECT_EQ(float{BFloat16(1 + 0x1p-8)}, 1.0f);
+  EXPECT_EQ(float{BFloat16(-1 - 0x1p-8 - 0x1p-40)}, -1 - 0x1p-7f);
+  EXPECT_EQ(float{BFloat16(1 + 3 * 0x1p-8 - 0x1p-40)}, 1 + 0x1p-7f);
+  EXPECT_EQ(float{Float16(1 + 0x1p-11 + 0x1p-45)}, 1 + 0x1p-10f);
+  EXPECT_EQ(Float16(0x1p-25 + 0x1p-70).bits, 1);  // subnormal
+  EXPECT_EQ(Float16(65520 - 0x1p-30).bits, 0x7BFF);
+  EXPECT_EQ(float{BFloat16(int64_t{(1LL << 40) + (1LL << 32) + 1})}, 0x1p40f + 0x1p33f);
+  EXPECT_EQ(BFloat16(1e300).bits, 0x7F80);
+  EXPECT_EQ(BFloat16(-double{INFINITY}).bits, 0xFF80);
+  EXPECT_EQ(BFloat16(-0.0).bits, 0x8000);
+  EXPECT_TRUE(std::isnan(float{BFloat16(std::nan(""))}));
+  EXPECT_TRUE(std::isnan(float{Float16(std::nan(""))}));
+}
+
+TEST(Half, ConvertsFromAnyNumber) {
   EXPECT_EQ(float{BFloat16(3)}, 3.0f);
   EXPECT_EQ(float{Float16(int64_t{2048})}, 2048.0f);
   EXPECT_EQ(float{BFloat16(0.1)}, 0.10009765625f);

@@ -35,6 +35,8 @@ Tensor two_flags() {
 StateDict some_tensors() {
   return {{"w", from_vector<float>({1.5f, -2, 3, 4, 5, 6}, {2, 3})},
           {"flags", from_vector<uint8_t>({1, 2, 255}, {3})},
+          {"b16", from_vector<BFloat16>({BFloat16(1.5f), BFloat16(3e38f), BFloat16(-0.0f)}, {3})},
+          {"f16", from_vector<Float16>({Float16(-2.25f), Float16(65504.0f)}, {1, 2})},
           {"d", from_vector<double>({1e300, -0.0}, {2, 1})},
           {"steps", from_vector<int64_t>({-5}, {})},
           {"ids", from_vector<int32_t>({7, -8}, {2})},
@@ -49,7 +51,7 @@ TEST(Safetensors, EveryDtypeComesBackAsItWas) {
   const SafetensorsFile file = load_safetensors(path);
   EXPECT_EQ(file.metadata.at("format"), "pt");
   auto loaded = by_name(file.tensors);
-  ASSERT_EQ(loaded.size(), 7u);
+  ASSERT_EQ(loaded.size(), 9u);
   for (const auto& [name, tensor] : some_tensors()) {
     EXPECT_EQ(loaded[name].dtype(), tensor.dtype()) << name;
     EXPECT_EQ(loaded[name].shape(), tensor.shape()) << name;
@@ -107,7 +109,8 @@ TEST(Safetensors, ReadsAFileOfAnotherWriter) {
   EXPECT_EQ(t["f32"].shape(), (Shape{2, 3}));
   EXPECT_THAT(t["f32"].to_vector<float>(), ElementsAre(1.5f, -2.25f, 3, 0.1f, 1e-30f, 6e4f));
   EXPECT_THAT(t["f64"].to_vector<double>(), ElementsAre(3.141592653589793, -1e300));
-  EXPECT_EQ(t["f16"].dtype(), DType::kF32);
+  EXPECT_EQ(t["f16"].dtype(), DType::kF16);
+  EXPECT_EQ(t["bf16"].dtype(), DType::kBF16);
   EXPECT_THAT(t["f16"].to_vector<float>(),
               ElementsAre(1, -2.5f, 65504, 0x1p-24f, INFINITY));  // 6e-8 rounds to 2^-24
   EXPECT_THAT(t["bf16"].to_vector<float>(), ElementsAre(1, -3, INFINITY, 0x1p-133f));
@@ -139,6 +142,7 @@ assert f.get_tensor('flags').tolist() == [1, 2, 255]
 assert f.get_tensor('ids').tolist() == [7, -8]
 assert f.get_tensor('steps').tolist() == -5
 assert f.get_tensor('mask').tolist() == [True, False]
+assert f.get_tensor('f16').tolist() == [[-2.25, 65504]]
 assert f.get_tensor('empty').shape == (0, 4)
 )");
   EXPECT_EQ(std::system(("python3 " + script + " " + (dir / "a.safetensors")).c_str()), 0);

@@ -48,7 +48,8 @@ T expected(ReduceOp op, int world_size, int64_t i) {
       result += v;
     }
   }
-  return op == ReduceOp::kAverage ? static_cast<T>(result) / static_cast<T>(world_size)
+  using A = Acc<T>;
+  return op == ReduceOp::kAverage ? T(static_cast<A>(result) / static_cast<A>(world_size))
                                   : static_cast<T>(result);
 }
 
@@ -71,12 +72,42 @@ TEST_P(Collectives, AllReduceEveryDtypeOpAndCount) {
       for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin}) {
         check_all_reduce<double>(comm, count, op);
         check_all_reduce<float>(comm, count, op);
+        check_all_reduce<BFloat16>(comm, count, op);
+        check_all_reduce<Float16>(comm, count, op);
         check_all_reduce<int64_t>(comm, count, op);
         check_all_reduce<int32_t>(comm, count, op);
         check_all_reduce<uint8_t>(comm, count, op);
       }
       check_all_reduce<double>(comm, count, ReduceOp::kAverage);
       check_all_reduce<float>(comm, count, ReduceOp::kAverage);
+      check_all_reduce<BFloat16>(comm, count, ReduceOp::kAverage);
+      check_all_reduce<Float16>(comm, count, ReduceOp::kAverage);
+    }
+  });
+}
+
+// Rank 0 gives 256, the others 0.75: added to 256 one by one in bf16, each would count as 0 or 2.
+TEST_P(Collectives, HalvesAreSummedInF32AndRoundedOnce) {
+  run([](Communicator& comm) {
+    const int n = comm.world_size();
+    const float sum = 256.0f + static_cast<float>(n - 1) * 0.75f;
+    for (const int64_t count : {1, 5, 700, 70'001}) {
+      const std::vector<BFloat16> in(count, BFloat16(comm.rank() == 0 ? 256.0f : 0.75f));
+      auto data = in;
+      comm.all_reduce(data.data(), count, DType::kBF16, ReduceOp::kSum)->wait();
+      int64_t wrong = 0;
+      for (const BFloat16& v : data) wrong += v.bits != BFloat16(sum).bits;
+      data = in;
+      comm.all_reduce(data.data(), count, DType::kBF16, ReduceOp::kAverage)->wait();
+      for (const BFloat16& v : data) {
+        wrong += v.bits != BFloat16(sum / static_cast<float>(n)).bits;
+      }
+      std::vector<BFloat16> all(count * n, in[0]), part(count);
+      comm.reduce_scatter(all.data(), part.data(), count, DType::kBF16, ReduceOp::kAverage)->wait();
+      for (const BFloat16& v : part) {
+        wrong += v.bits != BFloat16(sum / static_cast<float>(n)).bits;
+      }
+      EXPECT_EQ(wrong, 0) << count;
     }
   });
 }

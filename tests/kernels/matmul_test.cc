@@ -3,11 +3,13 @@
 #include "kernels/matmul.h"
 
 #include <cmath>
+#include <limits>
 #include <tuple>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "core/base/half.h"
 #include "core/base/parallel_for.h"
 #include "core/base/philox.h"
 
@@ -31,7 +33,13 @@ Strides strides_of(Order order, int64_t rows, int64_t cols) {
 }
 int64_t span_of(int64_t rows, int64_t cols) { return rows * (2 * cols + 3); }
 
-/// c - (what c must be), the largest magnitude.
+/// What rounding to T may add to an error, relative to the result.
+template <typename T>
+constexpr double kRoundoff = std::is_same_v<T, BFloat16>  ? 0x1p-8
+                             : std::is_same_v<T, Float16> ? 0x1p-11
+                                                          : 0;
+
+/// c - (what c must be), the largest magnitude; without what one rounding to 16 bits explains.
 template <typename T>
 double error_of(int64_t m, int64_t n, int64_t k, Order order_a, Order order_b, bool bias,
                 Write write) {
@@ -47,15 +55,15 @@ double error_of(int64_t m, int64_t n, int64_t k, Order order_a, Order order_b, b
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < row; ++j) {
       const auto at = static_cast<size_t>(i * row + j);
-      double want = before[at];
+      double want = double{before[at]};
       if (j < n) {
-        if (write == Write::kOverwrite) want = bias ? shift[static_cast<size_t>(j)] : 0;
+        if (write == Write::kOverwrite) want = bias ? double{shift[static_cast<size_t>(j)]} : 0;
         for (int64_t p = 0; p < k; ++p) {
           want += double{va.data[i * va.strides[0] + p * va.strides[1]]} *
                   double{vb.data[p * vb.strides[0] + j * vb.strides[1]]};
         }
       }
-      most = std::max(most, std::abs(want - double{c[at]}));
+      most = std::max(most, std::abs(want - double{c[at]}) - kRoundoff<T> * std::abs(want));
     }
   }
   return most;
@@ -73,6 +81,12 @@ TEST_P(MatmulSizes, EqualPlainLoopsForEveryLayout) {
       EXPECT_LT(error_of<float>(m, n, k, a, b, false, Write::kOverwrite), bound);
       EXPECT_LT(error_of<float>(m, n, k, a, b, true, Write::kOverwrite), bound);
       EXPECT_LT(error_of<float>(m, n, k, a, b, false, Write::kAccumulate), bound);
+      for (const bool bias : {false, true}) {
+        EXPECT_LT(error_of<BFloat16>(m, n, k, a, b, bias, Write::kOverwrite), bound);
+        EXPECT_LT(error_of<Float16>(m, n, k, a, b, bias, Write::kOverwrite), bound);
+      }
+      EXPECT_LT(error_of<BFloat16>(m, n, k, a, b, false, Write::kAccumulate), bound);
+      EXPECT_LT(error_of<Float16>(m, n, k, a, b, false, Write::kAccumulate), bound);
       EXPECT_LT(error_of<double>(m, n, k, a, b, false, Write::kOverwrite), 1e-13);
       EXPECT_LT(error_of<double>(m, n, k, a, b, true, Write::kOverwrite), 1e-13);
       EXPECT_LT(error_of<double>(m, n, k, a, b, false, Write::kAccumulate), 1e-13);
@@ -149,6 +163,41 @@ TEST(Matmul, SumsOverABatchWithGaps) {
          StridedView<const double>{b.data(), {2, 2, 1}, {2, 1, 1}},
          StridedView<double>{c.data(), {2, 1, 1}, {0, 1, 1}});
   EXPECT_EQ(c[0], 1 * 5 + 2 * 6 + 3 * 7 + 4 * 8);
+}
+
+// 1 + 2^-9, some hundred times: any sum in 16 bits would lose the small part, one rounding keeps
+// it.
+template <typename T>
+void check_sums_round_once() {
+  constexpr int64_t kBatch = 200;
+  const T one(1.0f), part(1 + (std::is_same_v<T, BFloat16> ? 0x1p-7f : 0x1p-10f));
+  const std::vector<T> a(kBatch * 3, part), b(kBatch, one);
+  T c(7.0f);
+  // Gaps between the matrices of a: no large product can be made of them.
+  matmul(Cpu{}, StridedView<const T>{a.data(), {kBatch, 1, 1}, {3, 3, 1}},
+         StridedView<const T>{b.data(), {kBatch, 1, 1}, {1, 1, 1}},
+         StridedView<T>{&c, {kBatch, 1, 1}, {0, 1, 1}});
+  EXPECT_EQ(float{c}, float{T(kBatch * float{part})});
+  const StridedView<const T> outer{a.data(), {2, kBatch / 2, 1, 1}, {kBatch / 2 * 3, 3, 3, 1}};
+  const StridedView<const T> right{b.data(), {2, kBatch / 2, 1, 1}, {kBatch / 2, 1, 1, 1}};
+  std::vector<T> two(static_cast<size_t>(kBatch) / 2);
+  // The outer dimension adds up, the inner one does not.
+  matmul(Cpu{}, outer, right, StridedView<T>{two.data(), {2, kBatch / 2, 1, 1}, {0, 1, 1, 1}});
+  for (const T& each : two) ASSERT_EQ(float{each}, float{T(2 * float{part})});
+}
+
+TEST(Matmul, SumsOf16BitProductsRoundOnce) {
+  check_sums_round_once<BFloat16>();
+  check_sums_round_once<Float16>();
+}
+
+TEST(Matmul, ProductsBeyondTheRangeOfF16AreInfinite) {
+  const std::vector<Float16> a(2, Float16(200.0f)), b{Float16(300.0f), Float16(300.0f)};
+  Float16 c(0.0f);
+  matmul(Cpu{}, StridedView<const Float16>{a.data(), {1, 2}, {2, 1}},
+         StridedView<const Float16>{b.data(), {2, 1}, {1, 1}},
+         StridedView<Float16>{&c, {1, 1}, {1, 1}});
+  EXPECT_EQ(float{c}, std::numeric_limits<float>::infinity());
 }
 
 TEST(Matmul, ColumnSumsAddEveryRow) {

@@ -68,7 +68,7 @@ void check_sgd(SgdStep s, double tolerance) {
     s.is_first = step == 1;
     for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, step));
     const SgdSpan<T> span{kCount, grad.data(), param.data(), nullptr,
-                               s.momentum > 0 ? buffer.data() : nullptr};
+                          s.momentum > 0 ? buffer.data() : nullptr};
     sgd<T>(Cpu{}, s, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
       double g = s.grad_scale * gradient_at(i, step) + s.weight_decay * p0[i];

@@ -75,7 +75,7 @@ TEST(LayerNorm, KeepsDigitsWhenTheMeanIsLarge) {
   const std::vector<float> x{10000, 10001, 10002, 10003};
   std::vector<float> y(4), mean(1), rstd(1);
   layer_norm<float>(Cpu{}, MatrixView<const float>{x.data(), 1, 4, 4}, nullptr, nullptr, 0,
-             MatrixView<float>{y.data(), 1, 4, 4}, mean.data(), rstd.data());
+                    MatrixView<float>{y.data(), 1, 4, 4}, mean.data(), rstd.data());
   EXPECT_EQ(mean[0], 10001.5f);
   EXPECT_NEAR(y[3], 1.5 / std::sqrt(1.25), 1e-6);
 }
@@ -84,8 +84,9 @@ TEST(LayerNorm, GradientsDoNotDependOnThreads) {
   const int64_t rows = 700, cols = 50;
   const auto x = draw(rows * cols, 1), dy = draw(rows * cols, 2), gamma = draw(cols, 3);
   std::vector<float> y(x.size()), mean(static_cast<size_t>(rows)), rstd(mean.size());
-  layer_norm<float>(Cpu{}, MatrixView<const float>{x.data(), rows, cols, cols}, gamma.data(), nullptr,
-             1e-5, MatrixView<float>{y.data(), rows, cols, cols}, mean.data(), rstd.data());
+  layer_norm<float>(Cpu{}, MatrixView<const float>{x.data(), rows, cols, cols}, gamma.data(),
+                    nullptr, 1e-5, MatrixView<float>{y.data(), rows, cols, cols}, mean.data(),
+                    rstd.data());
   expect_same_for_any_threads([&] {
     std::vector<float> dx(x.size()), sums(static_cast<size_t>(2 * cols));
     layer_norm_backward(

@@ -59,6 +59,7 @@ OpCase separate_case(const std::string& name, const Shape& shape) {
                 attend(in[0], l, in[1], l, in[2], l, y, l, s[0]);
                 return y;
               },
+          .roundings = 0,
           .empty_shapes = {{none, none, none}}};
 }
 
@@ -80,6 +81,7 @@ OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
                        y, part(0, width), s[0]);
                 return y;
               },
+          .roundings = 0,
           .empty_shapes = {{none}},
           .one_shapes = {{{1, 1, 3 * heads}}}};
 }

@@ -75,6 +75,7 @@ OpCase cross_entropy_case(const std::string& name, const Shape& rows, DType ids,
                 }
                 return Array{{}, {sum / count}};
               },
+          .widens = true,
           .empty_shapes = {{with_classes(none), none}},
           .one_shapes = {{with_classes(one), one}}};
 }

@@ -28,6 +28,11 @@ OpCase with_scalar(const std::string& name, std::function<Tensor(const Tensor&)>
           .reference = elementwise(reference)};
 }
 
+OpCase rounded(int roundings, OpCase row) {
+  row.roundings = roundings;
+  return row;
+}
+
 OpCase for_integers_too(OpCase row) {
   row.dtypes = {DType::kF64, DType::kF32, DType::kI64, DType::kI32};
   return row;
@@ -104,9 +109,9 @@ std::vector<OpCase> pointwise_cases() {
           9)),
       with_scalar(
           "div_number", [](const Tensor& x) { return x / 3; }, [](double x) { return x / 3; }),
-      with_scalar(
-          "rdiv_number", [](const Tensor& x) { return 3 / (x + 4); },
-          [](double x) { return 3 / (x + 4); }),
+      rounded(3, with_scalar(
+                     "rdiv_number", [](const Tensor& x) { return 3 / (x + 4); },
+                     [](double x) { return 3 / (x + 4); })),
       for_integers_too(with_scalar(
           "rsub_number", [](const Tensor& x) { return 2 - x; }, [](double x) { return 2 - x; }, -9,
           9)),

@@ -79,9 +79,34 @@ void want_gradients(const OpCase& row, Tensors& tensors) {
   }
 }
 
+std::vector<DType> dtypes_of(const OpCase& row) {
+  std::vector<DType> dtypes = row.dtypes;
+  if (row.roundings > 0 && std::count(dtypes.begin(), dtypes.end(), DType::kF32) > 0) {
+    dtypes.insert(dtypes.end(), {DType::kBF16, DType::kF16});
+  }
+  return dtypes;
+}
+
+double roundoff_of(DType dtype) { return dtype == DType::kBF16 ? 0x1p-8 : 0x1p-11; }
+
 double tolerance_of(const OpCase& row, DType dtype) {
-  if (dtype == DType::kF32) return row.tolerance;
-  return dtype == DType::kF64 ? kF64Tolerance : 0;
+  if (dtype == DType::kF64) return kF64Tolerance;
+  if (!is_floating(dtype)) return 0;
+  if (dtype == DType::kF32 || row.widens) return row.tolerance;
+  return row.roundings * roundoff_of(dtype) + row.tolerance;
+}
+
+double gradient_tolerance_of(const OpCase& row, DType dtype) {
+  constexpr double kSlack = 100;  // gradients chain several roundings
+  constexpr int kMoreRoundings = 8;
+  if (dtype == DType::kF64) return kF64Tolerance;
+  const double wide = kSlack * row.tolerance;
+  if (dtype == DType::kF32) return wide;
+  return (row.roundings + kMoreRoundings) * roundoff_of(dtype) + wide;
+}
+
+DType result_of(const OpCase& row, DType dtype) {
+  return row.result_dtype.value_or(row.widens ? acc_dtype(dtype) : dtype);
 }
 
 std::string describe(const OpCase& row, DType dtype, const Tensors& in) {
@@ -95,9 +120,14 @@ void check_values(const OpCase& row, DType dtype, const Tensors& in) {
   for (const Tensor& x : in) arrays.push_back(to_array(x));
   const Tensor got = row.op(in);
   if (row.result_dtype || is_floating(dtype)) {
-    EXPECT_EQ(got.dtype(), row.result_dtype.value_or(dtype)) << describe(row, dtype, in);
+    EXPECT_EQ(got.dtype(), result_of(row, dtype)) << describe(row, dtype, in);
   }
-  expect_close(got, row.reference(arrays), tolerance_of(row, dtype), describe(row, dtype, in));
+  Array want = row.reference(arrays);
+  if (got.dtype() == DType::kF16) {
+    constexpr double kOverflow = 65520;  // rounds to infinity
+    for (double& v : want.values) v = std::abs(v) >= kOverflow ? std::copysign(INFINITY, v) : v;
+  }
+  expect_close(got, want, tolerance_of(row, dtype), describe(row, dtype, in));
 }
 
 // Runs op and backward with `dy` and returns the gradients of the inputs that want one.
@@ -117,22 +147,37 @@ Tensor draw_dy(const OpCase& row, const Tensors& in) {
   return randn(row.op(in).shape(), generator, {DType::kF64});
 }
 
-void check_f32_gradient(const OpCase& row) {
-  if (std::find(row.dtypes.begin(), row.dtypes.end(), DType::kF32) == row.dtypes.end()) return;
-  const Tensors in = draw_all(row, DType::kF32);
-  Tensors exact;  // the same numbers in f64
+// Gradients of `dtype` against those of the same numbers in f64.
+void check_narrow_gradient(const OpCase& row, DType dtype) {
+  const Tensors in = draw_all(row, dtype);
+  Tensors exact;
   for (size_t i = 0; i < in.size(); ++i) {
     exact.push_back(is_under_test(row.inputs[i]) ? cast(in[i], DType::kF64) : in[i]);
   }
-  const DType result = row.result_dtype.value_or(DType::kF32);
-  const Tensor dy = cast(draw_dy(row, exact), result);
+  const Tensor dy = cast(draw_dy(row, exact), result_of(row, dtype));
   const Tensors got = gradients(row, in, dy);
   const Tensors want = gradients(row, exact, cast(dy, row.result_dtype.value_or(DType::kF64)));
-  constexpr double kGradientSlack = 100;  // gradients chain several roundings
   for (size_t i = 0; i < want.size(); ++i) {
-    EXPECT_EQ(got[i].dtype(), DType::kF32) << row.name << ", gradient of input " << i;
-    expect_close(got[i], to_array(want[i]), kGradientSlack * row.tolerance,
-                 concat(row.name, ": gradient ", i, " in f32"));
+    EXPECT_EQ(got[i].dtype(), dtype) << row.name << ", gradient of input " << i;
+    expect_close(got[i], to_array(want[i]), gradient_tolerance_of(row, dtype),
+                 concat(row.name, ": gradient ", i, " in ", name_of(dtype)));
+  }
+}
+
+// Gradients of strided operands against those of their dense copies.
+void check_strided_gradient(const OpCase& row, DType dtype, Tensor (*strided)(const Tensor&)) {
+  Tensors in, dense;
+  for (const Tensor& x : draw_all(row, dtype)) {
+    in.push_back(strided(x));
+    dense.push_back(clone_detached(in.back()));
+  }
+  const Tensor dy = strided(cast(draw_dy(row, dense), result_of(row, dtype)));
+  const Tensors want = gradients(row, dense, clone_detached(dy));
+  const Tensors got = gradients(row, in, dy);
+  for (size_t i = 0; i < want.size(); ++i) {
+    expect_close(got[i], to_array(want[i]), gradient_tolerance_of(row, dtype),
+                 concat(row.name, ": gradient ", i, " in ", name_of(dtype),
+                        " of operands that are not contiguous"));
   }
 }
 
@@ -160,7 +205,7 @@ Array broadcast(const Arrays& in, const std::function<double(const std::vector<d
 // A run on other shapes: values in every dtype, and backward where there is one.
 void check_shapes(const OpCase& row, const Shapes& shapes) {
   ASSERT_EQ(shapes.size(), row.inputs.size()) << row.name << ": one shape per input";
-  for (DType dtype : row.dtypes) check_values(row, dtype, draw_all(row, dtype, &shapes));
+  for (DType dtype : dtypes_of(row)) check_values(row, dtype, draw_all(row, dtype, &shapes));
   if (!row.differentiable) return;
   const Tensors in = draw_all(row, DType::kF64, &shapes);
   const Tensors grads = gradients(row, in, ones_like(row.op(in)));
@@ -224,35 +269,28 @@ void expect_close(const Tensor& got, const Array& reference, double tolerance,
 }
 
 void check_reference(const OpCase& row) {
-  for (DType dtype : row.dtypes) check_values(row, dtype, draw_all(row, dtype));
+  for (DType dtype : dtypes_of(row)) check_values(row, dtype, draw_all(row, dtype));
 }
 
 void check_gradient(const OpCase& row) {
   Tensors in = draw_all(row, DType::kF64);
   want_gradients(row, in);
   EXPECT_NO_THROW(gradcheck(row.op, in)) << describe(row, DType::kF64, in);
-  check_f32_gradient(row);
+  for (DType dtype : dtypes_of(row)) {
+    if (is_floating(dtype) && dtype != DType::kF64) check_narrow_gradient(row, dtype);
+  }
 }
 
 void check_non_contiguous(const OpCase& row) {
   for (const auto& strided : {transposed, repeated}) {
-    for (DType dtype : row.dtypes) {
+    for (DType dtype : dtypes_of(row)) {
       Tensors in = draw_all(row, dtype);
       for (Tensor& x : in) x = strided(x);
       check_values(row, dtype, in);
     }
     if (!row.differentiable) continue;
-    Tensors in, dense;
-    for (const Tensor& x : draw_all(row, DType::kF64)) {
-      in.push_back(strided(x));
-      dense.push_back(clone_detached(in.back()));
-    }
-    const Tensor dy = strided(draw_dy(row, dense));
-    const Tensors want = gradients(row, dense, clone_detached(dy));
-    const Tensors got = gradients(row, in, dy);
-    for (size_t i = 0; i < want.size(); ++i) {
-      expect_close(got[i], to_array(want[i]), kF64Tolerance,
-                   concat(row.name, ": gradient ", i, " of operands that are not contiguous"));
+    for (DType dtype : dtypes_of(row)) {
+      if (is_floating(dtype)) check_strided_gradient(row, dtype, strided);
     }
   }
 }

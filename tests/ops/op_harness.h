@@ -8,9 +8,9 @@
 //    .empty_shapes = {{{0, 1}, {4}}}},
 //
 // For each row: against the reference in every dtype; gradients against central differences in f64,
-// and those in f32 against those in f64; operands that are not contiguous, and a dy that is not; an
-// empty tensor; one element. A failure prints the case, the operands and the first element that
-// differs.
+// and those of the other dtypes against those in f64 of the same numbers; operands that are not
+// contiguous, and a dy that is not; an empty tensor; one element. A failure prints the case, the
+// operands and the first element that differs.
 
 #pragma once
 
@@ -65,8 +65,16 @@ struct OpCase {
   /// Largest |got - reference| / max(1, |reference|) in f32. In f64 it is 1e-12, integers are
   /// exact.
   double tolerance = 1e-6;
-  /// Dtypes of the operands under test. Gradients are checked in f64 whatever stands here.
+  /// Dtypes of the operands under test. Gradients are checked in f64 whatever stands here. A row
+  /// that runs in f32 also runs in bf16 and f16, see `roundings`.
   std::vector<DType> dtypes = {DType::kF64, DType::kF32};
+  /// How often an element is rounded to 16 bits on its way through `op`: 1 for one op, since an op
+  /// computes in f32 and rounds once. The reference computes from the same rounded operands, so a
+  /// result is off by at most that many times the unit roundoff (2^-8 in bf16, 2^-11 in f16)
+  /// relative to itself, plus the f32 tolerance. 0: the op does not take 16-bit operands.
+  int roundings = 1;
+  /// 16-bit operands give an f32 result, which is held to the f32 tolerance.
+  bool widens = false;
   /// Dtype of the result. Unset: that of the operands under test where they are floating.
   std::optional<DType> result_dtype = {};
   bool differentiable = true;
@@ -87,7 +95,8 @@ Reference elementwise(std::function<double(double, double, double)> fn);
 
 void check_reference(const OpCase& row);
 /// Requires row.differentiable. Also compares the f32 gradients with the f64 ones, within 100 times
-/// the row's tolerance.
+/// the row's tolerance, and the 16-bit ones within 8 more roundings: of saved results, of each
+/// addend of a sum.
 void check_gradient(const OpCase& row);
 /// Operands with transposed (rank 1: doubled) strides that do not start their storage, operands
 /// that repeat one element along their first dimension, and the same for dy: values and gradients

@@ -33,7 +33,7 @@ TEST(PointwiseErrors, NameShapesDtypesAndOp) {
   EXPECT_EQ(message_of([] { exp(zeros({2}, kI64)); }),
             "exp: needs a floating-point dtype, got i64");
   EXPECT_EQ(message_of([] { add(zeros({2}, {DType::kBool}), zeros({2}, {DType::kBool})); }),
-            "add: needs f64, f32, i64 or i32, got bool; convert with to()");
+            "add: needs f64, f32, bf16, f16, i64 or i32, got bool; convert with to()");
   EXPECT_EQ(message_of([] { relu(Tensor()); }), "relu: operand is undefined");
   EXPECT_EQ(message_of([] { sub(zeros({2}), Tensor()); }), "sub: rhs is undefined");
   EXPECT_EQ(message_of([] { clamp(zeros({2}), 2, 1); }),
