@@ -151,6 +151,7 @@ struct Attention {
   std::vector<float> qkv = draw(batch * time * 3 * width), out = draw(batch * time * width),
                      dout = draw(batch * time * width), dqkv = qkv,
                      lse = std::vector<float>(static_cast<size_t>(batch * heads * time));
+  AttentionSpec<float> spec{.scale = 0.125, .causal = true};
 
   StridedView<float> part(std::vector<float>& x, int64_t which, int64_t parts) const {
     return {x.data() + which * width,
@@ -158,13 +159,13 @@ struct Attention {
             {time * parts * width, dim, parts * width, 1}};
   }
   void forward() {
-    causal_attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
-                            part(out, 0, 1), lse.data());
+    attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec,
+                     part(out, 0, 1), lse.data());
   }
   void backward() {
-    causal_attention_backward<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3),
-                                     part(out, 0, 1), lse.data(), part(dout, 0, 1),
-                                     {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
+    attention_backward<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec,
+                              part(out, 0, 1), lse.data(), part(dout, 0, 1),
+                              {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
   }
   /// Of one product, without what the mask removes.
   double useful_flops() const { return double(batch * heads * dim * time * (time + 1)); }

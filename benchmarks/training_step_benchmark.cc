@@ -1,6 +1,7 @@
 // Tokens per second of a GPT training step on the CPU, alone and with several ranks.
 //
 //   build/release/bin/training_step_benchmark [--threads 2] [--ranks 1] [--independent|--serial]
+//                                             [--precision f32|bf16|f16|bf16-pure]
 //   TRIREME_BACKEND=mpi mpirun -np 2 build/release/bin/training_step_benchmark
 //
 // Default: 4 layers, 256 wide, 4 heads, context 256, batch 8 per rank, vocabulary 256, AdamW, f32:
@@ -25,6 +26,8 @@
 #include <iostream>
 
 #include "benchmarks/step_timing.h"
+#include "core/amp/autocast.h"
+#include "core/amp/grad_scaler.h"
 #include "core/autograd/backward.h"
 #include "core/base/parallel_for.h"
 #include "core/models/gpt.h"
@@ -34,6 +37,7 @@
 #include "distributed/env.h"
 #include "distributed/make_communicator.h"
 #include "launcher/args.h"
+#include "launcher/precision.h"
 
 namespace trireme {
 namespace {
@@ -43,6 +47,7 @@ struct Options {
   int ranks = 1;
   bool independent = false;
   bool serial = false;
+  std::string precision = "f32";
   int64_t layers = 4, heads = 4, dim = 256, context = 256, batch = 8, vocab = 256, steps = 20;
 };
 
@@ -94,24 +99,31 @@ void run_rank(const Options& o, const RankEnv& place) {
                                                      .local_world_size = place.local_world_size,
                                                      .run_id = place.run_id,
                                                      .timeout = {}});
+  const Precision precision = parse_precision(o.precision);
+  GradScaler scaler;
   Generator generator(1);
   Gpt model({.vocab_size = o.vocab,
              .context = o.context,
              .layers = o.layers,
              .heads = o.heads,
              .dim = o.dim},
-            generator);
+            generator, {precision.parameters});
   DistributedDataParallel ddp(model, *communicator);
   AdamW optimizer(decay_matrices_only(model.named_parameters(), 0.1), {});
   std::vector<int64_t> ids(static_cast<size_t>(o.batch * o.context));
   for (int64_t& id : ids) id = static_cast<int64_t>(generator.next_below(o.vocab));
   const Tensor inputs = from_vector(ids, {o.batch, o.context});
   const StateDict parameters = model.named_parameters();
-  std::vector<double> seconds;
+  std::vector<double> seconds, forward, backward;
   CommStats warm;
   for (int64_t step = 0; step < o.steps + 3; ++step) {
     const auto start = std::chrono::steady_clock::now();
-    const Tensor loss = model.loss(inputs, inputs);
+    const Tensor loss = [&] {
+      const Autocast autocast(precision.autocast);
+      const Tensor mean = model.loss(inputs, inputs);
+      return precision.scales_loss ? scaler.scaled(mean) : mean;
+    }();
+    const auto after_forward = seconds_since(start);
     if (o.serial && step > 0) {  // the first one plans the buckets
       serial_backward(ddp, loss, parameters, *communicator);
     } else if (step == 1 && place.rank == 0 && place.world_size > 1 && !o.independent) {
@@ -119,19 +131,25 @@ void run_rank(const Options& o, const RankEnv& place) {
     } else {
       ddp.backward(loss);
     }
-    optimizer.step();
+    const auto after_backward = seconds_since(start);
+    optimizer.step(precision.scales_loss ? 1 / scaler.scale() : 1);
     optimizer.zero_grad();
     if (step == 2) warm = communicator->stats();
-    if (step >= 3) seconds.push_back(seconds_since(start));
+    if (step < 3) continue;
+    seconds.push_back(seconds_since(start));
+    forward.push_back(after_forward);
+    backward.push_back(after_backward - after_forward);
   }
   const CommStats end = communicator->stats();
   const double ms_per_step = 1e3 / static_cast<double>(o.steps);
   const double median = median_of(seconds);
   const double tokens = static_cast<double>(o.batch * o.context) / median;
   std::printf(
-      "rank %d: %.1f ms per step, %.0f tok/s, %.1f GFLOP/s, all-reduce %.2f ms of which %.2f ms "
+      "rank %d: %s, %.1f ms per step (forward %.1f, backward %.1f), %.0f tok/s, %.1f GFLOP/s, "
+      "all-reduce %.2f ms of which %.2f ms "
       "exposed, gradients %.3f x parameters, peak %.0f MiB\n",
-      place.rank, 1e3 * median, tokens, tokens * model.flops_per_token() * 1e-9,
+      place.rank, o.precision.c_str(), 1e3 * median, 1e3 * median_of(forward),
+      1e3 * median_of(backward), tokens, tokens * model.flops_per_token() * 1e-9,
       (end.busy_seconds - warm.busy_seconds) * ms_per_step,
       (end.waited_seconds - warm.waited_seconds) * ms_per_step,
       static_cast<double>(ddp.reducer().bucket_bytes()) /
@@ -147,6 +165,8 @@ int run(const std::vector<std::string>& words) {
   parser.add("--ranks", &o.ranks, "processes to start, unless a launcher has").at_least(1);
   parser.add("--independent", &o.independent, "ranks exchange nothing");
   parser.add("--serial", &o.serial, "reduce gradients after backward, not during it");
+  parser.add("--precision", &o.precision, "as trireme-train's")
+      .one_of({"f32", "bf16", "f16", "bf16-pure"});
   parser.add("--layers", &o.layers, "transformer blocks");
   parser.add("--heads", &o.heads, "attention heads");
   parser.add("--dim", &o.dim, "width");

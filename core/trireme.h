@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include "core/amp/autocast.h"
+#include "core/amp/grad_scaler.h"
 #include "core/autograd/attach.h"
 #include "core/autograd/backward.h"
 #include "core/autograd/gradcheck.h"

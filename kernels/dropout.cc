@@ -4,47 +4,10 @@
 #include <cmath>
 
 #include "core/base/parallel_for.h"
+#include "kernels/philox_abreast.h"
 #include "kernels/half_rows.h"
 
 namespace trireme::kernels {
-namespace {
-
-// Counters worked on side by side: the generator's ten rounds are one long dependency chain, and
-// only many of them at once fill the vector units.
-constexpr int kAbreast = 32;
-
-uint32_t high_product(uint32_t a, uint32_t b) {
-  return static_cast<uint32_t>((uint64_t{a} * b) >> 32);
-}
-
-/// philox(seed, counter + j) for j < kAbreast, word w of j at words[w][j]. The rounds of
-/// core/base/philox.h with the loop over j inside, so that the compiler makes vectors of it.
-void philox_abreast(uint64_t seed, uint64_t counter, uint32_t (&words)[4][kAbreast]) {
-  auto& [c0, c1, c2, c3] = words;
-  for (int j = 0; j < kAbreast; ++j) {
-    const uint64_t position = counter + static_cast<uint64_t>(j);
-    c0[j] = static_cast<uint32_t>(position);
-    c1[j] = static_cast<uint32_t>(position >> 32);
-    c2[j] = c3[j] = 0;
-  }
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-#pragma omp simd
-    for (int j = 0; j < kAbreast; ++j) {
-      const uint32_t low0 = 0xD2511F53 * c0[j], low1 = 0xCD9E8D57 * c2[j];
-      const uint32_t high0 = high_product(0xD2511F53, c0[j]),
-                     high1 = high_product(0xCD9E8D57, c2[j]);
-      c0[j] = high1 ^ c1[j] ^ k0;
-      c2[j] = high0 ^ c3[j] ^ k1;
-      c1[j] = low1;
-      c3[j] = low0;
-    }
-    k0 += 0x9E3779B9;
-    k1 += 0xBB67AE85;
-  }
-}
-
-}  // namespace
 
 template <typename T>
 void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint64_t first) {
@@ -56,7 +19,9 @@ void dropout(Cpu, const T* x, T* y, int64_t count, double p, uint64_t seed, uint
   parallel_for(blocks, 64, [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {
       uint32_t words[4][kAbreast], in_order[kElements];
-      philox_abreast(seed, first + static_cast<uint64_t>(block * kAbreast), words);
+      const uint64_t counter = first + static_cast<uint64_t>(block * kAbreast);
+      philox_abreast(
+          seed, [=](int j) { return counter + static_cast<uint64_t>(j); }, words);
       for (int j = 0; j < kAbreast; ++j) {
         for (int w = 0; w < 4; ++w) in_order[4 * j + w] = words[w][j];
       }

@@ -10,30 +10,40 @@
 #include "core/models/gpt.h"
 #include "core/models/gpt_checkpoint.h"
 #include "launcher/named_input.h"
+#include "launcher/precision.h"
 #include "launcher/training_task.h"
 
 namespace trireme {
 namespace {
 
+GptConfig config_for(const GptOptions& o, int64_t vocab_size) {
+  GptConfig config = o.size.empty() ? GptConfig{.context = 64, .layers = 4, .heads = 4, .dim = 128}
+                                    : gpt2_config(o.size);
+  if (o.context > 0) config.context = o.context;
+  if (o.layers > 0) config.layers = o.layers;
+  if (o.heads > 0) config.heads = o.heads;
+  if (o.dim > 0) config.dim = o.dim;
+  config.dropout = o.dropout;
+  config.vocab_size = vocab_size;
+  config.vocab_multiple = o.vocab_multiple;
+  return config;
+}
+
 class GptTask final : public TrainingTask {
  public:
-  GptTask(const TrainOptions& options, const GptOptions& gpt, const TokenSplit& tokens)
+  GptTask(const TrainOptions& options, const GptOptions& gpt, const GptConfig& config,
+          const TokenSplit& tokens)
       : gpt_(gpt),
         source_(concat(tokens.train.name(), ", ", tokens.train.size(), " tokens to train and ",
                        tokens.validation.size(), " to validate")),
         generator_(static_cast<uint64_t>(options.seed)),
-        train_(std::make_shared<TokenWindows>(tokens.train, gpt.context)),
-        validation_(std::make_shared<TokenWindows>(tokens.validation, gpt.context)),
-        model_({.vocab_size = tokens.train.vocab_size(),
-                .context = gpt.context,
-                .layers = gpt.layers,
-                .heads = gpt.heads,
-                .dim = gpt.dim,
-                .dropout = gpt.dropout},
-               generator_) {
+        train_(std::make_shared<TokenWindows>(tokens.train, config.context)),
+        validation_(std::make_shared<TokenWindows>(tokens.validation, config.context)),
+        model_(config, generator_, {parse_precision(options.precision).parameters}) {
     if (!options.init_from.empty()) {
       read_named_input("--init-from", [&] {
-        load_state(model_.state_dict(), gpt2_weights(load_safetensors(options.init_from).tensors),
+        load_state(model_.state_dict(),
+                   gpt2_weights(load_safetensors(options.init_from).tensors, config.vocab_rows()),
                    Strictness::kExact, options.init_from);
       });
     }
@@ -104,7 +114,8 @@ std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const G
   require(gpt.sample == 0 || !gpt.prompt.empty(), "gpt", "--prompt must not be empty");
   const TokenSplit tokens =
       read_named_input("--data", [&] { return open_tokens(options.data, gpt.vocab); });
-  return std::make_unique<GptTask>(options, gpt, tokens);
+  return std::make_unique<GptTask>(options, gpt, config_for(gpt, tokens.train.vocab_size()),
+                                   tokens);
 }
 
 }  // namespace trireme

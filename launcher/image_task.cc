@@ -5,11 +5,13 @@
 #include "core/checkpoint/safetensors.h"
 #include "core/ops/ops.h"
 #include "launcher/named_input.h"
+#include "launcher/precision.h"
 
 namespace trireme {
 
 ImageTask::ImageTask(const TrainOptions& options)
     : images_(read_named_input("--data", [&] { return open_images(options.data); })),
+      dtype_(parse_precision(options.precision).parameters),
       generator_(static_cast<uint64_t>(options.seed)),
       data_(options.data) {}
 
@@ -34,12 +36,12 @@ std::shared_ptr<const Sampler> ImageTask::training_sampler(int64_t global_batch,
 }
 
 Tensor ImageTask::loss(const Batch& batch) {
-  return cross_entropy(forward(batch.inputs), batch.targets);
+  return cross_entropy(forward(to(batch.inputs, dtype_)), batch.targets);
 }
 
 TrainingTask::Evaluation ImageTask::evaluate(const Batch& batch) {
   NoGrad no_grad;
-  const Tensor logits = forward(batch.inputs);
+  const Tensor logits = forward(to(batch.inputs, dtype_));
   const double mean = cross_entropy(logits, batch.targets).item();
   const Tensor hits = equal(argmax(logits, -1), batch.targets);
   return {.loss_sum = mean * static_cast<double>(batch.samples),

@@ -33,6 +33,7 @@ class ImageTask : public TrainingTask {
   virtual std::string model_description() const = 0;
 
   ImageSplit images_;
+  const DType dtype_;    // of the model's parameters
   Generator generator_;  // of the model's initial weights
 
  private:

@@ -35,7 +35,9 @@ MlpConfig config_for(const MlpOptions& mlp, const ImageSplit& images) {
 class MlpTask final : public ImageTask {
  public:
   MlpTask(const TrainOptions& options, const MlpOptions& mlp)
-      : ImageTask(options), model_(config_for(mlp, images_), generator_), hidden_(mlp.hidden) {
+      : ImageTask(options),
+        model_(config_for(mlp, images_), generator_, {dtype_}),
+        hidden_(mlp.hidden) {
     load_initial_weights(options);
   }
 

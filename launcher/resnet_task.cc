@@ -18,7 +18,7 @@ ResNetConfig config_for(const ResNetOptions& o, const ImageSplit& images) {
 class ResNetTask final : public ImageTask {
  public:
   ResNetTask(const TrainOptions& options, const ResNetOptions& o)
-      : ImageTask(options), options_(o), model_(config_for(o, images_), generator_) {
+      : ImageTask(options), options_(o), model_(config_for(o, images_), generator_, {dtype_}) {
     images_.train->augment_with({.crop_padding = o.crop_padding,
                                  .mirror = o.mirror,
                                  .seed = static_cast<uint64_t>(options.seed)});

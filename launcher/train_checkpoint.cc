@@ -5,11 +5,16 @@
 #include "core/checkpoint/checkpoint.h"
 #include "core/checkpoint/durable_file.h"
 #include "core/checkpoint/load_state.h"
+#include "core/optim/master_weights.h"
 #include "distributed/control_channel.h"
 #include "launcher/rank_zero_work.h"
 
 namespace trireme {
 namespace {
+
+constexpr char kScale[] = "grad_scaler.scale";
+constexpr char kFiniteSteps[] = "grad_scaler.finite_steps";
+constexpr char kSkippedSteps[] = "grad_scaler.skipped_steps";
 
 std::string generator_key(const std::string& name) { return "generator." + name + ".offset"; }
 
@@ -26,7 +31,8 @@ TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& o
   lock_ = lock_directory(directory_);
 }
 
-void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer) {
+void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer,
+                            const GradScaler* scaler) {
   // Nobody runs ahead and dies while the files are being written.
   run_on_rank_zero(communicator_, [&] {
     Snapshot snapshot{.step = step,
@@ -41,13 +47,19 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
     snapshot.state.set_string("data", options_.data);
     snapshot.state.set_int("data.samples", task.training_data()->size());
     snapshot.state.set_string("data.augmentation", task.augmentation());
+    snapshot.state.set_string("precision", options_.precision);
+    if (scaler) {
+      snapshot.state.set_double(kScale, scaler->state().scale);
+      snapshot.state.set_int(kFiniteSteps, scaler->state().finite_steps);
+      snapshot.state.set_int(kSkippedSteps, scaler->state().skipped_steps);
+    }
     const std::string path =
         save_checkpoint(directory_, snapshot, static_cast<int>(options_.keep_checkpoints));
     log_info("checkpoint of step ", step, " written to ", path);
   });
 }
 
-int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {
+int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, GradScaler* scaler) {
   StateValues values;
   if (communicator_.rank() == 0) {
     if (const auto path = resolve_resume(out_, options_.resume)) {
@@ -64,6 +76,12 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {
   if (!values.has("step")) return 0;
   for (const auto& [name, moment] : optimizer.state_dict()) {
     communicator_.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
+    moment.bump_version();
+  }
+  if (scaler && values.has(kScale)) {
+    scaler->set_state({.scale = values.get_double(kScale),
+                       .finite_steps = values.get_int(kFiniteSteps),
+                       .skipped_steps = values.get_int(kSkippedSteps)});
   }
   // Ranks draw equally many numbers, so one offset holds for all of them; their seeds differ.
   for (const auto& [name, generator] : task.model().named_generators()) {
@@ -74,7 +92,8 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer) {
 
 StateValues TrainCheckpoints::load(const std::string& path, TrainingTask& task,
                                    Optimizer& optimizer) const {
-  const Snapshot snapshot = load_checkpoint(path);
+  Snapshot snapshot = load_checkpoint(path);
+  convert_master_weights(snapshot.model, snapshot.optimizer, optimizer.state_dict());
   load_state(task.model().state_dict(), snapshot.model, Strictness::kExact, path);
   load_state(optimizer.state_dict(), snapshot.optimizer, Strictness::kExact, path);
   StateValues values = snapshot.state;
@@ -93,6 +112,14 @@ void TrainCheckpoints::warn_of_other_data(const StateValues& saved,
   };
   if (saved.has("seed")) warn("--seed", saved.get_int("seed"), options_.seed);
   if (saved.has("batch")) warn("--batch", saved.get_int("batch"), options_.batch);
+  if (saved.has("precision")) {
+    const std::string before = saved.get_string("precision");
+    if (before != options_.precision) {
+      log_warning("resume: --precision was ", before,
+                  " when the checkpoint was written, now it is ", options_.precision,
+                  "; the weights go on from it, rounded as this one does");
+    }
+  }
   if (saved.has("data")) warn("--data", saved.get_string("data"), options_.data);
   if (saved.has("data.augmentation")) {
     warn("the order or change of samples", saved.get_string("data.augmentation"),

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/amp/grad_scaler.h"
 #include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/state_values.h"
 #include "core/optim/optimizer.h"
@@ -23,13 +24,15 @@ class TrainCheckpoints {
 
   /// Collective. Rank 0 writes model, optimizer, position, random generators and what the order of
   /// the data follows from to <out>/checkpoints/step-N; the others wait for it.
-  void save(int64_t step, TrainingTask& task, const Optimizer& optimizer);
+  /// `scaler` may be null.
+  void save(int64_t step, TrainingTask& task, const Optimizer& optimizer, const GradScaler* scaler);
 
   /// Collective. Rank 0 finds the checkpoint that options.resume means (catalog.h) and loads it;
   /// optimizer state and position are sent to the other ranks, the model's parameters are not,
   /// because DistributedDataParallel does that. Warns when the data will come in another order than
-  /// before. Returns the number of steps done, 0 without a checkpoint.
-  int64_t restore(TrainingTask& task, Optimizer& optimizer);
+  /// before. A checkpoint of another --precision is converted; its loss scale is kept if both have
+  /// one. Returns the number of steps done, 0 without a checkpoint.
+  int64_t restore(TrainingTask& task, Optimizer& optimizer, GradScaler* scaler);
 
  private:
   StateValues load(const std::string& path, TrainingTask& task, Optimizer& optimizer) const;

@@ -57,13 +57,15 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
     const std::string out = prepare_run_directory(options.out, run_id, *communicator);
     TrainReport report({.task = task->name(),
                         .is_classifier = task->is_classifier(),
+                        .precision = options.precision,
                         .out = out,
                         .run_id = run_id,
                         .log_every = options.log_every},
                        env, *communicator);
     if (env.rank == 0) {
       log_info("trireme ", kVersion, " ", program, ": ", describe(env), "; ", num_threads(),
-               " threads per rank, device ", options.device, ", backend ", communicator->backend());
+               " threads per rank, device ", options.device, ", precision ", options.precision,
+               ", backend ", communicator->backend());
       log_info(task->description());
       log_info("run directory ", out);
     }

@@ -46,6 +46,12 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
       .at_least(1)
       .at_most(kMostOfCount);
   parser.add("--seed", &o.seed, "seed of weights, data order and dropout");
+  parser
+      .add("--precision", &o.precision,
+           "bf16, f16: products in 16 bits, weights in f32 (autocast); f16 scales the loss, and "
+           "leaves out steps that overflow. bf16-pure: all in bf16, the optimizer steps f32 copies "
+           "of the weights")
+      .one_of({"f32", "bf16", "f16", "bf16-pure"});
 
   parser.section("Optimizer");
   parser.add("--optimizer", &o.optimizer, "update rule").one_of({"adamw", "adam", "sgd"});
@@ -110,13 +116,22 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
 
 void add_flags(ArgParser& parser, GptOptions& o) {
   parser.section("Model");
-  parser.add("--layers", &o.layers, "transformer blocks").at_least(1).at_most(kMostOfSize);
-  parser.add("--heads", &o.heads, "attention heads; divides --dim")
-      .at_least(1)
-      .at_most(kMostOfSize);
-  parser.add("--dim", &o.dim, "width of the residual stream").at_least(1).at_most(kMostOfSize);
-  parser.add("--context", &o.context, "tokens per sequence").at_least(1).at_most(kMostOfSize);
-  parser.add("--dropout", &o.dropout, "probability, on embeddings and residual branches")
+  parser
+      .add("--size", &o.size,
+           "layers, heads, width and context of GPT-2's 124M, 355M, 774M or 1558M parameters; what "
+           "is given below wins")
+      .one_of({"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"})
+      .default_text("");
+  const auto extent = [&](const char* flag, int64_t* value, const char* about, const char* usual) {
+    parser.add(flag, value, about).at_least(1).at_most(kMostOfSize).default_text(usual);
+  };
+  extent("--layers", &o.layers, "transformer blocks", "4");
+  extent("--heads", &o.heads, "attention heads; divides --dim", "4");
+  extent("--dim", &o.dim, "width of the residual stream", "128");
+  extent("--context", &o.context, "tokens per sequence", "64");
+  parser
+      .add("--dropout", &o.dropout,
+           "probability, on embeddings, attention weights and residual branches")
       .at_least(0)
       .at_most(0.99);
   parser.add("--vocab", &o.vocab, "vocabulary size")
@@ -127,6 +142,11 @@ void add_flags(ArgParser& parser, GptOptions& o) {
       .add("--order", &o.order,
            "random: windows anywhere; sequential: end to end, from the start again after the last")
       .one_of({"random", "sequential"});
+  parser
+      .add("--vocab-multiple", &o.vocab_multiple,
+           "pad the rows of the embedding, which is the output layer, to a multiple of this")
+      .at_least(1)
+      .at_most(kMostOfSize);
   parser.section("Sample");
   parser.add("--sample", &o.sample, "bytes of text to generate at the end")
       .at_least(0)

@@ -26,6 +26,7 @@ struct TrainOptions {
   int64_t batch = 12;
   int64_t accumulate = 1;
   int64_t seed = 1337;
+  std::string precision = "f32";  // launcher/precision.h
 
   // Optimizer and schedule.
   std::string optimizer = "adamw";
@@ -57,13 +58,16 @@ struct TrainOptions {
 };
 
 struct GptOptions {
-  int64_t layers = 4;
-  int64_t heads = 4;
-  int64_t dim = 128;
-  int64_t context = 64;
+  std::string size;  // of core/models/gpt.h; "": none
+  // 0: what `size` says, else 4, 4, 128 and 64.
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t dim = 0;
+  int64_t context = 0;
   double dropout = 0.0;
   std::string order = "random";
   int64_t vocab = 0;  // 0: 256 for text, 50257 for token files
+  int64_t vocab_multiple = 1;
   int64_t sample = 0;
   std::string prompt = "\n";
   double temperature = 0.8;

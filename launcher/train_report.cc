@@ -128,6 +128,7 @@ void TrainReport::step_done(const FinishedStep& step) {
   all_seconds_ += seconds;
   if (!first_loss_) first_loss_ = step.loss;
   last_loss_ = step.loss;
+  if (step.loss_scale) skipped_steps_ = step.skipped_steps;
   if (env_.rank == 0) log_step(step);
 }
 
@@ -144,13 +145,16 @@ void TrainReport::log_step(const FinishedStep& step) {
   if (step.step % options_.log_every != 0 && step.step != total_steps_) return;
   progress_->print_line(values);
   const char* rate = options_.is_classifier ? "samples_per_second" : "tokens_per_second";
-  jsonl_->write({{"step", step.step},
-                 {"time", static_cast<int64_t>(std::time(nullptr))},
-                 {"loss", step.loss},
-                 {"learning_rate", step.lr},
-                 {"grad_norm", step.grad_norm},
-                 {"step_seconds", values.step_seconds},
-                 {rate, values.per_second}});
+  std::vector<JsonField> line{
+      {"step", step.step},           {"time", static_cast<int64_t>(std::time(nullptr))},
+      {"loss", step.loss},           {"learning_rate", step.lr},
+      {"grad_norm", step.grad_norm}, {"step_seconds", values.step_seconds},
+      {rate, values.per_second}};
+  if (step.loss_scale) {
+    line.push_back({"loss_scale", *step.loss_scale});
+    line.push_back({"skipped_steps", step.skipped_steps});
+  }
+  jsonl_->write(line);
   line_steps_ = line_units_ = 0;
   line_seconds_ = 0;
 }
@@ -205,6 +209,8 @@ void TrainReport::finish(int64_t steps) {
                               .samples_per_second = options_.is_classifier ? rate : std::nullopt,
                               .steps = steps,
                               .world_size = env_.world_size,
+                              .precision = options_.precision,
+                              .skipped_steps = skipped_steps_,
                               .wall_seconds = wall,
                               .peak_memory_bytes = peak};
   // A run that only found its work done knows less than the summary that is there.

@@ -25,6 +25,7 @@ namespace trireme {
 struct ReportOptions {
   std::string task;
   bool is_classifier = false;
+  std::string precision = "f32";
   std::string out;
   std::string run_id;
   int64_t log_every = 10;
@@ -36,6 +37,9 @@ struct FinishedStep {
   double loss = 0;
   double lr = 0;
   double grad_norm = 0;
+  /// Where the loss is scaled: by how much, and how many steps have been left out in all.
+  std::optional<double> loss_scale = {};
+  int64_t skipped_steps = 0;
   int64_t samples = 0;
   int64_t tokens = 0;
   int64_t local_samples = 0;  // of this rank
@@ -107,6 +111,7 @@ class TrainReport {
   int64_t all_units_ = 0;
   double all_seconds_ = 0;
   std::optional<double> first_loss_, last_loss_, val_loss_, accuracy_;
+  std::optional<int64_t> skipped_steps_;  // where the loss is scaled
 };
 
 }  // namespace trireme

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/amp/autocast.h"
 #include "core/autograd/backward.h"
 #include "core/base/parallel_for.h"
 #include "core/base/settings.h"
@@ -23,6 +24,8 @@ namespace {
 
 // In validation ranks ask each other this often whether somebody wishes to stop.
 constexpr int64_t kBatchesBetweenLooks = 4;
+// Gradients that overflow even without a scale are at fault themselves.
+constexpr double kSmallestScale = 1;
 
 std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
   std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
@@ -77,10 +80,12 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
       shard_{communicator.rank(), communicator.world_size()},
       ddp_(task.model(), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
+      precision_(parse_precision(options.precision)),
+      scaler_(precision_.scales_loss ? std::optional<GradScaler>(std::in_place) : std::nullopt),
       parameters_(optimizer_->parameters()) {
   require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
-  first_step_ = checkpoints_.restore(task, *optimizer_);
+  first_step_ = checkpoints_.restore(task, *optimizer_, scaler());
   // Rank 0 alone may have loaded something.
   ddp_.broadcast_parameters();
   ddp_.broadcast_buffers();
@@ -116,6 +121,7 @@ Trainer::Outcome Trainer::run() {
   if (!stop_) {
     run_on_rank_zero(communicator_, [&, threads = num_threads()] {
       set_num_threads(threads);  // of the thread that this runs in
+      const Autocast autocast(precision_.autocast);
       report_.show_sample(task_.sample());
     });
   }
@@ -131,13 +137,16 @@ void Trainer::step(int64_t step, const Batch& batch) {
     const Tensor loss = forward(part);
     mine.loss_sum += loss.item() * static_cast<double>(part.samples);
     const auto scope = report_.phase(Phase::kBackward);
-    ddp_.backward(loss);
+    ddp_.backward(scaler_ ? scaler_->scaled(loss) : loss);
   }
   report_.backward_done();
   const double lr = learning_rate(step);
   const double norm = gradient_norm();
-  // The averages are the same on every rank, so all of them decide alike.
-  if (!std::isfinite(norm)) fail_not_finite(step, batch, mine.loss_sum);
+  // The averages are the same on every rank, so all of them decide alike. An overflow says nothing
+  // of the run as long as a smaller scale may avoid it.
+  const bool overflow_is_fair = scaler_ && scaler_->scale() > kSmallestScale;
+  if (!std::isfinite(norm) && !overflow_is_fair) fail_not_finite(step, batch, mine.loss_sum);
+  const double scale_of_step = loss_scale();
   update(norm, lr);
   mine.wants_stop = stop_wished();
   const StepAgreement all = agree(mine);
@@ -146,6 +155,8 @@ void Trainer::step(int64_t step, const Batch& batch) {
                      .loss = all.mean_loss,
                      .lr = lr,
                      .grad_norm = norm,
+                     .loss_scale = scaler_ ? std::optional(scale_of_step) : std::nullopt,
+                     .skipped_steps = scaler_ ? scaler_->state().skipped_steps : 0,
                      .samples = all.samples,
                      .tokens = all.tokens,
                      .local_samples = batch.samples,
@@ -159,6 +170,7 @@ Batch Trainer::next_batch(Loader& loader) {
 
 Tensor Trainer::forward(const Batch& batch) {
   const auto scope = report_.phase(Phase::kForward);
+  const Autocast autocast(precision_.autocast);
   return task_.loss(batch);
 }
 
@@ -169,13 +181,15 @@ StepAgreement Trainer::agree(const StepReport& mine) {
 
 double Trainer::gradient_norm() const {
   const auto scope = report_.phase(Phase::kOptimizer);
-  return grad_norm(parameters_);
+  return grad_norm(parameters_) / loss_scale();
 }
 
 void Trainer::update(double norm, double lr) {
   const auto scope = report_.phase(Phase::kOptimizer);
   optimizer_->set_lr(lr);
-  optimizer_->step(clip_factor(norm, options_.clip));
+  const bool finite = !scaler_ || finite_on_all_ranks(std::isfinite(norm), communicator_);
+  if (finite) optimizer_->step(clip_factor(norm, options_.clip) / loss_scale());
+  if (scaler_) scaler_->update(finite);
   optimizer_->zero_grad();
 }
 
@@ -207,6 +221,7 @@ void Trainer::validate(int64_t step) {
     }
     const Batch batch = data->collate(sampler.indices(i));
     if (batch.samples == 0) continue;
+    const Autocast autocast(precision_.autocast);
     const TrainingTask::Evaluation e = task_.evaluate(batch);
     sums[0] += e.loss_sum;
     sums[1] += static_cast<double>(e.correct);
@@ -226,7 +241,7 @@ void Trainer::validate(int64_t step) {
 
 void Trainer::save(int64_t step) {
   const auto scope = report_.phase(Phase::kCheckpoint);
-  checkpoints_.save(step, task_, *optimizer_);
+  checkpoints_.save(step, task_, *optimizer_, scaler());
   saved_step_ = step;
   report_.checkpointed(step);
 }

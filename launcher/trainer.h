@@ -3,13 +3,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "core/amp/grad_scaler.h"
 #include "core/data/loader.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
 #include "distributed/control_channel.h"
 #include "distributed/ddp.h"
+#include "launcher/precision.h"
 #include "launcher/train_checkpoint.h"
 #include "launcher/train_report.h"
 #include "launcher/training_task.h"
@@ -32,8 +35,9 @@ class Trainer {
   void step(int64_t step, const Batch& batch);
   Batch next_batch(Loader& loader);
   Tensor forward(const Batch& batch);
+  /// Of the gradients as they would be without a loss scale.
   double gradient_norm() const;
-  /// Clips and applies the gradients.
+  /// Clips and applies the gradients; leaves them out where they overflowed because of the scale.
   void update(double norm, double lr);
   StepAgreement agree(const StepReport& mine);
   double learning_rate(int64_t step) const;
@@ -42,6 +46,8 @@ class Trainer {
   void save(int64_t step);
   /// Collective: finds out whose loss or gradients were not finite.
   [[noreturn]] void fail_not_finite(int64_t step, const Batch& batch, double loss_sum);
+  double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
+  GradScaler* scaler() { return scaler_ ? &*scaler_ : nullptr; }
 
   TrainingTask& task_;
   const TrainOptions& options_;
@@ -51,6 +57,8 @@ class Trainer {
   const Shard shard_;
   DistributedDataParallel ddp_;
   std::unique_ptr<Optimizer> optimizer_;
+  const Precision precision_;
+  std::optional<GradScaler> scaler_;  // where the precision needs one
   StateDict parameters_;
   int64_t first_step_ = 0;
   int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/autograd/autocast_state.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/no_grad.h"
 #include "core/autograd/node.h"
@@ -129,7 +130,7 @@ class BackwardPass {
       check_gradients(*node, dx);
     }
     if (hooks) hooks->post.run([](const auto& hook) { hook(); });
-    if (!retain_graph_) {
+    if (!retain_graph_ && !node->saves_nothing()) {
       node->release_saved();
       node->released_ = true;
     }
@@ -207,6 +208,7 @@ void backward(const Tensor& y, BackwardOptions options) {
     }
   } scope;
   NoGrad no_grad;
+  detail::AutocastPause as_forward_had_them;
   const Ref<Node> root = edge_to(y);
   {
     BackwardPass pass(options.retain_graph);

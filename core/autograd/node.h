@@ -34,6 +34,8 @@ class Node : public AutogradMeta {
   virtual void apply(const Tensor& dy, Tensor* dx) = 0;
   /// Drops saved tensors; a later apply is an error ("backward a second time").
   virtual void release_saved() = 0;
+  /// True if there is nothing to release: such a node may take part in any number of passes.
+  virtual bool saves_nothing() const { return false; }
 
   std::span<Ref<Node>> edges() const { return {edges_, static_cast<size_t>(num_edges_)}; }
   uint64_t sequence() const { return sequence_; }

@@ -39,6 +39,8 @@ void write_run_summary(const std::string& path, const RunSummary& summary) {
   put("samples_per_second", summary.samples_per_second);
   json["steps"] = summary.steps;
   json["world_size"] = summary.world_size;
+  if (!summary.precision.empty()) json["precision"] = summary.precision;
+  if (summary.skipped_steps) json["skipped_steps"] = *summary.skipped_steps;
   json["wall_seconds"] = summary.wall_seconds;
   json["peak_memory_bytes"] = summary.peak_memory_bytes;
 

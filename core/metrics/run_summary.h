@@ -18,8 +18,10 @@ struct RunSummary {
   std::optional<double> samples_per_second = {};
   int64_t steps = 0;  // number of the last finished step
   int64_t world_size = 1;
-  double wall_seconds = 0;        // of this process, start to end
-  int64_t peak_memory_bytes = 0;  // largest of all ranks
+  std::string precision = {};                 // "bf16"; "" leaves it out
+  std::optional<int64_t> skipped_steps = {};  // left out because f16 gradients overflowed
+  double wall_seconds = 0;                    // of this process, start to end
+  int64_t peak_memory_bytes = 0;              // largest of all ranks
 };
 
 /// Writes the file whole or not at all: to a temporary file beside it, flushed to the disk, then

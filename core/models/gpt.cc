@@ -18,6 +18,8 @@ GptConfig checked(const GptConfig& c) {
   require(c.vocab_size > 0 && c.context > 0 && c.layers > 0 && c.heads > 0 && c.dim > 0, "gpt",
           "vocabulary, context, layers, heads and dim must be positive, got ", c.vocab_size, ", ",
           c.context, ", ", c.layers, ", ", c.heads, ", ", c.dim);
+  require(c.vocab_multiple >= 1, "gpt", "vocab_multiple must be at least 1, got ",
+          c.vocab_multiple);
   return c;
 }
 
@@ -49,6 +51,36 @@ int64_t draw(std::vector<double> logits, const Gpt::Sampling& sampling, Generato
 
 }  // namespace
 
+int64_t GptConfig::vocab_rows() const {
+  return (vocab_size + vocab_multiple - 1) / vocab_multiple * vocab_multiple;
+}
+
+GptConfig gpt2_config(std::string_view name) {
+  struct Size {
+    std::string_view name;
+    int64_t layers, heads, dim;
+  };
+  constexpr Size kSizes[] = {{"gpt2", 12, 12, 768},
+                             {"gpt2-medium", 24, 16, 1024},
+                             {"gpt2-large", 36, 20, 1280},
+                             {"gpt2-xl", 48, 25, 1600}};
+  for (const Size& s : kSizes) {
+    if (s.name != name) continue;
+    return {
+        .vocab_size = 50257, .context = 1024, .layers = s.layers, .heads = s.heads, .dim = s.dim};
+  }
+  fail("gpt2_config", "the size must be gpt2, gpt2-medium, gpt2-large or gpt2-xl, got '", name,
+       "'");
+}
+
+int64_t num_parameters(const GptConfig& c) {
+  const int64_t norm = 2 * c.dim;
+  const int64_t attention = c.dim * 3 * c.dim + 3 * c.dim + c.dim * c.dim + c.dim;
+  const int64_t feed_forward = c.dim * 4 * c.dim + 4 * c.dim + 4 * c.dim * c.dim + c.dim;
+  return (c.vocab_rows() + c.context) * c.dim + c.layers * (2 * norm + attention + feed_forward) +
+         norm;
+}
+
 Gpt::Block::Block(const GptConfig& config, Generator& generator, TensorOptions options)
     : ln_1(config.dim, 1e-5, options),
       attn(config.dim, config.heads, config.dropout, generator, options),
@@ -72,7 +104,7 @@ void Gpt::Blocks::add(std::unique_ptr<Block> block) {
 
 Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
     : config_(checked(config)),
-      wte_(config.vocab_size, config.dim, generator, options),
+      wte_(config.vocab_rows(), config.dim, generator, options),
       wpe_(config.context, config.dim, generator, options),
       dropout_(config.dropout, generator),
       ln_f_(config.dim, 1e-5, options) {
@@ -114,12 +146,20 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   return ln_f_.forward(x);
 }
 
-Tensor Gpt::logits(const Tensor& x) const { return matmul(x, transpose(wte_.weight(), 0, 1)); }
+Tensor Gpt::padded_logits(const Tensor& x) const {
+  return matmul(x, transpose(wte_.weight(), 0, 1));
+}
+
+Tensor Gpt::logits(const Tensor& x) const {
+  const Tensor padded = padded_logits(x);
+  return padded.size(-1) == config_.vocab_size ? padded : slice(padded, -1, 0, config_.vocab_size);
+}
 
 Tensor Gpt::forward(const Tensor& ids) const { return logits(hidden(ids)); }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) const {
-  return cross_entropy(forward(ids), targets);
+  constexpr int64_t kNoneIgnored = -100;
+  return cross_entropy(padded_logits(hidden(ids)), targets, kNoneIgnored, config_.vocab_size);
 }
 
 std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t count,

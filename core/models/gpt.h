@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "core/nn/transformer.h"
@@ -17,13 +18,26 @@
 namespace trireme {
 
 struct GptConfig {
-  int64_t vocab_size = 256;
-  int64_t context = 64;  // longest sequence
+  int64_t vocab_size = 256;  // token ids are below it
+  int64_t context = 64;      // longest sequence
   int64_t layers = 4;
   int64_t heads = 4;
   int64_t dim = 128;  // a multiple of heads
   double dropout = 0;
+  /// wte gets rows for vocab_size rounded up to a multiple of this: 128 makes the output layer's
+  /// product faster on a GPU. The additional rows are no tokens and never learn.
+  int64_t vocab_multiple = 1;
+
+  int64_t vocab_rows() const;  // of wte
 };
+
+/// The sizes that OpenAI published, with its vocabulary of 50257 and context of 1024: "gpt2" (124M
+/// parameters), "gpt2-medium" (355M), "gpt2-large" (774M) and "gpt2-xl" (1558M), under their names
+/// on Hugging Face. Throws InvalidArgument for any other name.
+GptConfig gpt2_config(std::string_view name);
+
+/// What Gpt(config).num_parameters() would be, without making it.
+int64_t num_parameters(const GptConfig& config);
 
 class Gpt : public Module {
  public:
@@ -71,6 +85,8 @@ class Gpt : public Module {
   void initialise(Generator& generator);
   /// What the output layer reads: [batch, time, dim].
   Tensor hidden(const Tensor& ids) const;
+  /// [batch, time, dim] -> [batch, time, vocab_rows].
+  Tensor padded_logits(const Tensor& x) const;
   Tensor logits(const Tensor& x) const;
 
   GptConfig config_;

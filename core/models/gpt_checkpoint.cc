@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "core/tensor/view.h"
+
 namespace trireme {
 namespace {
 
@@ -14,7 +16,7 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-StateDict gpt2_weights(const StateDict& file) {
+StateDict gpt2_weights(const StateDict& file, int64_t vocab_rows) {
   constexpr std::string_view kPrefix = "transformer.";
   StateDict result;
   Tensor head, token_embedding;
@@ -31,6 +33,12 @@ StateDict gpt2_weights(const StateDict& file) {
     throw DataError(
         "gpt2_weights: lm_head.weight must equal wte.weight, but they differ; "
         "models with an untied output layer are not supported");
+  }
+  for (auto& [name, tensor] : result) {
+    if (name != "wte.weight" || tensor.rank() != 2 || tensor.size(0) >= vocab_rows) continue;
+    const Tensor padded = zeros({vocab_rows, tensor.size(1)}, {tensor.dtype(), tensor.device()});
+    copy_inplace(views::slice(padded, 0, 0, tensor.size(0)), tensor.detach());
+    tensor = padded;
   }
   return result;
 }

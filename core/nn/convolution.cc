@@ -27,8 +27,8 @@ BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOption
       eps_(eps),
       weight_(parameter({channels}, options)),
       bias_(parameter({channels}, options)),
-      running_mean_(zeros({channels}, options)),
-      running_var_(ones({channels}, options)) {
+      running_mean_(zeros({channels}, {acc_dtype(options.dtype), options.device})),
+      running_var_(ones({channels}, {acc_dtype(options.dtype), options.device})) {
   init::ones(weight_);
   init::zeros(bias_);
   register_parameter("weight", weight_);

@@ -36,6 +36,12 @@ LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options)
   register_parameter("bias", bias_);
 }
 
+RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
+    : weight_(parameter({features}, options)), eps_(eps) {
+  init::ones(weight_);
+  register_parameter("weight", weight_);
+}
+
 Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(generator.next_u64()) {
   require(p >= 0 && p < 1, "dropout", "probability must be in [0, 1), got ", p);
   register_generator("generator", generator_);

@@ -48,6 +48,17 @@ class LayerNorm : public Module {
   double eps_;
 };
 
+/// Normalises by the root mean square alone: no mean is subtracted, and there is no bias.
+class RMSNorm : public Module {
+ public:
+  explicit RMSNorm(int64_t features, double eps = 1e-5, TensorOptions options = {});
+  Tensor forward(const Tensor& x) const { return rms_norm(x, weight_, eps_); }
+
+ private:
+  Tensor weight_;
+  double eps_;
+};
+
 /// Drops elements with probability p while training, passes everything through otherwise. Has a
 /// random stream of its own, started from `generator`, so that layers draw different masks.
 class Dropout : public Module {
@@ -55,6 +66,8 @@ class Dropout : public Module {
   Dropout(double p, Generator& generator);
   Tensor forward(const Tensor& x) const;
   double p() const { return p_; }
+  /// The stream, for ops that drop by themselves.
+  Generator& generator() const { return generator_; }
 
  private:
   double p_;

@@ -1,8 +1,5 @@
 #include "core/nn/transformer.h"
 
-#include <cmath>
-#include <limits>
-
 namespace trireme {
 
 CausalSelfAttention::CausalSelfAttention(int64_t dim, int64_t heads, double dropout,
@@ -23,29 +20,12 @@ CausalSelfAttention::CausalSelfAttention(int64_t dim, int64_t heads, double drop
 Tensor CausalSelfAttention::forward(const Tensor& x) const {
   require(x.rank() == 3, "attention", "x must be [batch, time, dim], got ", x.shape());
   const Tensor qkv = c_attn_.forward(x);
-  const bool drops = is_training() && attn_dropout_.p() > 0;
   const Tensor y =
-      drops ? attend_with_dropout(qkv) : causal_attention_qkv(qkv, static_cast<int>(heads_));
+      scaled_dot_product_attention_qkv(qkv, static_cast<int>(heads_),
+                                       {.causal = true,
+                                        .dropout = is_training() ? attn_dropout_.p() : 0,
+                                        .generator = &attn_dropout_.generator()});
   return resid_dropout_.forward(c_proj_.forward(y));
-}
-
-Tensor CausalSelfAttention::attend_with_dropout(const Tensor& qkv) const {
-  const int64_t batch = qkv.size(0), time = qkv.size(1), dim = qkv.size(2) / 3;
-  const int64_t head_dim = dim / heads_;
-  const auto part = [&](int64_t i) {  // [batch, heads, time, head_dim]
-    const Tensor packed = slice(qkv, 2, i * dim, (i + 1) * dim);
-    return transpose(reshape(packed, {batch, time, heads_, head_dim}), 1, 2);
-  };
-  const Tensor q = part(0) * (1.0 / std::sqrt(static_cast<double>(head_dim)));
-  const Tensor scores = matmul(q, transpose(part(1), 2, 3));
-
-  const Tensor position = arange(time, {DType::kI64, qkv.device()});
-  const Tensor is_future = greater(unsqueeze(position, 0), unsqueeze(position, 1));
-  const Tensor never =
-      full({}, -std::numeric_limits<double>::infinity(), {qkv.dtype(), qkv.device()});
-  const Tensor weights = softmax(where(is_future, never, scores));
-  const Tensor y = matmul(attn_dropout_.forward(weights), part(2));
-  return reshape(transpose(y, 1, 2), {batch, time, dim});
 }
 
 FeedForward::FeedForward(int64_t dim, double dropout, Generator& generator, TensorOptions options)

@@ -8,9 +8,7 @@ namespace trireme {
 
 /// Causal multi-head self-attention: x [batch, time, dim] -> [batch, time, dim]. c_attn makes
 /// queries, keys and values in one projection. As in GPT-2, dropout acts on the attention weights
-/// and on the result of c_proj. The fused op never stores the weights, so that training with
-/// dropout > 0 composes attention from other ops: memory is then quadratic in time, and it is
-/// slower.
+/// and on the result of c_proj. Memory is linear in time, with dropout too.
 class CausalSelfAttention : public Module {
  public:
   CausalSelfAttention(int64_t dim, int64_t heads, double dropout, Generator& generator,
@@ -19,8 +17,6 @@ class CausalSelfAttention : public Module {
   const Linear& projection() const { return c_proj_; }
 
  private:
-  Tensor attend_with_dropout(const Tensor& qkv) const;
-
   int64_t heads_;
   Linear c_attn_, c_proj_;
   Dropout attn_dropout_, resid_dropout_;

@@ -2,6 +2,7 @@
 // nothing where the shapes are equal.
 
 #include "core/autograd/attach.h"
+#include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 
@@ -34,6 +35,7 @@ Tensor extremum(const char* op, const Tensor& a, const Tensor& b) {
 }  // namespace
 
 Tensor add(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"add">(a, b)) return add(in[0], in[1]);
   check_operands("add", a, b);
   Tensor y =
       map_arithmetic("add", kernels::Add{}, broadcast_shapes("add", a.shape(), b.shape()), a, b);
@@ -43,6 +45,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 }
 
 Tensor sub(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"sub">(a, b)) return sub(in[0], in[1]);
   check_operands("sub", a, b);
   Tensor y =
       map_arithmetic("sub", kernels::Sub{}, broadcast_shapes("sub", a.shape(), b.shape()), a, b);
@@ -52,6 +55,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 }
 
 Tensor mul(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"mul">(a, b)) return mul(in[0], in[1]);
   check_operands("mul", a, b);
   Tensor y =
       map_arithmetic("mul", kernels::Mul{}, broadcast_shapes("mul", a.shape(), b.shape()), a, b);
@@ -65,6 +69,7 @@ Tensor mul(const Tensor& a, const Tensor& b) {
 }
 
 Tensor div(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"div">(a, b)) return div(in[0], in[1]);
   check_operands("div", a, b);
   Tensor y =
       map_floating("div", kernels::Div{}, broadcast_shapes("div", a.shape(), b.shape()), a, b);
@@ -81,10 +86,12 @@ Tensor div(const Tensor& a, const Tensor& b) {
 }
 
 Tensor maximum(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"maximum">(a, b)) return maximum(in[0], in[1]);
   return extremum<kernels::Maximum, kernels::MaximumGrad>("maximum", a, b);
 }
 
 Tensor minimum(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"minimum">(a, b)) return minimum(in[0], in[1]);
   return extremum<kernels::Minimum, kernels::MinimumGrad>("minimum", a, b);
 }
 

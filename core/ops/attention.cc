@@ -1,7 +1,10 @@
 #include "kernels/attention.h"
 
+#include <cmath>
+
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
@@ -18,40 +21,101 @@ struct Heads {
 Tensor with_dense_rows(const Tensor& x) {
   return x.size(-1) <= 1 || x.strides().back() == 1 ? x : dense(x);
 }
-
-/// Calls fn with the type of the elements: the kernels take f32 and f64.
-template <typename Fn>
-void dispatch_wide(const char* op, DType dtype, const Fn& fn) {
-  if (dtype == DType::kF32) return fn(TypeTag<float>{});
-  if (dtype == DType::kF64) return fn(TypeTag<double>{});
-  fail(op, "needs f32 or f64, got ", dtype, "; convert with to()");
+Heads with_dense_rows(const Heads& x) {
+  return {with_dense_rows(x.q), with_dense_rows(x.k), with_dense_rows(x.v)};
 }
 
-/// Writes out; returns the log-sum-exp of every row, [batch, heads, time].
-Tensor forward(const char* op, const Heads& in, const Tensor& out) {
+/// What forward and backward have in common beside q, k and v.
+struct Problem {
+  const char* op;
+  std::optional<Saved> mask;  // [batch, heads, queries, keys], broadcast by stride 0
+  double scale;
+  bool causal;
+  double dropout;
+  uint64_t seed = 0, first = 0;
+
+  template <typename T>
+  kernels::AttentionSpec<T> spec() const {
+    kernels::AttentionSpec<T> s{
+        .scale = scale, .causal = causal, .dropout = dropout, .seed = seed, .first = first};
+    if (!mask) return s;
+    const Tensor& m = (*mask)();
+    if (m.dtype() == DType::kBool) {
+      s.keep = as_view<const bool>(m);
+    } else {
+      s.bias = as_view<const T>(m);
+    }
+    return s;
+  }
+};
+
+Problem checked(const char* op, const Heads& in, const AttentionOptions& options) {
+  const Shape& q = in.q.shape();
+  const Shape scores{q[0], q[1], q[2], in.k.size(2)};
+  std::optional<Saved> saved_mask;
+  if (const Tensor& mask = options.mask) {
+    require(mask.dtype() == DType::kBool || mask.dtype() == in.q.dtype(), op,
+            "the mask must be bool or of q's dtype, ", in.q.dtype(), ", got ", mask.dtype());
+    require(!mask.requires_grad(), op, "the mask takes no gradient; pass mask.detach()");
+    require(mask.device() == in.q.device(), op, "the mask is on ", mask.device(), " but q is on ",
+            in.q.device());
+    require(mask.rank() <= 4 && broadcast_shapes(op, mask.shape(), scores) == scores, op,
+            "the mask must broadcast to [batch, heads, queries, keys], ", scores, ", got ",
+            mask.shape());
+    saved_mask = save(views::expand(mask, scores));
+  }
+  require(!options.scale || std::isfinite(*options.scale), op, "scale must be finite, got ",
+          *options.scale);
+  const double p = options.dropout;
+  require(p >= 0 && p < 1, op, "dropout must lie in [0, 1), got ", p);
+  require(p == 0 || options.generator, op, "dropout ", p, " needs a generator");
+  Problem problem{.op = op,
+                  .mask = std::move(saved_mask),
+                  .scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q[3]))),
+                  .causal = options.causal,
+                  .dropout = p};
+  if (p > 0) {
+    problem.seed = options.generator->seed();
+    problem.first = options.generator->reserve(
+        static_cast<uint64_t>(kernels::attention_counters(q[0], q[1], q[2], in.k.size(2))));
+  }
+  return problem;
+}
+
+/// Writes out; returns the log-sum-exp of every row, [batch, heads, queries].
+Tensor forward(const Problem& problem, const Heads& in, const Tensor& out) {
   const Shape& shape = in.q.shape();
-  Tensor logsumexp = empty({shape[0], shape[1], shape[2]}, {in.q.dtype(), in.q.device()});
+  Tensor logsumexp =
+      empty({shape[0], shape[1], shape[2]}, {acc_dtype(in.q.dtype()), in.q.device()});
   if (out.numel() == 0) return logsumexp;
-  dispatch_wide(op, in.q.dtype(), [&](auto tag) {
+  if (in.k.size(2) == 0) {
+    fill_inplace(out, 0);
+    return logsumexp;
+  }
+  dispatch_floating(problem.op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
-      kernels::causal_attention(device, as_view<const T>(in.q), as_view<const T>(in.k),
-                                as_view<const T>(in.v), as_view<T>(out), logsumexp.data<T>());
+      kernels::attention<T>(device, as_view<const T>(in.q), as_view<const T>(in.k),
+                            as_view<const T>(in.v), problem.spec<T>(), as_view<T>(out),
+                            logsumexp.data<Acc<T>>());
     });
   });
   return logsumexp;
 }
 
-void backward(const char* op, const Heads& in, const Tensor& out, const Tensor& logsumexp,
+void backward(const Problem& problem, const Heads& in, const Tensor& out, const Tensor& logsumexp,
               const Tensor& dout, const Heads& grads) {
-  if (out.numel() == 0) return;
-  dispatch_wide(op, in.q.dtype(), [&](auto tag) {
+  if (in.q.numel() == 0 || in.k.numel() == 0) {
+    for (const Tensor* d : {&grads.q, &grads.k, &grads.v}) fill_inplace(*d, 0);
+    return;
+  }
+  dispatch_floating(problem.op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
-      kernels::causal_attention_backward(
+      kernels::attention_backward<T>(
           device, as_view<const T>(in.q), as_view<const T>(in.k), as_view<const T>(in.v),
-          as_view<const T>(out), logsumexp.data<T>(), as_view<const T>(dout),
-          {as_view<T>(grads.q), as_view<T>(grads.k), as_view<T>(grads.v)});
+          problem.spec<T>(), as_view<const T>(out), logsumexp.data<Acc<T>>(),
+          as_view<const T>(dout), {as_view<T>(grads.q), as_view<T>(grads.k), as_view<T>(grads.v)});
     });
   });
 }
@@ -70,53 +134,68 @@ Heads unpacked(const Tensor& qkv, int64_t heads) {
 
 }  // namespace
 
-Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
-  detail::check_defined("causal_attention", {{"q", &q}, {"k", &k}, {"v", &v}});
-  require(q.rank() == 4, "causal_attention", "q must be [batch, heads, time, head_dim], got ",
-          q.shape());
-  require(q.size(-1) > 0, "causal_attention", "head_dim must be positive, got ", q.shape());
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options) {
+  const char* op = "scaled_dot_product_attention";
+  if (const auto in = detail::autocast<"scaled_dot_product_attention">(q, k, v, options.mask)) {
+    AttentionOptions low = options;
+    low.mask = in[3];
+    return scaled_dot_product_attention(in[0], in[1], in[2], low);
+  }
+  detail::check_defined(op, {{"q", &q}, {"k", &k}, {"v", &v}});
+  require(q.rank() == 4, op, "q must be [batch, heads, queries, head_dim], got ", q.shape());
+  require(q.size(-1) > 0, op, "head_dim must be positive, got ", q.shape());
+  require(k.rank() == 4 && v.shape() == k.shape() && k.size(0) == q.size(0) &&
+              k.size(1) == q.size(1) && k.size(3) == q.size(3),
+          op, "k and v must be [", q.size(0), ", ", q.size(1), ", keys, ", q.size(3), "] for q of ",
+          q.shape(), ", got ", k.shape(), " and ", v.shape());
   for (const Tensor* x : {&k, &v}) {
-    require(x->shape() == q.shape(), "causal_attention", "q, k and v must have one shape, got ",
-            q.shape(), ", ", k.shape(), " and ", v.shape());
-    require(x->dtype() == q.dtype() && x->device() == q.device(), "causal_attention",
+    require(x->dtype() == q.dtype() && x->device() == q.device(), op,
             "q, k and v must have one dtype and device, got ", q.dtype(), " on ", q.device(), ", ",
             k.dtype(), " on ", k.device(), " and ", v.dtype(), " on ", v.device());
   }
+  Problem problem = checked(op, {q, k, v}, options);
   Tensor y = empty(q.shape(), {q.dtype(), q.device()});
-  const Tensor logsumexp =
-      forward("causal_attention", {with_dense_rows(q), with_dense_rows(k), with_dense_rows(v)}, y);
+  const Tensor logsumexp = forward(problem, with_dense_rows(Heads{q, k, v}), y);
   return attach_joint<3>(
-      "causal_attention", y, {&q, &k, &v},
-      [q = save(q), k = save(k), v = save(v), y = save_output(y), logsumexp](
-          const Tensor& dy, const std::array<bool, 3>& /*need*/) -> std::array<Tensor, 3> {
-        const TensorOptions options{dy.dtype(), dy.device()};
-        const Heads grads{empty(dy.shape(), options), empty(dy.shape(), options),
-                          empty(dy.shape(), options)};
-        backward("causal_attention",
-                 {with_dense_rows(q()), with_dense_rows(k()), with_dense_rows(v())}, y(), logsumexp,
+      op, y, {&q, &k, &v},
+      [problem = std::move(problem), q = save(q), k = save(k), v = save(v), y = save_output(y),
+       logsumexp](const Tensor& dy, const std::array<bool, 3>& /*need*/) -> std::array<Tensor, 3> {
+        const TensorOptions like{dy.dtype(), dy.device()};
+        const Heads grads{empty(q().shape(), like), empty(k().shape(), like),
+                          empty(v().shape(), like)};
+        backward(problem, with_dense_rows(Heads{q(), k(), v()}), y(), logsumexp,
                  with_dense_rows(dy), grads);
         return {grads.q, grads.k, grads.v};
       });
 }
 
-Tensor causal_attention_qkv(const Tensor& qkv, int heads) {
-  const char* op = "causal_attention_qkv";
+Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
+                                        const AttentionOptions& options) {
+  const char* op = "scaled_dot_product_attention_qkv";
+  if (const auto in = detail::autocast<"scaled_dot_product_attention_qkv">(qkv, options.mask)) {
+    AttentionOptions low = options;
+    low.mask = in[1];
+    return scaled_dot_product_attention_qkv(in[0], heads, low);
+  }
   detail::check_defined(op, {{"qkv", &qkv}});
   require(qkv.rank() == 3, op, "qkv must be [batch, time, 3 * heads * head_dim], got ",
           qkv.shape());
   require(heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * int64_t{heads}) == 0, op,
           "the last dimension must be a multiple of 3 * ", heads, " heads, got ", qkv.shape());
+  const Heads parts = unpacked(with_dense_rows(qkv), heads);
+  Problem problem = checked(op, parts, options);
   Tensor y = empty({qkv.size(0), qkv.size(1), qkv.size(2) / 3}, {qkv.dtype(), qkv.device()});
-  const Tensor logsumexp =
-      forward(op, unpacked(with_dense_rows(qkv), heads), unpacked(y, 0, 1, heads));
-  return attach(
-      op, y,
-      wrt(qkv, [op, heads, qkv = save(qkv), y = save_output(y), logsumexp](const Tensor& dy) {
-        Tensor dqkv = empty(qkv().shape(), {dy.dtype(), dy.device()});
-        backward(op, unpacked(with_dense_rows(qkv()), heads), unpacked(y(), 0, 1, heads), logsumexp,
-                 unpacked(with_dense_rows(dy), 0, 1, heads), unpacked(dqkv, heads));
-        return dqkv;
-      }));
+  const Tensor logsumexp = forward(problem, parts, unpacked(y, 0, 1, heads));
+  return attach(op, y,
+                wrt(qkv, [problem = std::move(problem), heads, qkv = save(qkv), y = save_output(y),
+                          logsumexp](const Tensor& dy) {
+                  Tensor dqkv = empty(qkv().shape(), {dy.dtype(), dy.device()});
+                  backward(problem, unpacked(with_dense_rows(qkv()), heads),
+                           unpacked(y(), 0, 1, heads), logsumexp,
+                           unpacked(with_dense_rows(dy), 0, 1, heads), unpacked(dqkv, heads));
+                  return dqkv;
+                }));
 }
 
 }  // namespace trireme

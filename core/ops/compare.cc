@@ -1,6 +1,7 @@
 #include "kernels/compare.h"
 
 #include "core/autograd/attach.h"
+#include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 
@@ -47,14 +48,17 @@ Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b, const S
 }  // namespace
 
 Tensor equal(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"equal">(a, b)) return equal(in[0], in[1]);
   return compared("equal", kernels::Comparison::kEqual, a, b);
 }
 
 Tensor greater(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"greater">(a, b)) return greater(in[0], in[1]);
   return compared("greater", kernels::Comparison::kGreater, a, b);
 }
 
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"where">(a, b)) return where(condition, in[0], in[1]);
   detail::check_operands("where", a, b);
   detail::check_operand("where", condition);
   require(condition.dtype() == DType::kBool, "where", "condition must be bool, got ",

@@ -1,4 +1,5 @@
 #include "core/autograd/attach.h"
+#include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
@@ -43,6 +44,7 @@ class ConcatNode final : private EdgeList, public Node {
 
 Tensor concat(const std::vector<Tensor>& parts, int dim) {
   require(!parts.empty(), "concat", "needs at least one tensor");
+  if (const auto in = detail::autocast_all<"concat">(parts); !in.empty()) return concat(in, dim);
   for (const Tensor& part : parts) detail::check_operands("concat", parts[0], part);
   const Shape& first = parts[0].shape();
   dim = normalize_dim("concat", dim, first.rank());

@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "kernels/matmul.h"
@@ -76,6 +77,8 @@ Tensor bias_gradient(const Tensor& dy) {
 }  // namespace
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
+  if (const auto in = detail::autocast<"conv2d">(x, weight, bias))
+    return conv2d(in[0], in[1], in[2], options);
   check(x, weight, bias, options);
   const Conv2dGeometry g = geometry_of(x, weight, options);
   Tensor y =

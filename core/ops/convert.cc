@@ -5,6 +5,25 @@
 
 namespace trireme {
 
+namespace {
+
+/// Backward of `to`. It keeps nothing but a dtype, so that one cast of a weight can serve several
+/// forward passes with a backward each.
+class CastNode final : public Node {
+ public:
+  CastNode(const Tensor& x, const Tensor& y)
+      : Node("to", y, &edge_, 1), edge_(edge_to(x)), from_(x.dtype()) {}
+  void apply(const Tensor& dy, Tensor* dx) override { dx[0] = cast(dy, from_); }
+  void release_saved() override {}
+  bool saves_nothing() const override { return true; }
+
+ private:
+  Ref<Node> edge_;
+  DType from_;
+};
+
+}  // namespace
+
 Tensor contiguous(const Tensor& x) {
   detail::check_operand("contiguous", x);
   if (x.is_contiguous()) return x;
@@ -15,8 +34,10 @@ Tensor to(const Tensor& x, DType dtype) {
   detail::check_operand("to", x);
   if (x.dtype() == dtype) return x;
   Tensor y = cast(x, dtype);
-  if (!is_floating(dtype)) return y;
-  return attach("to", y, wrt(x, [from = x.dtype()](const Tensor& dy) { return cast(dy, from); }));
+  if (is_recording() && x.requires_grad() && is_floating(dtype)) {
+    y.set_autograd_meta(make_ref<CastNode>(x, y));
+  }
+  return y;
 }
 
 }  // namespace trireme

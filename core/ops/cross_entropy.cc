@@ -10,7 +10,7 @@
 namespace trireme {
 namespace {
 
-void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index, int64_t classes) {
   require(logits.rank() >= 1, "cross_entropy", "logits must be [.., classes], got ",
           logits.shape());
   Shape rows = logits.shape();
@@ -19,15 +19,27 @@ void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
           logits.shape(), ", got ", targets.shape());
   require(targets.device() == logits.device(), "cross_entropy", "devices differ, logits are on ",
           logits.device(), " but targets are on ", targets.device());
-  require_inside("cross_entropy", "target", targets, logits.size(-1), ignore_index);
+  require(classes >= 0 && classes <= logits.size(-1), "cross_entropy", "classes must be in [0, ",
+          logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
+  require_inside("cross_entropy", "target", targets, classes > 0 ? classes : logits.size(-1),
+                 ignore_index);
+}
+
+/// The rows of x without the columns that only pad.
+template <typename T>
+MatrixView<T> counted(const Tensor& x, int64_t classes) {
+  MatrixView<T> rows = as_rows<T>(x);
+  if (classes > 0) rows.cols = classes;
+  return rows;
 }
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index,
+                     int64_t classes) {
   detail::check_defined("cross_entropy", {{"logits", &logits}, {"targets", &targets}});
   const Tensor ids = dense(targets), packed = dense(logits);
-  check(logits, ids, ignore_index);
+  check(logits, ids, ignore_index, classes);
   const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
   const Tensor logsumexp = empty(ids.shape(), statistics);
   const Tensor result = empty({2}, statistics);  // the loss and 1 / the number of rows that count
@@ -35,25 +47,27 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore
     using T = typename decltype(tag)::type;
     with_ids("cross_entropy", ids, [&](const auto* values) {
       on_device(logits.device(), [&](auto device) {
-        kernels::cross_entropy(device, as_rows<const T>(packed), values, ignore_index,
+        kernels::cross_entropy(device, counted<const T>(packed, classes), values, ignore_index,
                                logsumexp.data<Acc<T>>(), result.data<Acc<T>>());
       });
     });
   });
   return attach("cross_entropy", views::as_strided(result, {}, {}, 0),
                 wrt(logits, [logits = save(logits), ids = save(ids), logsumexp, result,
-                             ignore_index](const Tensor& dy) {
+                             ignore_index, classes](const Tensor& dy) {
                   const Tensor x = dense(logits());
                   Tensor dx = empty_like(x);
+                  if (classes > 0) fill_inplace(views::slice(dx, -1, classes, x.size(-1)), 0);
                   dispatch_floating("cross_entropy", x.dtype(), [&](auto tag) {
                     using T = typename decltype(tag)::type;
                     with_ids("cross_entropy", ids(), [&](const auto* values) {
                       on_device(x.device(), [&](auto device) {
                         kernels::cross_entropy_backward(
-                            device, as_rows<const T>(x), values, ignore_index,
+                            device, counted<const T>(x, classes), values, ignore_index,
                             static_cast<const Acc<T>*>(logsumexp.data<Acc<T>>()),
                             static_cast<const Acc<T>*>(dy.data<Acc<T>>()),
-                            static_cast<const Acc<T>*>(result.data<Acc<T>>() + 1), as_rows<T>(dx));
+                            static_cast<const Acc<T>*>(result.data<Acc<T>>() + 1),
+                            counted<T>(dx, classes));
                       });
                     });
                   });

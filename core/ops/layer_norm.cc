@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 
@@ -55,6 +56,8 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
 }  // namespace
 
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps) {
+  if (const auto in = detail::autocast<"layer_norm">(x, gamma, beta))
+    return layer_norm(in[0], in[1], in[2], eps);
   detail::check_defined("layer_norm", {{"x", &x}});
   require(x.rank() >= 1, "layer_norm", "x must be [.., features], got ", x.shape());
   check_factor("gamma", gamma, x);

@@ -1,5 +1,6 @@
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "kernels/matmul.h"
@@ -83,6 +84,8 @@ void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }  // namespace
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  if (const auto in = detail::autocast<"linear">(x, weight, bias))
+    return linear(in[0], in[1], in[2]);
   check(x, weight, bias);
   Tensor y = dispatch_floating("linear", x.dtype(), [&](auto tag) {
     return forward<typename decltype(tag)::type>(x, weight, bias);

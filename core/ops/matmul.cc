@@ -4,6 +4,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
@@ -79,6 +80,7 @@ Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (const auto in = detail::autocast<"matmul">(a, b)) return matmul(in[0], in[1]);
   detail::check_operands("matmul", a, b);
   require(a.rank() >= 2 && b.rank() >= 2, "matmul", "needs matrices, lhs is ", a.shape(),
           " but rhs is ", b.shape());

@@ -131,24 +131,44 @@ Tensor softmax(const Tensor& x, int dim = -1);
 Tensor log_softmax(const Tensor& x, int dim = -1);
 /// Mean over the rows whose target is not ignore_index of -log softmax(logits)[target].
 /// logits [.., classes], targets i64 or i32 [..]. A target outside [0, classes) is an error that
-/// names it. All rows ignored: NaN, as 0/0 says. The loss of 16-bit logits is f32.
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index = -100);
+/// names it. All rows ignored: NaN, as 0/0 says. The loss of 16-bit logits is f32. classes: only the
+/// first so many columns count, the others (a padded vocabulary) are neither read nor given a
+/// gradient; 0: all.
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index = -100,
+                     int64_t classes = 0);
 /// Over the last dimension: (x - mean) / sqrt(var + eps) * gamma + beta. gamma and beta [features]
 /// may be undefined. Ba, Kiros, Hinton, "Layer normalization", 2016.
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, double eps = 1e-5);
+/// Over the last dimension: x / sqrt(mean(x^2) + eps) * gamma. gamma [features] may be undefined.
+/// Zhang, Sennrich, "Root mean square layer normalization", 2019.
+Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps = 1e-5);
 /// weight [vocabulary, features], ids i64 or i32 [..] -> [.., features]. An id outside the
 /// vocabulary is an error that names it.
 Tensor embedding(const Tensor& weight, const Tensor& ids);
 /// Zeroes each element with probability p and scales the rest by 1 / (1 - p). The mask is a
 /// function of the generator's state, which advances, and is not stored: backward makes it again.
 Tensor dropout(const Tensor& x, double p, Generator& generator);
-/// softmax(q k^T / sqrt(head_dim), future masked) v with q, k, v [batch, heads, time, head_dim];
-/// any strides with contiguous head_dim. Memory is linear in time: scores are made again in
-/// backward.
-Tensor causal_attention(const Tensor& q, const Tensor& k, const Tensor& v);
+
+struct AttentionOptions {
+  /// Query i sees keys 0 .. i + keys - queries: the last query sees every key.
+  bool causal = false;
+  /// Broadcasts to [batch, heads, queries, keys]. bool: true where the query may see the key; of
+  /// q's dtype: added to the scores, -infinity masks. Undefined: none. Takes no gradient.
+  Tensor mask = {};
+  std::optional<double> scale = {};  // of q k^T; unset: 1 / sqrt(head_dim)
+  /// Of the weights, with the mask a function of the generator's state, as in dropout().
+  double dropout = 0;
+  Generator* generator = nullptr;  // needed where dropout > 0
+};
+/// softmax(scale q k^T + mask) v with q [batch, heads, queries, head_dim] and k, v [batch, heads,
+/// keys, head_dim]; any strides with contiguous head_dim. A query that may see no key gets zeros.
+/// Memory is linear in queries and keys: the scores are made again in backward.
+Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
+                                    const AttentionOptions& options = {});
 /// The same from one packed projection: qkv [batch, time, 3 * heads * head_dim] as GPT-2's c_attn
 /// makes it -> [batch, time, heads * head_dim].
-Tensor causal_attention_qkv(const Tensor& qkv, int heads);
+Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
+                                        const AttentionOptions& options = {});
 
 // --- images: [batch, height, width, channels], channels last ------------------------------------
 

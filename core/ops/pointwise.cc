@@ -1,6 +1,7 @@
 // Ops of one operand. The formulas and their derivatives stand in kernels/functors.h.
 
 #include "core/autograd/attach.h"
+#include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 
@@ -19,6 +20,13 @@ Tensor unary(const char* op, const Tensor& x, const Fn& fn = {}) {
                 }));
 }
 
+/// For the ops that Autocast keeps in f32.
+template <detail::OpName kName, typename Fn>
+Tensor unary_in_f32(const Tensor& x) {
+  const auto in = detail::autocast<kName>(x);
+  return unary<Fn>(kName.chars, in ? in[0] : x);
+}
+
 Tensor scaled(const char* op, const Tensor& x, double value) {
   detail::check_operand(op, x);
   detail::check_scalar(op, x, value);
@@ -31,11 +39,11 @@ Tensor scaled(const char* op, const Tensor& x, double value) {
 
 }  // namespace
 
-Tensor exp(const Tensor& x) { return unary<kernels::Exp>("exp", x); }
-Tensor log(const Tensor& x) { return unary<kernels::Log>("log", x); }
+Tensor exp(const Tensor& x) { return unary_in_f32<"exp", kernels::Exp>(x); }
+Tensor log(const Tensor& x) { return unary_in_f32<"log", kernels::Log>(x); }
 Tensor sqrt(const Tensor& x) { return unary<kernels::Sqrt>("sqrt", x); }
-Tensor rsqrt(const Tensor& x) { return unary<kernels::Rsqrt>("rsqrt", x); }
-Tensor reciprocal(const Tensor& x) { return unary<kernels::Reciprocal>("reciprocal", x); }
+Tensor rsqrt(const Tensor& x) { return unary_in_f32<"rsqrt", kernels::Rsqrt>(x); }
+Tensor reciprocal(const Tensor& x) { return unary_in_f32<"reciprocal", kernels::Reciprocal>(x); }
 Tensor square(const Tensor& x) { return unary<kernels::Square>("square", x); }
 Tensor abs(const Tensor& x) { return unary<kernels::Abs>("abs", x); }
 Tensor sin(const Tensor& x) { return unary<kernels::Sin>("sin", x); }
@@ -55,6 +63,7 @@ Tensor clamp(const Tensor& x, double low, double high) {
 }
 
 Tensor pow(const Tensor& x, double exponent) {
+  if (const auto in = detail::autocast<"pow">(x)) return pow(in[0], exponent);
   // The common exponents are vector code; the general one calls the C library per element.
   if (exponent == 2) return unary<kernels::Square>("pow", x);
   if (exponent == 0.5) return unary<kernels::Sqrt>("pow", x);

@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 
@@ -60,12 +61,14 @@ Tensor log_softmax_last(const Tensor& x) {
 }  // namespace
 
 Tensor softmax(const Tensor& x, int dim) {
+  if (const auto in = detail::autocast<"softmax">(x)) return softmax(in[0], dim);
   detail::check_operand("softmax", x);
   const int d = normalize_dim("softmax", dim, x.rank());
   return d == x.rank() - 1 ? softmax_last(x) : along(x, d, softmax_last);
 }
 
 Tensor log_softmax(const Tensor& x, int dim) {
+  if (const auto in = detail::autocast<"log_softmax">(x)) return log_softmax(in[0], dim);
   detail::check_operand("log_softmax", x);
   const int d = normalize_dim("log_softmax", dim, x.rank());
   return d == x.rank() - 1 ? log_softmax_last(x) : along(x, d, log_softmax_last);

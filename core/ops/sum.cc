@@ -1,6 +1,7 @@
 // Sums and means. The gradient of a sum is dy repeated: a view with strides of 0, no memory.
 
 #include "core/autograd/attach.h"
+#include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
@@ -59,11 +60,13 @@ Tensor averaged(const Tensor& x, uint32_t dims, KeepDim keep) {
 }  // namespace
 
 Tensor sum(const Tensor& x) {
+  if (const auto in = detail::autocast<"sum">(x)) return sum(in[0]);
   detail::check_operand("sum", x);
   return reduced("sum", x, all_of(x), KeepDim::kNo, 1);
 }
 
 Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep) {
+  if (const auto in = detail::autocast<"sum">(x)) return sum(in[0], dims, keep);
   detail::check_operand("sum", x);
   return reduced("sum", x, bits_of("sum", dims, x.shape()), keep, 1);
 }
@@ -75,11 +78,13 @@ Tensor sum(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {
 Tensor sum(const Tensor& x, int dim, KeepDim keep) { return sum(x, std::span(&dim, 1), keep); }
 
 Tensor mean(const Tensor& x) {
+  if (const auto in = detail::autocast<"mean">(x)) return mean(in[0]);
   detail::check_operand("mean", x);
   return averaged(x, all_of(x), KeepDim::kNo);
 }
 
 Tensor mean(const Tensor& x, std::span<const int> dims, KeepDim keep) {
+  if (const auto in = detail::autocast<"mean">(x)) return mean(in[0], dims, keep);
   detail::check_operand("mean", x);
   return averaged(x, bits_of("mean", dims, x.shape()), keep);
 }
@@ -91,6 +96,7 @@ Tensor mean(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {
 Tensor mean(const Tensor& x, int dim, KeepDim keep) { return mean(x, std::span(&dim, 1), keep); }
 
 Tensor sum_to(const Tensor& x, const Shape& shape) {
+  if (const auto in = detail::autocast<"sum_to">(x)) return sum_to(in[0], shape);
   detail::check_operand("sum_to", x);
   if (x.shape() == shape) return x;
   require(broadcast_shapes("sum_to", shape, x.shape()) == x.shape(), "sum_to", shape,

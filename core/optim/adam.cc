@@ -5,7 +5,7 @@
 namespace trireme {
 
 Adam::Adam(std::vector<ParameterGroup> groups, AdamOptions options, Decay decay)
-    : Optimizer(std::move(groups), options.lr, {"exp_avg", "exp_avg_sq"}),
+    : Optimizer(std::move(groups), options.lr, {"exp_avg", "exp_avg_sq"}, options.master_weights),
       options_(options),
       decay_(decay) {
   require(options.beta1 >= 0 && options.beta1 < 1 && options.beta2 >= 0 && options.beta2 < 1,
@@ -24,17 +24,19 @@ void Adam::update(const Update& u) {
                                                  : kernels::WeightDecay::kGradient,
                                .grad_scale = u.grad_scale,
                                .step = u.step};
-  dispatch_floating("adam", u.parameter.dtype(), [&](auto tag) {
+  dispatch_floating("adam", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    on_device(u.parameter.device(), [&](auto device) {
-      const kernels::AdamSpan<T> span{.count = u.parameter.numel(),
-                                      .grad = u.gradient.data<T>(),
-                                      .param = u.parameter.data<T>(),
-                                      .master = nullptr,
-                                      .m = u.moments[0].data<Acc<T>>(),
-                                      .v = u.moments[1].data<Acc<T>>()};
-      kernels::adamw<T>(device, step, {&span, 1});
-    });
+    std::vector<kernels::AdamSpan<T>> spans;
+    spans.reserve(u.parts.size());
+    for (const Part& part : u.parts) {
+      spans.push_back({.count = part.parameter.numel(),
+                       .grad = part.gradient.template data<T>(),
+                       .param = part.parameter.template data<T>(),
+                       .master = part.master ? part.master.template data<Acc<T>>() : nullptr,
+                       .m = (*part.moments)[0].template data<Acc<T>>(),
+                       .v = (*part.moments)[1].template data<Acc<T>>()});
+    }
+    on_device(u.device(), [&](auto device) { kernels::adamw<T>(device, step, spans); });
   });
 }
 

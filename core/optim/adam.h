@@ -11,6 +11,7 @@ struct AdamOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
+  MasterWeights master_weights = MasterWeights::kF32;  // of 16-bit parameters
 };
 
 /// Weight decay is added to the gradient (L2). Kingma, Ba, "Adam", 2015.

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/autograd/no_grad.h"
+#include "core/optim/master_weights.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
@@ -22,7 +23,7 @@ std::vector<ParameterGroup> decay_matrices_only(const StateDict& parameters, dou
 }
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr,
-                     std::vector<std::string> moments)
+                     std::vector<std::string> moments, MasterWeights master)
     : moment_names_(std::move(moments)) {
   set_lr(lr);
   const MemoryKindGuard kind(MemoryKind::kOptimizer);
@@ -34,13 +35,21 @@ Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr,
     for (const auto& [name, p] : group.parameters) {
       require(names.insert(name).second, "optimizer", "parameter '", name, "' is given twice");
       require(p.is_leaf() && is_floating(p.dtype()) && p.is_contiguous(), "optimizer",
-              "parameter '", name, "' must be a contiguous floating-point leaf");
-      Entry entry{name, p, {}, zeros({}, {DType::kI64}), group.options};
-      // Averages of 16-bit gradients are f32: small changes must not be rounded away.
-      const TensorOptions moment{acc_dtype(p.dtype()), p.device()};
-      for (size_t i = 0; i < moment_names_.size(); ++i) {
-        entry.moments.push_back(zeros(p.shape(), moment));
+              "parameter '", name, "' must be a contiguous floating leaf");
+      Entry entry{.name = name,
+                  .parameter = p,
+                  .master = {},
+                  .moments = {},
+                  .updates = zeros({}, {DType::kI64}),
+                  .options = group.options};
+      const TensorOptions exact{acc_dtype(p.dtype()), p.device()};
+      if (is_half_dtype(p.dtype()) && master == MasterWeights::kF32) {
+        entry.master = clone_detached(cast(p, exact.dtype));
       }
+      for (size_t i = 0; i < moment_names_.size(); ++i) {
+        entry.moments.push_back(zeros(p.shape(), exact));
+      }
+      entry.note_versions();
       entries_.push_back(std::move(entry));
     }
   }
@@ -53,20 +62,57 @@ void Optimizer::set_lr(double lr) {
   lr_ = lr;
 }
 
+void Optimizer::Entry::note_versions() const {
+  parameter_version = parameter.version();
+  if (master) master_version = master.version();
+}
+
+void Optimizer::Entry::refresh_master() const {
+  if (!master || parameter.version() == parameter_version) return;
+  if (master.version() == master_version) copy_inplace(master, parameter.detach());
+  note_versions();
+}
+
+Optimizer::Update& Optimizer::update_for(const Entry& entry, double grad_scale) {
+  const int64_t step = ++*entry.updates.data<int64_t>();
+  for (Update& u : updates_) {
+    if (u.parts.empty() ||
+        (u.step == step && u.options == entry.options && u.dtype() == entry.parameter.dtype() &&
+         u.device() == entry.parameter.device())) {
+      u.options = entry.options;
+      u.lr = lr_ * entry.options.lr_factor;
+      u.grad_scale = grad_scale;
+      u.step = step;
+      return u;
+    }
+  }
+  return updates_.emplace_back(Update{.parts = {},
+                                      .options = entry.options,
+                                      .lr = lr_ * entry.options.lr_factor,
+                                      .grad_scale = grad_scale,
+                                      .step = step});
+}
+
 void Optimizer::step(double grad_scale) {
   NoGrad no_grad;
-  for (Entry& entry : entries_) {
+  for (Update& u : updates_) u.parts.clear();
+  for (const Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;
-    update({.parameter = entry.parameter,
-            .gradient = to_contiguous(gradient),
-            .moments = entry.moments,
-            .options = entry.options,
-            .lr = lr_ * entry.options.lr_factor,
-            .grad_scale = grad_scale,
-            .step = ++*entry.updates.data<int64_t>()});
-    entry.parameter.bump_version();
+    entry.refresh_master();
+    update_for(entry, grad_scale)
+        .parts.push_back({entry.parameter, to_contiguous(gradient), entry.master, &entry.moments});
   }
+  for (Update& u : updates_) {
+    if (u.parts.empty()) continue;
+    update(u);
+    for (const Part& part : u.parts) {
+      part.parameter.bump_version();
+      if (part.master) part.master.bump_version();
+    }
+    u.parts.clear();
+  }
+  for (const Entry& entry : entries_) entry.note_versions();
 }
 
 void Optimizer::zero_grad() {
@@ -82,6 +128,8 @@ StateDict Optimizer::parameters() const {
 StateDict Optimizer::state_dict() const {
   StateDict result;
   for (const Entry& entry : entries_) {
+    entry.refresh_master();
+    if (entry.master) result.emplace_back(kMasterPrefix + entry.name, entry.master);
     for (size_t i = 0; i < moment_names_.size(); ++i) {
       result.emplace_back(moment_names_[i] + "." + entry.name, entry.moments[i]);
     }

@@ -5,14 +5,20 @@
 //   optimizer.step(clip_factor(grad_norm(optimizer.parameters()), 1.0));
 //   optimizer.zero_grad();
 //
-// step() updates each parameter in one fused pass, without temporaries. A parameter without a
-// gradient is left alone: neither its moments nor its count of updates change. State is kept by
-// parameter name, so a checkpoint loads whatever the order or the number of ranks; load_state
+// step() updates all parameters of a group in one fused pass, without temporaries: one call of one
+// kernel, as long as they have had equally many updates. A parameter without a gradient is left
+// alone: neither its moments nor its count of updates change. State is kept by parameter name, so a
+// checkpoint loads whatever the order or the number of ranks; load_state
 // (core/checkpoint/load_state.h) writes it back. Not thread-safe.
+//
+// 16-bit parameters keep a master copy in f32, which is what is stepped; the parameter is that,
+// rounded. Without it, steps below 1/256 of a bf16 weight (1/2048 of an f16 one) would be lost.
+// Micikevicius et al., "Mixed precision training", 2018.
 
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,7 +30,11 @@ namespace trireme {
 struct GroupOptions {
   double weight_decay = 0;
   double lr_factor = 1;
+  bool operator==(const GroupOptions&) const = default;
 };
+
+/// What 16-bit parameters have beside themselves; others never need it.
+enum class MasterWeights { kF32, kNone };
 
 struct ParameterGroup {
   StateDict parameters;
@@ -49,26 +59,39 @@ class Optimizer {
   void set_lr(double lr);
 
   /// The whole state but the learning rate, by parameter: moments ("exp_avg.wte.weight"), zero at
-  /// first, and the number of updates ("updates.wte.weight", an i64 scalar). Handles: writing into
-  /// them restores it.
+  /// first, in f32 for 16-bit parameters; their f32 form ("master.wte.weight"); and the number of
+  /// updates ("updates.wte.weight", an i64 scalar). Handles: writing into them restores it. A
+  /// parameter that was written into (loaded, initialised) takes its master with it, unless that
+  /// was written, too.
   StateDict state_dict() const;
 
   /// All parameters of all groups, in order.
   StateDict parameters() const;
 
  protected:
-  /// Names must be unique over all groups, parameters floating-point leaves and contiguous. One zero
+  /// Names must be unique over all groups, parameters floating leaves and contiguous. One zero
   /// tensor per parameter and name in `moments` is kept. lr must not be negative.
-  Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> moments);
+  Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> moments,
+            MasterWeights master);
 
+  /// One parameter in an update; all contiguous.
+  struct Part {
+    Tensor parameter;
+    Tensor gradient;
+    Tensor master;                       // f32, or undefined
+    const std::vector<Tensor>* moments;  // as named at construction
+  };
+  /// Parameters that are stepped alike: of one dtype and device, with the same options, which have
+  /// had equally many updates.
   struct Update {
-    const Tensor& parameter;
-    const Tensor& gradient;
-    const std::vector<Tensor>& moments;  // as named at construction
-    const GroupOptions& options;
+    std::vector<Part> parts;
+    GroupOptions options;
     double lr = 0;  // of this group
     double grad_scale = 1;
-    int64_t step = 1;  // number of this update of this parameter, from 1
+    int64_t step = 1;  // number of this update of these parameters, from 1
+
+    DType dtype() const { return parts.front().parameter.dtype(); }
+    Device device() const { return parts.front().parameter.device(); }
   };
   virtual void update(const Update& update) = 0;
 
@@ -76,12 +99,21 @@ class Optimizer {
   struct Entry {
     std::string name;
     Tensor parameter;
+    Tensor master;  // undefined where there is none
     std::vector<Tensor> moments;
     Tensor updates;  // rank 0, on the CPU
     GroupOptions options;
+    // Of parameter and master when they last agreed.
+    mutable uint32_t parameter_version = 0, master_version = 0;
+
+    void refresh_master() const;
+    void note_versions() const;
   };
+  Update& update_for(const Entry& entry, double grad_scale);
+
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;
+  std::vector<Update> updates_;  // of the running step; kept for its memory
   double lr_ = 0;
 };
 

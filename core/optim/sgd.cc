@@ -7,7 +7,8 @@ namespace trireme {
 Sgd::Sgd(std::vector<ParameterGroup> groups, SgdOptions options)
     : Optimizer(
           std::move(groups), options.lr,
-          options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{}),
+          options.momentum > 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{},
+          options.master_weights),
       options_(options) {
   require(options.momentum >= 0 && options.momentum < 1, "sgd", "momentum must be in [0, 1), got ",
           options.momentum);
@@ -25,17 +26,19 @@ void Sgd::update(const Update& u) {
       .form = options_.nesterov ? kernels::Momentum::kNesterov : kernels::Momentum::kPlain,
       .grad_scale = u.grad_scale,
       .is_first = u.step == 1};
-  dispatch_floating("sgd", u.parameter.dtype(), [&](auto tag) {
+  dispatch_floating("sgd", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    on_device(u.parameter.device(), [&](auto device) {
-      const kernels::SgdSpan<T> span{
-          .count = u.parameter.numel(),
-          .grad = u.gradient.data<T>(),
-          .param = u.parameter.data<T>(),
-          .master = nullptr,
-          .buffer = u.moments.empty() ? nullptr : u.moments[0].data<Acc<T>>()};
-      kernels::sgd<T>(device, step, {&span, 1});
-    });
+    std::vector<kernels::SgdSpan<T>> spans;
+    spans.reserve(u.parts.size());
+    for (const Part& part : u.parts) {
+      spans.push_back(
+          {.count = part.parameter.numel(),
+           .grad = part.gradient.template data<T>(),
+           .param = part.parameter.template data<T>(),
+           .master = part.master ? part.master.template data<Acc<T>>() : nullptr,
+           .buffer = part.moments->empty() ? nullptr : (*part.moments)[0].template data<Acc<T>>()});
+    }
+    on_device(u.device(), [&](auto device) { kernels::sgd<T>(device, step, spans); });
   });
 }
 

@@ -11,6 +11,7 @@ struct SgdOptions {
   double momentum = 0;
   double dampening = 0;
   bool nesterov = false;
+  MasterWeights master_weights = MasterWeights::kF32;  // of 16-bit parameters
 };
 
 /// The update is that of kernels/sgd.h: weight decay adds to the gradient, the momentum buffer

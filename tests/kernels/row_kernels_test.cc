@@ -136,12 +136,12 @@ TEST(Attention, DoesNotSeeTheFutureAndSurvivesLargeScores) {
   const auto view = [&](std::vector<float>& x) {
     return StridedView<float>{x.data(), {1, 1, time, dim}, {0, 0, dim, 1}};
   };
-  causal_attention<float>(Cpu{}, view(q), view(k), view(v), view(before), lse.data());
+  attention<float>(Cpu{}, view(q), view(k), view(v), {.causal = true}, view(before), lse.data());
   const int64_t changed = 70;
   for (int64_t i = changed * dim; i < time * dim; ++i) {
     q[static_cast<size_t>(i)] = k[static_cast<size_t>(i)] = v[static_cast<size_t>(i)] = 100;
   }
-  causal_attention<float>(Cpu{}, view(q), view(k), view(v), view(after), lse.data());
+  attention<float>(Cpu{}, view(q), view(k), view(v), {.causal = true}, view(after), lse.data());
   for (int64_t i = 0; i < changed * dim; ++i) {
     ASSERT_EQ(before[static_cast<size_t>(i)], after[static_cast<size_t>(i)]) << i;
     ASSERT_TRUE(std::isfinite(before[static_cast<size_t>(i)])) << i;

@@ -27,7 +27,7 @@ const std::map<std::string, Names>& table() {
       return names;
     };
     const Names on_ops = with(ops, {"core/ops"});
-    const Names whole_core = with(on_ops, {"core/nn", "core/optim", "core/data", "core/checkpoint",
+    const Names whole_core = with(on_ops, {"core/nn", "core/amp", "core/optim", "core/data", "core/checkpoint",
                                            "core/models", "core/metrics"});
     return std::map<std::string, Names>{
         {"core/base", {}},
@@ -38,6 +38,7 @@ const std::map<std::string, Names>& table() {
         {"core/autograd", {"core/base", "core/cuda", "kernels", "core/tensor"}},
         {"core/ops", ops},
         {"core/nn", on_ops},
+        {"core/amp", on_ops},
         {"core/optim", on_ops},
         {"core/data", on_ops},
         {"core/checkpoint", on_ops},

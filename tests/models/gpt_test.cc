@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "core/autograd/backward.h"
+#include "core/checkpoint/load_state.h"
+#include "core/models/gpt_checkpoint.h"
 #include "core/optim/adam.h"
 
 namespace trireme {
@@ -144,6 +146,50 @@ TEST(Gpt, CountsParametersAndWork) {
   const int64_t count = 10 * 4 + 6 * 4 + 3 * block + 2 * 4;
   EXPECT_EQ(gpt.num_parameters(), count);
   EXPECT_DOUBLE_EQ(gpt.flops_per_token(), 6.0 * static_cast<double>(count) + 6.0 * 3 * 4 * 6);
+}
+
+TEST(Gpt, SizesAreThoseOfGpt2) {
+  const std::pair<const char*, int64_t> published[] = {{"gpt2", 124439808},
+                                                       {"gpt2-medium", 354823168},
+                                                       {"gpt2-large", 774030080},
+                                                       {"gpt2-xl", 1557611200}};
+  for (const auto& [name, count] : published) {
+    const GptConfig config = gpt2_config(name);
+    EXPECT_EQ(num_parameters(config), count) << name;
+    EXPECT_EQ(config.dim / config.heads, 64) << name;
+    EXPECT_EQ(config.context, 1024) << name;
+  }
+  EXPECT_THAT([] { gpt2_config("gpt3"); }, ThrowsMessage<InvalidArgument>(HasSubstr("'gpt3'")));
+  // The formula counts what a model has.
+  Generator generator(1);
+  const GptConfig small{
+      .vocab_size = 10, .context = 6, .layers = 3, .heads = 2, .dim = 4, .vocab_multiple = 8};
+  EXPECT_EQ(num_parameters(small), Gpt(small, generator).num_parameters());
+}
+
+TEST(Gpt, RowsThatPadTheVocabularyChangeNothing) {
+  Generator generator(1);
+  GptConfig config{.vocab_size = 13, .context = 5, .layers = 2, .heads = 2, .dim = 8};
+  const Gpt plain(config, generator);
+  config.vocab_multiple = 16;
+  const Gpt padded(config, generator);
+  EXPECT_EQ(config.vocab_rows(), 16);
+  load_state(padded.state_dict(), gpt2_weights(plain.state_dict(), config.vocab_rows()));
+  const Tensor ids = from_vector<int64_t>({1, 2, 12, 4, 0, 7}, {2, 3});
+  EXPECT_EQ(padded.forward(ids).shape(), (Shape{2, 3, 13}));
+  const std::vector<double> expected = plain.forward(ids).to_vector<double>(),
+                            logits = padded.forward(ids).to_vector<double>();
+  for (size_t i = 0; i < logits.size(); ++i) EXPECT_NEAR(logits[i], expected[i], 1e-6);
+
+  const Tensor loss = padded.loss(ids, ids), plain_loss = plain.loss(ids, ids);
+  EXPECT_NEAR(loss.item(), plain_loss.item(), 1e-6);
+  backward(loss);
+  backward(plain_loss);
+  const Tensor dwte = padded.named_parameters()[0].second.grad();
+  EXPECT_THAT(slice(dwte, 0, 13, 16).to_vector<float>(), Each(0));
+  const std::vector<double> got = slice(dwte, 0, 0, 13).to_vector<double>(),
+                            wanted = plain.named_parameters()[0].second.grad().to_vector<double>();
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_NEAR(got[i], wanted[i], 1e-6);
 }
 
 TEST(Gpt, NamesWhatDoesNotFit) {

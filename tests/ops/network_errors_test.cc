@@ -109,16 +109,34 @@ TEST(Dropout, AdvancesTheGeneratorByOneCounterPerFourElements) {
 }
 
 TEST(AttentionErrors, NameTheShapes) {
+  EXPECT_EQ(
+      message_of([] {
+        scaled_dot_product_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 3, 4}), zeros({1, 2, 4, 4}));
+      }),
+      "scaled_dot_product_attention: k and v must be [1, 2, keys, 4] for q of [1, 2, 3, 4], "
+      "got [1, 2, 3, 4] and [1, 2, 4, 4]");
   EXPECT_EQ(message_of([] {
-              causal_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 3, 4}), zeros({1, 2, 4, 4}));
+              scaled_dot_product_attention_qkv(zeros({1, 2, 10}), 2);
             }),
-            "causal_attention: q, k and v must have one shape, got [1, 2, 3, 4], [1, 2, 3, 4] and "
-            "[1, 2, 4, 4]");
-  EXPECT_EQ(message_of([] {
-              causal_attention_qkv(zeros({1, 2, 10}), 2);
-            }),
-            "causal_attention_qkv: the last dimension must be a multiple of 3 * 2 heads, got "
-            "[1, 2, 10]");
+            "scaled_dot_product_attention_qkv: the last dimension must be a multiple of 3 * 2 "
+            "heads, got [1, 2, 10]");
+}
+
+TEST(AttentionErrors, SayWhatAnOptionMustBe) {
+  const Tensor x = zeros({1, 2, 3, 4});
+  const auto message = [&](const AttentionOptions& options) {
+    return message_of([&] { scaled_dot_product_attention(x, x, x, options); });
+  };
+  const std::string op = "scaled_dot_product_attention: ";
+  EXPECT_EQ(message({.mask = zeros({2, 3}, {DType::kF64})}),
+            op + "the mask must be bool or of q's dtype, f32, got f64");
+  EXPECT_EQ(message({.mask = zeros({2, 1, 3, 3})}),
+            op + "the mask must broadcast to [batch, heads, queries, keys], [1, 2, 3, 3], got "
+                 "[2, 1, 3, 3]");
+  EXPECT_EQ(message({.mask = zeros({3, 3}).set_requires_grad()}),
+            op + "the mask takes no gradient; pass mask.detach()");
+  EXPECT_EQ(message({.dropout = 0.5}), op + "dropout 0.5 needs a generator");
+  EXPECT_EQ(message({.dropout = 1.5}), op + "dropout must lie in [0, 1), got 1.5");
 }
 
 TEST(ImageErrors, SayWhatDoesNotFit) {

@@ -1,12 +1,17 @@
-// Rows of causal attention: below, at and beyond the kernel's block of 64 queries.
+// Rows of attention: below, at and beyond the kernel's block of 64 queries, with everything that
+// masks or drops.
 
 #include <cmath>
+#include <functional>
+#include <limits>
 
 #include "core/ops/ops.h"
 #include "tests/ops/op_cases.h"
 
 namespace trireme::testing {
 namespace {
+
+constexpr double kMasked = -std::numeric_limits<double>::infinity();
 
 /// Where the element (batch, head, time, d) of an operand lies.
 struct Layout {
@@ -16,27 +21,35 @@ struct Layout {
     return offset + b * batch_stride + h * head_stride + t * time_stride + d;
   }
 };
+Layout dense_layout(const Shape& s) {
+  return {s[1], s[2], s[3], s[1] * s[2] * s[3], s[2] * s[3], s[3], 0};
+}
+
+/// A pair of query and key: what is added to its score, what its weight is multiplied by.
+using OfPair = std::function<double(int64_t b, int64_t h, int64_t i, int64_t j)>;
 
 void attend(const Array& q, const Layout& lq, const Array& k, const Layout& lk, const Array& v,
-            const Layout& lv, Array& y, const Layout& ly, int64_t batch) {
-  const double scale = 1 / std::sqrt(static_cast<double>(lq.head_dim));
+            const Layout& lv, Array& y, const Layout& ly, int64_t batch, const OfPair& added,
+            const OfPair& factor, double scale) {
   for (int64_t b = 0; b < batch; ++b) {
     for (int64_t h = 0; h < lq.heads; ++h) {
       for (int64_t i = 0; i < lq.time; ++i) {
         std::vector<double> weight;
         double sum = 0;
-        for (int64_t j = 0; j <= i; ++j) {
+        for (int64_t j = 0; j < lk.time; ++j) {
           double score = 0;
           for (int64_t d = 0; d < lq.head_dim; ++d) {
             score += q[lq.at(b, h, i, d)] * k[lk.at(b, h, j, d)];
           }
-          weight.push_back(std::exp(score * scale));
+          weight.push_back(std::exp(score * scale + added(b, h, i, j)));
           sum += weight.back();
         }
+        if (sum == 0) continue;  // y is zero
         for (int64_t d = 0; d < lq.head_dim; ++d) {
           double mean = 0;
-          for (int64_t j = 0; j <= i; ++j) {
-            mean += weight[static_cast<size_t>(j)] / sum * v[lv.at(b, h, j, d)];
+          for (int64_t j = 0; j < lk.time; ++j) {
+            mean +=
+                weight[static_cast<size_t>(j)] / sum * factor(b, h, i, j) * v[lv.at(b, h, j, d)];
           }
           y[ly.at(b, h, i, d)] = mean;
         }
@@ -45,30 +58,113 @@ void attend(const Array& q, const Layout& lq, const Array& k, const Layout& lk, 
   }
 }
 
-OpCase separate_case(const std::string& name, const Shape& shape) {
-  Shape none = shape;
-  none[2] = 0;
-  return {.name = "causal_attention_" + name,
-          .inputs = {real(shape), real(shape), real(shape)},
-          .op = [](const Tensors& in) { return causal_attention(in[0], in[1], in[2]); },
+double root_scale(int64_t head_dim) { return 1 / std::sqrt(static_cast<double>(head_dim)); }
+OfPair always(double value) {
+  return [=](int64_t, int64_t, int64_t, int64_t) { return value; };
+}
+OfPair future_masked(int64_t queries, int64_t keys) {
+  return
+      [=](int64_t, int64_t, int64_t i, int64_t j) { return j > i + keys - queries ? kMasked : 0; };
+}
+
+OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
+                     AttentionOptions options) {
+  Shape kv = q, no_q = q, no_kv = q;
+  kv[2] = keys;
+  no_q[2] = no_kv[2] = 0;
+  return {.name = "attention_" + name,
+          .inputs = {real(q), real(kv), real(kv)},
+          .op =
+              [options](const Tensors& in) {
+                return scaled_dot_product_attention(in[0], in[1], in[2], options);
+              },
           .reference =
-              [](const Arrays& in) {
-                const Shape& s = in[0].shape;
-                const Layout l{s[1], s[2], s[3], s[1] * s[2] * s[3], s[2] * s[3], s[3], 0};
-                Array y = Array::zeros(s);
-                attend(in[0], l, in[1], l, in[2], l, y, l, s[0]);
+              [options](const Arrays& in) {
+                const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
+                Array y = Array::zeros(in[0].shape);
+                attend(in[0], l, in[1], lk, in[2], lk, y, l, in[0].shape[0],
+                       options.causal ? future_masked(l.time, lk.time) : always(0), always(1),
+                       options.scale.value_or(root_scale(l.head_dim)));
                 return y;
               },
-          .roundings = 0,
-          .empty_shapes = {{none, none, none}}};
+          .empty_shapes = {{no_q, no_kv, no_kv}}};
+}
+
+/// `mask_shape` broadcasts to [batch, heads, queries, keys]. A bool mask of random bits leaves some
+/// query without any key where keys are few.
+OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_shape, bool additive,
+                   bool causal) {
+  OpInput mask = additive ? real(mask_shape) : booleans(mask_shape);
+  mask.needs_grad = false;
+  Shape no_q = q;
+  no_q[0] = 0;
+  Shape no_mask = mask_shape;
+  if (mask_shape.rank() == 4 && mask_shape[0] > 1) no_mask[0] = 0;
+  return {.name = "attention_masked_" + name,
+          .inputs = {real(q), real(q), real(q), mask},
+          .op =
+              [causal](const Tensors& in) {
+                return scaled_dot_product_attention(in[0], in[1], in[2],
+                                                    {.causal = causal, .mask = in[3]});
+              },
+          .reference =
+              [additive, causal](const Arrays& in) {
+                const Layout l = dense_layout(in[0].shape);
+                const OfPair future = causal ? future_masked(l.time, l.time) : always(0);
+                const OfPair added = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+                  const Shape& s = in[3].shape;
+                  const int64_t index[] = {b, h, i, j};
+                  int64_t at = 0;
+                  for (int d = 0; d < s.rank(); ++d) {
+                    at = at * s[d] + (s[d] == 1 ? 0 : index[4 - s.rank() + d]);
+                  }
+                  const double m = in[3][at];
+                  return future(b, h, i, j) + (additive ? m : m != 0 ? 0 : kMasked);
+                };
+                Array y = Array::zeros(in[0].shape);
+                attend(in[0], l, in[1], l, in[2], l, y, l, in[0].shape[0], added, always(1),
+                       root_scale(l.head_dim));
+                return y;
+              },
+          .empty_shapes = {{no_q, no_q, no_q, no_mask}}};
+}
+
+constexpr uint64_t kSeed = 31, kFirst = 5;
+constexpr double kDropout = 0.3;
+
+OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool causal) {
+  OpCase row = separate_case("dropped_" + name, q, keys, {});
+  row.op = [causal](const Tensors& in) {
+    Generator generator(kSeed);
+    generator.set_offset(kFirst);
+    return scaled_dot_product_attention(
+        in[0], in[1], in[2], {.causal = causal, .dropout = kDropout, .generator = &generator});
+  };
+  row.reference = [causal](const Arrays& in) {
+    const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
+    const OfPair factor = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+      const int64_t counter = ((b * l.heads + h) * lk.time + j) * ((l.time + 3) / 4) + i / 4;
+      const auto words = philox(kSeed, kFirst + static_cast<uint64_t>(counter));
+      const float u = to_uniform(words[static_cast<size_t>(i % 4)]);
+      return static_cast<double>(u) < kDropout ? 0 : 1 / (1 - kDropout);
+    };
+    Array y = Array::zeros(in[0].shape);
+    attend(in[0], l, in[1], lk, in[2], lk, y, l, in[0].shape[0],
+           causal ? future_masked(l.time, lk.time) : always(0), factor, root_scale(l.head_dim));
+    return y;
+  };
+  return row;
 }
 
 OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
   Shape none = shape;
   none[1] = 0;
-  return {.name = "causal_attention_qkv_" + name,
+  return {.name = "attention_qkv_" + name,
           .inputs = {real(shape)},
-          .op = [heads](const Tensors& in) { return causal_attention_qkv(in[0], heads); },
+          .op =
+              [heads](const Tensors& in) {
+                return scaled_dot_product_attention_qkv(in[0], heads, {.causal = true});
+              },
           .reference =
               [heads](const Arrays& in) {
                 const Shape& s = in[0].shape;
@@ -78,10 +174,10 @@ OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
                 };
                 Array y = Array::zeros({s[0], s[1], width});
                 attend(in[0], part(0, s[2]), in[0], part(width, s[2]), in[0], part(2 * width, s[2]),
-                       y, part(0, width), s[0]);
+                       y, part(0, width), s[0], future_masked(s[1], s[1]), always(1),
+                       root_scale(head_dim));
                 return y;
               },
-          .roundings = 0,
           .empty_shapes = {{none}},
           .one_shapes = {{{1, 1, 3 * heads}}}};
 }
@@ -89,10 +185,26 @@ OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
 }  // namespace
 
 std::vector<OpCase> attention_cases() {
+  const AttentionOptions causal{.causal = true};
   return {
-      separate_case("short", {2, 2, 5, 3}),     separate_case("one_block", {1, 1, 64, 2}),
-      separate_case("odd", {1, 2, 67, 3}),      separate_case("three_blocks", {1, 1, 130, 2}),
-      packed_case("short", {2, 5, 12}, 2),      packed_case("odd", {1, 67, 18}, 2),
+      separate_case("causal_short", {2, 2, 5, 3}, 5, causal),
+      separate_case("causal_one_block", {1, 1, 64, 2}, 64, causal),
+      separate_case("causal_odd", {1, 2, 67, 3}, 67, causal),
+      separate_case("causal_three_blocks", {1, 1, 130, 2}, 130, causal),
+      separate_case("causal_more_keys", {2, 1, 3, 2}, 70, causal),
+      separate_case("causal_more_queries", {1, 2, 70, 2}, 3, causal),
+      separate_case("all_short", {2, 2, 5, 3}, 7, {}),
+      separate_case("all_odd", {1, 2, 67, 3}, 66, {}),
+      separate_case("all_scaled", {1, 2, 4, 3}, 3, {.scale = 0.25}),
+      masked_case("few_keys", {2, 2, 3, 3}, {2, 2, 3, 3}, false, false),
+      masked_case("keys_alone", {2, 2, 66, 2}, {2, 1, 1, 66}, false, false),
+      masked_case("causal", {1, 2, 66, 2}, {66, 66}, false, true),
+      masked_case("added", {2, 2, 65, 2}, {1, 2, 65, 65}, true, false),
+      masked_case("added_causal", {2, 1, 5, 2}, {5, 1}, true, true),
+      dropped_case("all", {2, 2, 6, 3}, 5, false),
+      dropped_case("causal_odd", {1, 2, 67, 3}, 67, true),
+      packed_case("short", {2, 5, 12}, 2),
+      packed_case("odd", {1, 67, 18}, 2),
       packed_case("wide_head", {1, 3, 300}, 1),
   };
 }

@@ -52,20 +52,29 @@ OpCase log_softmax_case(const std::string& name, const Shape& shape, int dim, in
           .reference = log_softmax_reference(from_front)};
 }
 
-OpCase cross_entropy_case(const std::string& name, const Shape& rows, DType ids, int64_t ignored) {
+/// `padding` more columns stand behind those of the classes.
+OpCase cross_entropy_case(const std::string& name, const Shape& rows, DType ids, int64_t ignored,
+                          int64_t padding = 0) {
   constexpr int64_t kClasses = 5;
-  const auto with_classes = [](Shape shape) {
-    shape.push_back(kClasses);
+  const auto with_classes = [padding](Shape shape) {
+    shape.push_back(kClasses + padding);
     return shape;
   };
   Shape none = rows, one = Dims::filled(rows.rank(), 1);
   none[0] = 0;
   return {.name = "cross_entropy_" + name,
           .inputs = {real(with_classes(rows)), integers(rows, 0, kClasses, ids)},
-          .op = [ignored](const Tensors& in) { return cross_entropy(in[0], in[1], ignored); },
+          .op =
+              [ignored, padding](const Tensors& in) {
+                return cross_entropy(in[0], in[1], ignored, padding > 0 ? kClasses : 0);
+              },
           .reference =
-              [ignored](const Arrays& in) {
-                const Array log_p = log_softmax_reference(in[0].shape.rank() - 1)({in[0]});
+              [ignored, padding](const Arrays& in) {
+                Array logits = Array::zeros({in[1].shape.product(), kClasses});
+                for (int64_t i = 0; i < logits.shape.product(); ++i) {
+                  logits[i] = in[0][i / kClasses * (kClasses + padding) + i % kClasses];
+                }
+                const Array log_p = log_softmax_reference(1)({logits});
                 double sum = 0, count = 0;
                 for (int64_t r = 0; r < in[1].shape.product(); ++r) {
                   const auto target = static_cast<int64_t>(in[1][r]);
@@ -117,6 +126,39 @@ OpCase layer_norm_case(const std::string& name, const Shape& shape, bool has_gam
     if (!present) continue;
     row.inputs.push_back(real(features));
     row.empty_shapes->push_back(features);
+  }
+  return row;
+}
+
+OpCase rms_norm_case(const std::string& name, const Shape& shape, bool has_gamma) {
+  constexpr double kEps = 1e-3;
+  Shape none = shape;
+  none[0] = 0;
+  OpCase row{
+      .name = "rms_norm_" + name,
+      .inputs = {real(shape)},
+      .op = [=](const Tensors& in) { return rms_norm(in[0], has_gamma ? in[1] : Tensor(), kEps); },
+      .reference =
+          [=](const Arrays& in) {
+            Array y = in[0];
+            each_line(y.shape, y.shape.rank() - 1, [&](int64_t at, int64_t /*step*/, int64_t n) {
+              double square = 0;
+              for (int64_t i = 0; i < n; ++i) {
+                square += y[at + i] * y[at + i] / double(n);
+              }
+              for (int64_t i = 0; i < n; ++i) {
+                double& v = y[at + i];
+                v /= std::sqrt(square + kEps);
+                if (has_gamma) v *= in[1][i];
+              }
+            });
+            return y;
+          },
+      .tolerance = 1e-5,
+      .empty_shapes = {{none}}};
+  if (has_gamma) {
+    row.inputs.push_back(real({shape.back()}));
+    row.empty_shapes->push_back({shape.back()});
   }
   return row;
 }
@@ -181,11 +223,15 @@ std::vector<OpCase> network_cases() {
       cross_entropy_case("rows", {7}, DType::kI64, kNone),
       cross_entropy_case("batch_i32", {2, 3}, DType::kI32, kNone),
       cross_entropy_case("ignoring", {9}, DType::kI64, 2),
+      cross_entropy_case("padded", {2, 4}, DType::kI64, kNone, 3),
       layer_norm_case("both", {5, 19}, true, true),
       layer_norm_case("gamma_only", {2, 3, 4}, true, false),
       layer_norm_case("beta_only", {3, 4}, false, true),
       layer_norm_case("plain", {3, 4}, false, false),
       layer_norm_case("many_rows", {50, 3}, true, true),
+      rms_norm_case("gamma", {5, 19}, true),
+      rms_norm_case("plain", {2, 3, 4}, false),
+      rms_norm_case("many_rows", {50, 3}, true),
       embedding_case("batch", {2, 5}, DType::kI64),
       embedding_case("i32", {6}, DType::kI32),
       dropout_case("third", {7, 3}, 0.3),

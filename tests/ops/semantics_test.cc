@@ -185,5 +185,24 @@ TEST(NoGradMode, RecordsNothing) {
   EXPECT_FALSE(concat({x, x}, 0).requires_grad());
 }
 
+TEST(Attention, AQueryThatSeesNoKeyGetsZerosAndGivesNoGradient) {
+  Generator generator(5);
+  for (DType dtype : {DType::kF32, DType::kBF16}) {
+    const auto draw = [&] { return cast(randn({1, 1, 3, 2}, generator), dtype).detach(); };
+    const Tensor q = draw().set_requires_grad(), k = draw().set_requires_grad(),
+                 v = draw().set_requires_grad();
+    // The second query sees nothing, and nobody sees the last key.
+    const Tensor seen = from_vector<double>({1, 1, 0, 0, 0, 0, 1, 0, 0}, {3, 3});
+    const Tensor y = scaled_dot_product_attention(q, k, v, {.mask = cast(seen, DType::kBool)});
+    EXPECT_EQ(slice(y, 2, 1, 2).to_vector<double>(), (std::vector<double>{0, 0}));
+    EXPECT_EQ(slice(y, 2, 2, 3).to_vector<double>(), slice(v, 2, 0, 1).to_vector<double>());
+    backward(sum(y));
+    EXPECT_EQ(slice(q.grad(), 2, 1, 2).to_vector<double>(), (std::vector<double>{0, 0}));
+    for (const Tensor* x : {&k, &v}) {
+      EXPECT_EQ(slice(x->grad(), 2, 2, 3).to_vector<double>(), (std::vector<double>{0, 0}));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace trireme

@@ -126,8 +126,8 @@ TEST(UndefinedOperands, AreErrorsOfEveryOp) {
       [&] { embedding(none, arange(2)); },
       [&] { embedding(table, none); },
       [&] { dropout(none, 0.5, generator); },
-      [&] { causal_attention(x, x, none); },
-      [&] { causal_attention_qkv(none, 1); },
+      [&] { scaled_dot_product_attention(x, x, none); },
+      [&] { scaled_dot_product_attention_qkv(none, 1); },
       [&] { add_inplace(none, table); },
       [&] { copy_inplace(table, none); },
   };

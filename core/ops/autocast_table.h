@@ -1,0 +1,94 @@
+// Which op computes in which precision under Autocast (core/amp/autocast.h).
+//
+// One row for every function of core/ops/ops.h. Only f32 and 16-bit operands are ever converted:
+// an op with an f64 operand, and integers, stay as they are.
+
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace trireme::detail {
+
+enum class Precision : uint8_t {
+  kLow,      // products: operands are converted to the guard's dtype, and so is the result
+  kF32,      // sums of many terms, steep functions: operands are converted to f32
+  kWidest,   // several operands: where their dtypes differ, all become f32
+  kAsGiven,  // one operand, or the same cost in any dtype: nothing is converted
+  /// Nothing is converted, because the kernel computes in f32 inside and its result is f32: the
+  /// large logits are not copied.
+  kF32Inside,
+};
+
+struct OpPrecision {
+  std::string_view op;
+  Precision precision;
+};
+
+inline constexpr OpPrecision kAutocastTable[] = {
+    // products
+    {"matmul", Precision::kLow},
+    {"linear", Precision::kLow},
+    {"conv2d", Precision::kLow},
+    {"scaled_dot_product_attention", Precision::kLow},
+    {"scaled_dot_product_attention_qkv", Precision::kLow},
+    // normalisations, losses and reductions
+    {"softmax", Precision::kF32},
+    {"log_softmax", Precision::kF32},
+    {"cross_entropy", Precision::kF32Inside},
+    {"layer_norm", Precision::kF32},
+    {"rms_norm", Precision::kF32},
+    {"sum", Precision::kF32},
+    {"mean", Precision::kF32},
+    {"sum_to", Precision::kF32},
+    // steep functions
+    {"exp", Precision::kF32},
+    {"log", Precision::kF32},
+    {"pow", Precision::kF32},
+    {"rsqrt", Precision::kF32},
+    {"reciprocal", Precision::kF32},
+    // several operands of equal standing
+    {"add", Precision::kWidest},
+    {"sub", Precision::kWidest},
+    {"mul", Precision::kWidest},
+    {"div", Precision::kWidest},
+    {"maximum", Precision::kWidest},
+    {"minimum", Precision::kWidest},
+    {"equal", Precision::kWidest},
+    {"greater", Precision::kWidest},
+    {"where", Precision::kWidest},
+    {"concat", Precision::kWidest},
+    // the rest
+    {"neg", Precision::kAsGiven},
+    {"sqrt", Precision::kAsGiven},
+    {"square", Precision::kAsGiven},
+    {"abs", Precision::kAsGiven},
+    {"sin", Precision::kAsGiven},
+    {"cos", Precision::kAsGiven},
+    {"tanh", Precision::kAsGiven},
+    {"sigmoid", Precision::kAsGiven},
+    {"relu", Precision::kAsGiven},
+    {"gelu", Precision::kAsGiven},
+    {"clamp", Precision::kAsGiven},
+    {"batch_norm", Precision::kAsGiven},  // f32 inside, f32 factors beside any x
+    {"argmax", Precision::kAsGiven},
+    {"max", Precision::kAsGiven},
+    {"reshape", Precision::kAsGiven},
+    {"transpose", Precision::kAsGiven},
+    {"permute", Precision::kAsGiven},
+    {"slice", Precision::kAsGiven},
+    {"expand", Precision::kAsGiven},
+    {"squeeze", Precision::kAsGiven},
+    {"unsqueeze", Precision::kAsGiven},
+    {"contiguous", Precision::kAsGiven},
+    {"to", Precision::kAsGiven},
+    {"embedding", Precision::kAsGiven},
+    {"dropout", Precision::kAsGiven},
+    {"max_pool2d", Precision::kAsGiven},
+    {"avg_pool2d", Precision::kAsGiven},
+    {"adaptive_avg_pool2d", Precision::kAsGiven},
+    {"add_inplace", Precision::kAsGiven},
+    {"mul_inplace", Precision::kAsGiven},
+};
+
+}  // namespace trireme::detail

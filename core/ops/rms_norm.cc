@@ -1,0 +1,69 @@
+#include "kernels/rms_norm.h"
+
+#include "core/autograd/attach.h"
+#include "core/ops/as_rows.h"
+#include "core/ops/autocast.h"
+#include "core/ops/check.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+template <typename T>
+T* data_or_null(const Tensor& x) {
+  return x ? x.data<T>() : nullptr;
+}
+
+std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tensor& rstd,
+                                const Tensor& dy, const std::array<bool, 2>& need) {
+  const TensorOptions options{x.dtype(), x.device()};
+  std::array<Tensor, 2> d;
+  if (need[0]) d[0] = empty(x.shape(), options);
+  if (need[1]) d[1] = empty({x.size(-1)}, options);
+  dispatch_floating("rms_norm", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    MatrixView<T> dx{nullptr, 0, 0, 0};
+    if (need[0]) dx = as_rows<T>(d[0]);
+    on_device(x.device(), [&](auto device) {
+      kernels::rms_norm_backward<T>(device, as_rows<const T>(x), data_or_null<T>(gamma),
+                                    rstd.data<Acc<T>>(), as_rows<const T>(dy), dx,
+                                    data_or_null<T>(d[1]));
+    });
+  });
+  return d;
+}
+
+}  // namespace
+
+Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
+  if (const auto in = detail::autocast<"rms_norm">(x, gamma)) return rms_norm(in[0], in[1], eps);
+  detail::check_defined("rms_norm", {{"x", &x}});
+  require(x.rank() >= 1, "rms_norm", "x must be [.., features], got ", x.shape());
+  if (gamma) {
+    require(gamma.shape() == Shape{x.size(-1)}, "rms_norm", "gamma must be [", x.size(-1),
+            "] for x of ", x.shape(), ", got ", gamma.shape());
+    require(gamma.dtype() == x.dtype() && gamma.device() == x.device(), "rms_norm",
+            "gamma and x must agree, gamma is ", gamma.dtype(), " on ", gamma.device(),
+            " but x is ", x.dtype(), " on ", x.device());
+  }
+  const Tensor packed = dense(x), scale = gamma ? dense(gamma) : gamma;
+  Tensor y = empty(x.shape(), {x.dtype(), x.device()});
+  Shape rows = x.shape();
+  rows.erase(rows.rank() - 1);
+  const Tensor rstd = empty(rows, {acc_dtype(x.dtype()), x.device()});
+  dispatch_floating("rms_norm", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(x.device(), [&](auto device) {
+      kernels::rms_norm<T>(device, as_rows<const T>(packed), data_or_null<T>(scale), eps,
+                           as_rows<T>(y), rstd.data<Acc<T>>());
+    });
+  });
+  return attach_joint<2>("rms_norm", std::move(y), {&x, &gamma},
+                         [x = save(x), gamma = gamma ? std::optional(save(gamma)) : std::nullopt,
+                          rstd](const Tensor& dy, const std::array<bool, 2>& need) {
+                           return gradients(dense(x()), gamma ? dense((*gamma)()) : Tensor(), rstd,
+                                            dense(dy), need);
+                         });
+}
+
+}  // namespace trireme

@@ -1,0 +1,172 @@
+// A block of queries inside attention.cc: its scores, what masks them, what drops them.
+//
+// Scores are kept transposed, [keys, block of queries]. So the softmax over keys runs down the
+// columns, whole vectors at a time, and of all five products only q and dout need transposing, one
+// block at a time. The block is as wide as gemm's register tile.
+
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/attention.h"
+#include "kernels/gemm.h"
+#include "kernels/philox_abreast.h"
+#include "kernels/simd.h"
+
+namespace trireme::kernels {
+
+inline constexpr int64_t kQueries = 64;
+
+/// Vectors in a row of scores.
+template <typename A>
+inline constexpr int64_t kVectors = kQueries / kLanes<A>;
+
+template <typename A>
+inline constexpr A kMasked = -std::numeric_limits<A>::infinity();
+
+/// One head's [time, head_dim] inside a 4-d view.
+template <typename T>
+struct Head {
+  T* data;
+  int64_t row_stride;
+
+  T* row(int64_t t) const { return data + t * row_stride; }
+};
+template <typename T>
+Head<T> head_of(const StridedView<T>& x, int64_t index) {
+  const int64_t heads = x.shape[1];
+  return {x.data + index / heads * x.strides[0] + index % heads * x.strides[1], x.strides[2]};
+}
+
+/// What gemm reads: a head as it lies, a block of scores as it lies, and transposed.
+template <typename A>
+Operand<A> rows_of(Head<const A> x) {
+  return {x.data, x.row_stride, 1};
+}
+template <typename A>
+Operand<A> scores_operand(const A* scores) {
+  return {scores, kQueries, 1};
+}
+template <typename A>
+Operand<A> scores_transposed(const A* scores) {
+  return {scores, 1, kQueries};
+}
+
+/// A block of at most kQueries queries that starts at `begin`, and how many keys it may see.
+struct Block {
+  int64_t begin, count, keys;
+};
+
+/// to[d][query] = scale * rows[query][d], zero for queries beyond the block's count.
+template <typename T>
+void transpose_block(Head<const T> x, Block block, int64_t head_dim, Acc<T> scale, Acc<T>* to) {
+  if (block.count < kQueries) std::fill_n(to, head_dim * kQueries, Acc<T>{0});
+  for (int64_t i = 0; i < block.count; ++i) {
+    const T* from = x.row(block.begin + i);
+    for (int64_t d = 0; d < head_dim; ++d) to[d * kQueries + i] = scale * from[d];
+  }
+}
+
+/// One head of an attention with its mask: everything that depends on the pair of query and key.
+template <typename T>
+struct Visibility {
+  using A = Acc<T>;
+
+  const AttentionSpec<T>& spec;
+  int64_t queries, keys;
+  int64_t index;  // of the head, over all batches
+  int64_t batch, head;
+
+  Block block(int64_t number) const {
+    const int64_t begin = number * kQueries, count = std::min(kQueries, queries - begin);
+    const int64_t seen = spec.causal ? begin + count + keys - queries : keys;
+    return {begin, count, std::max<int64_t>(0, seen)};
+  }
+
+  /// Scores of keys that a query may not see become -infinity, and bias is added to the others.
+  void mask(Block block, A* scores) const {
+    if (spec.causal) {
+      const int64_t diagonal = block.begin + keys - queries;  // the last key of the first query
+      for (int64_t j = std::max<int64_t>(0, diagonal + 1); j < block.keys; ++j) {
+        std::fill_n(scores + j * kQueries, std::min(kQueries, j - diagonal), kMasked<A>);
+      }
+    }
+    each_pair(spec.keep, block, [&](int64_t at, bool keep) {
+      if (!keep) scores[at] = kMasked<A>;
+    });
+    each_pair(spec.bias, block, [&](int64_t at, A bias) { scores[at] += bias; });
+  }
+
+  /// Calls fn(j, factors) for every key of the block: what dropout multiplies its row by.
+  template <typename Fn>
+  void each_dropped(Block block, const Fn& fn) const {
+    static_assert(kAbreast * 4 % kQueries == 0);
+    constexpr int64_t kRows = kAbreast * 4 / kQueries, kPerRow = kQueries / 4;
+    const auto limit = static_cast<uint32_t>(std::ceil(spec.dropout * 0x1p24));
+    const A factor = static_cast<A>(1 / (1 - spec.dropout));
+    const int64_t row_counters = (queries + 3) / 4;
+    for (int64_t j = 0; j < block.keys; j += kRows) {
+      uint32_t words[4][kAbreast];
+      const int64_t from = (index * keys + j) * row_counters + block.begin / 4;
+      philox_abreast(
+          spec.seed,
+          [&](int lane) {
+            return spec.first +
+                   static_cast<uint64_t>(from + lane / kPerRow * row_counters + lane % kPerRow);
+          },
+          words);
+      A factors[kAbreast * 4];
+      for (int lane = 0; lane < kAbreast; ++lane) {
+        for (int w = 0; w < 4; ++w) {
+          factors[4 * lane + w] = (words[w][lane] >> 8) < limit ? A{0} : factor;
+        }
+      }
+      for (int64_t r = 0; r < std::min(kRows, block.keys - j); ++r) {
+        fn(j + r, factors + r * kQueries);
+      }
+    }
+  }
+
+  /// Calls fn(place among the scores, element) for every pair of the block.
+  template <typename E, typename Fn>
+  void each_pair(const StridedView<const E>& x, Block block, const Fn& fn) const {
+    if (!x.data) return;
+    const E* from = x.data + batch * x.strides[0] + head * x.strides[1];
+    from += block.begin * x.strides[2];
+    for (int64_t j = 0; j < block.keys; ++j) {
+      for (int64_t i = 0; i < block.count; ++i) {
+        fn(j * kQueries + i, from[i * x.strides[2] + j * x.strides[3]]);
+      }
+    }
+  }
+};
+
+template <typename T>
+Visibility<T> visibility_of(const AttentionSpec<T>& spec, const Shape& q, int64_t keys,
+                            int64_t index) {
+  return {spec, q[2], keys, index, index / q[1], index % q[1]};
+}
+
+/// scores[keys, queries] become exp(score - largest of the query); `largest` and `sum` per query.
+/// Where all are masked: `largest` is -infinity, `sum` and the exponentials are 0.
+template <typename A>
+void exp_of_scores(int64_t keys, A* scores, A* largest, A* sum) {
+  for (int64_t part = 0; part < kVectors<A>; ++part) {
+    A* column = scores + part * kLanes<A>;
+    Vec<A> most = broadcast(kMasked<A>);
+    for (int64_t j = 0; j < keys; ++j) most = max_of(load(column + j * kQueries), most);
+    const Vec<A> shift = most == broadcast(kMasked<A>) ? Vec<A>{} : most;
+    Vec<A> total = {};
+    for (int64_t j = 0; j < keys; ++j) {
+      const Vec<A> e = exp_of<A>(load(column + j * kQueries) - shift);
+      store(column + j * kQueries, e);
+      total += e;
+    }
+    store(largest + part * kLanes<A>, most);
+    store(sum + part * kLanes<A>, total);
+  }
+}
+
+}  // namespace trireme::kernels

@@ -1,0 +1,219 @@
+// Every op of core/ops/ops.h against its row of the autocast table: the dtypes of result and
+// gradients, for every mix of operands a model has.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <functional>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "core/amp/autocast.h"
+#include "core/autograd/backward.h"
+#include "core/ops/autocast_table.h"
+#include "core/ops/ops.h"
+
+namespace trireme {
+namespace {
+
+using detail::Precision;
+
+Generator generator(1);
+
+Tensor ids() { return from_vector<int64_t>({0, 1, 1, 0}, {4}); }
+Tensor condition() { return greater(randn({4, 4}, generator), randn({4, 4}, generator)); }
+
+struct Call {
+  /// Of two tensors [4, 4] with gradient; an op of one operand leaves b alone.
+  std::function<Tensor(const Tensor& a, const Tensor& b)> op;
+  bool takes_b = false;
+  bool is_comparison = false;  // the result is not floating
+};
+Call one(std::function<Tensor(const Tensor&)> op) {
+  return {[op = std::move(op)](const Tensor& a, const Tensor&) { return op(a); }};
+}
+Call two(std::function<Tensor(const Tensor&, const Tensor&)> op) { return {std::move(op), true}; }
+Tensor as_image(const Tensor& x) { return reshape(x, {1, 4, 4, 1}); }
+
+const std::map<std::string, Call>& calls() {
+  static const std::map<std::string, Call> all = {
+      {"matmul", two([](auto& a, auto& b) { return matmul(a, b); })},
+      {"linear", two([](auto& a, auto& b) { return linear(a, b); })},
+      {"conv2d", two([](auto& a, auto& b) { return conv2d(as_image(a), as_image(b)); })},
+      {"scaled_dot_product_attention", two([](auto& a, auto& b) {
+         const Tensor k = reshape(b, {1, 1, 4, 4});
+         return scaled_dot_product_attention(reshape(a, {1, 1, 4, 4}), k, k);
+       })},
+      {"scaled_dot_product_attention_qkv", one([](auto& a) {
+         return scaled_dot_product_attention_qkv(
+             reshape(concat({slice(a, 1, 0, 3), slice(a, 1, 0, 3)}, 0), {1, 8, 3}), 1);
+       })},
+      {"softmax", one([](auto& a) { return softmax(a, 0); })},
+      {"log_softmax", one([](auto& a) { return log_softmax(a); })},
+      {"cross_entropy", one([](auto& a) { return cross_entropy(a, ids()); })},
+      {"layer_norm",
+       two([](auto& a, auto& b) { return layer_norm(a, reshape(slice(b, 0, 0, 1), {4}), {}); })},
+      {"rms_norm",
+       two([](auto& a, auto& b) { return rms_norm(a, reshape(slice(b, 0, 0, 1), {4})); })},
+      {"sum", one([](auto& a) { return sum(a); })},
+      {"mean", one([](auto& a) { return mean(a, 1); })},
+      {"sum_to", one([](auto& a) { return sum_to(a, {4}); })},
+      {"exp", one([](auto& a) { return exp(a); })},
+      {"log", one([](auto& a) { return log(a); })},
+      {"pow", one([](auto& a) { return pow(a, 3); })},
+      {"rsqrt", one([](auto& a) { return rsqrt(a); })},
+      {"reciprocal", one([](auto& a) { return reciprocal(a); })},
+      {"add", two([](auto& a, auto& b) { return a + b; })},
+      {"sub", two([](auto& a, auto& b) { return a - b; })},
+      {"mul", two([](auto& a, auto& b) { return a * b; })},
+      {"div", two([](auto& a, auto& b) { return a / b; })},
+      {"maximum", two([](auto& a, auto& b) { return maximum(a, b); })},
+      {"minimum", two([](auto& a, auto& b) { return minimum(a, b); })},
+      {"equal", {[](auto& a, auto& b) { return equal(a, b); }, true, true}},
+      {"greater", {[](auto& a, auto& b) { return greater(a, b); }, true, true}},
+      {"where", two([](auto& a, auto& b) { return where(condition(), a, b); })},
+      {"concat", two([](auto& a, auto& b) {
+         return concat({a, b}, 0);
+       })},
+      {"neg", one([](auto& a) { return -a; })},
+      {"sqrt", one([](auto& a) { return sqrt(a); })},
+      {"square", one([](auto& a) { return square(a); })},
+      {"abs", one([](auto& a) { return abs(a); })},
+      {"sin", one([](auto& a) { return sin(a); })},
+      {"cos", one([](auto& a) { return cos(a); })},
+      {"tanh", one([](auto& a) { return tanh(a); })},
+      {"sigmoid", one([](auto& a) { return sigmoid(a); })},
+      {"relu", one([](auto& a) { return relu(a); })},
+      {"gelu", one([](auto& a) { return gelu(a); })},
+      {"clamp", one([](auto& a) { return clamp(a, 0.6, 0.9); })},
+      {"batch_norm", one([](auto& a) {
+         const TensorOptions wide{acc_dtype(a.dtype())};
+         const Tensor one = ones({4}, wide), zero = zeros({4}, wide);
+         return batch_norm(a, one, zero, zero, one);
+       })},
+      {"argmax", {[](auto& a, auto&) { return argmax(a, 0); }, false, true}},
+      {"max", one([](auto& a) { return max(a, 0); })},
+      {"reshape", one([](auto& a) { return reshape(a, {16}); })},
+      {"transpose", one([](auto& a) { return transpose(a, 0, 1); })},
+      {"permute", one([](auto& a) {
+         return permute(a, {1, 0});
+       })},
+      {"slice", one([](auto& a) { return slice(a, 0, 1, 3); })},
+      {"expand", one([](auto& a) {
+         return expand(a, {2, 4, 4});
+       })},
+      {"squeeze", one([](auto& a) {
+         return squeeze(reshape(a, {1, 16}), 0);
+       })},
+      {"unsqueeze", one([](auto& a) { return unsqueeze(a, 0); })},
+      {"contiguous", one([](auto& a) { return contiguous(transpose(a, 0, 1)); })},
+      {"to", one([](auto& a) { return to(a, a.dtype()); })},
+      {"embedding", one([](auto& a) { return embedding(a, ids()); })},
+      {"dropout", one([](auto& a) { return dropout(a, 0.5, generator); })},
+      {"max_pool2d", one([](auto& a) { return max_pool2d(as_image(a)); })},
+      {"avg_pool2d", one([](auto& a) { return avg_pool2d(as_image(a)); })},
+      {"adaptive_avg_pool2d", one([](auto& a) { return adaptive_avg_pool2d(as_image(a), 1, 1); })},
+      {"add_inplace", one([](auto& a) {
+         const Tensor y = clone_detached(a);
+         add_inplace(y, ones({4, 4}, {a.dtype()}));
+         return y;
+       })},
+      {"mul_inplace", one([](auto& a) {
+         const Tensor y = clone_detached(a);
+         mul_inplace(y, 2);
+         return y;
+       })},
+  };
+  return all;
+}
+
+/// What the table promises for the result.
+DType expected(Precision precision, DType low, DType a, std::optional<DType> b) {
+  const auto is = [&](DType t) { return a == t || b == t; };
+  if (is(DType::kF64)) return DType::kF64;
+  switch (precision) {
+    case Precision::kLow:
+      return low;
+    case Precision::kF32:
+    case Precision::kF32Inside:
+      return DType::kF32;
+    case Precision::kWidest:
+      return b && *b != a ? DType::kF32 : a;
+    case Precision::kAsGiven:
+      return a;
+  }
+  return a;
+}
+
+Tensor operand(DType dtype) {
+  // Positive, so that log and sqrt are defined.
+  Tensor x = clone_detached(cast(sigmoid(randn({4, 4}, generator)), dtype));
+  return x.set_requires_grad();
+}
+
+void check(const detail::OpPrecision& row, DType low, DType type_a, DType type_b) {
+  const Call& call = calls().at(std::string(row.op));
+  SCOPED_TRACE(concat(row.op, " of ", type_a, " and ", type_b, " under ", low));
+  const Tensor a = operand(type_a), b = operand(type_b);
+  Tensor y;
+  {
+    const Autocast autocast(low);
+    y = call.op(a, b);
+  }
+  const std::optional<DType> other = call.takes_b ? std::optional(type_b) : std::nullopt;
+  if (!call.is_comparison) {
+    EXPECT_EQ(y.dtype(), expected(row.precision, low, type_a, other));
+  }
+  if (!y.requires_grad()) return;
+  backward(y, {.gradient = ones(y.shape(), {y.dtype()})});
+  EXPECT_EQ(a.grad().dtype(), type_a);
+  if (call.takes_b) {
+    EXPECT_EQ(b.grad().dtype(), type_b);
+  }
+}
+
+TEST(AutocastTable, HoldsForEveryOp) {
+  for (DType low : {DType::kBF16, DType::kF16}) {
+    for (const detail::OpPrecision& row : detail::kAutocastTable) {
+      ASSERT_TRUE(calls().contains(std::string(row.op))) << row.op;
+      check(row, low, DType::kF32, DType::kF32);
+      check(row, low, low, low);
+      check(row, low, DType::kF64, DType::kF64);
+      const bool converts = row.precision <= Precision::kWidest;
+      if (converts && calls().at(std::string(row.op)).takes_b) {
+        check(row, low, DType::kF32, low);
+        check(row, low, low, DType::kF32);
+      }
+    }
+  }
+}
+
+TEST(AutocastTable, ListsExactlyTheOpsThereAre) {
+  std::ifstream file(TRIREME_SOURCE_DIR "/core/ops/ops.h");
+  std::stringstream text;
+  text << file.rdbuf();
+  const std::string header = text.str();
+  static const std::regex declaration(R"(\n(?:Tensor|void) ([a-z][a-z0-9_]*)\()");
+  std::set<std::string> ops, rows;
+  for (std::sregex_iterator it(header.begin(), header.end(), declaration), end; it != end; ++it) {
+    ops.insert((*it)[1]);
+  }
+  for (const detail::OpPrecision& row : detail::kAutocastTable) {
+    EXPECT_TRUE(rows.insert(std::string(row.op)).second) << row.op << " is listed twice";
+  }
+  EXPECT_EQ(rows, ops);
+}
+
+TEST(AutocastTable, HasNoSayOverIntegers) {
+  const Autocast autocast(DType::kBF16);
+  const Tensor i = ids();
+  EXPECT_EQ((i + i).dtype(), DType::kI64);
+  EXPECT_EQ(sum(i).dtype(), DType::kI64);
+  EXPECT_EQ(concat({i, i}, 0).dtype(), DType::kI64);
+}
+
+}  // namespace
+}  // namespace trireme
