@@ -27,8 +27,29 @@ endmacro()
 if(NOT TRIREME_CUDA STREQUAL "OFF")
   find_package(CUDAToolkit QUIET)
 endif()
-trireme_optional(CUDA CUDAToolkit_FOUND)
+# The compiler is part of what is needed: a machine with the run-time libraries only builds for the CPU.
+# So are the headers of cuDNN 9; the library itself is loaded at run time.
+set(TRIREME_NVCC FALSE)
+if(CUDAToolkit_FOUND)
+  set(TRIREME_NVCC "${CUDAToolkit_NVCC_EXECUTABLE}")
+  find_path(CUDNN_INCLUDE_DIR cudnn_graph.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  if(TRIREME_NVCC AND NOT CUDNN_INCLUDE_DIR)
+    message(WARNING "cuDNN 9's header cudnn_graph.h was not found (set CUDNN_INCLUDE_DIR): CUDA is off")
+    set(TRIREME_NVCC FALSE)
+  endif()
+endif()
+trireme_optional(CUDA TRIREME_NVCC)
 set(TRIREME_CUDA_VERSION "${CUDAToolkit_VERSION}")
+# Headers of the profiling library, for traces of what a device did; the library itself is opened at
+# run time. Some toolkits come without.
+set(TRIREME_HAS_CUPTI false)
+if(TRIREME_HAS_CUDA)
+  find_path(TRIREME_CUPTI_INCLUDE_DIR cupti.h HINTS ${CUDAToolkit_INCLUDE_DIRS}
+            ${CUDAToolkit_LIBRARY_ROOT}/extras/CUPTI/include)
+  if(TRIREME_CUPTI_INCLUDE_DIR)
+    set(TRIREME_HAS_CUPTI true)
+  endif()
+endif()
 
 if(NOT TRIREME_NCCL STREQUAL "OFF")
   find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
@@ -38,7 +59,11 @@ if(NOT TRIREME_NCCL STREQUAL "OFF")
     string(REPLACE ";" "." TRIREME_NCCL_VERSION "${nccl_numbers}")
   endif()
 endif()
-trireme_optional(NCCL NCCL_INCLUDE_DIR)
+set(TRIREME_NCCL_USABLE FALSE)  # it needs CUDA
+if(NCCL_INCLUDE_DIR AND TRIREME_HAS_CUDA)
+  set(TRIREME_NCCL_USABLE TRUE)
+endif()
+trireme_optional(NCCL TRIREME_NCCL_USABLE)
 
 if(NOT TRIREME_MPI STREQUAL "OFF")
   find_package(MPI QUIET COMPONENTS C)

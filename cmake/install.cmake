@@ -4,8 +4,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/trireme)
-set(libraries trireme_base trireme_metrics trireme_kernels trireme_core trireme_rendezvous
-    trireme_distributed)
+set(libraries trireme_base trireme_cuda trireme_metrics trireme_kernels trireme_core
+    trireme_rendezvous trireme_distributed)
 foreach(library ${libraries})
   string(REPLACE "trireme_" "" short_name ${library})
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${short_name})

@@ -1,23 +1,26 @@
 # Helpers: trireme_library, trireme_program, trireme_test, and the flags all of ours share.
 
+# Flags of the C++ compiler; those of nvcc stand in cmake/cuda.cmake.
 add_library(trireme_flags INTERFACE)
-target_compile_options(trireme_flags INTERFACE -Wall -Wextra -Wshadow
-                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # g++ 12 is wrong about std::string
-                       -fno-semantic-interposition  # PIC code may still inline its own calls
-                       -march=${TRIREME_ARCH})
+function(trireme_compile_options)
+  target_compile_options(trireme_flags INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${ARGN}>")
+endfunction()
+trireme_compile_options(-Wall -Wextra -Wshadow
+                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # g++ 12 is wrong about std::string
+                        -fno-semantic-interposition  # PIC code may still inline its own calls
+                        -march=${TRIREME_ARCH})
 if(TRIREME_WERROR)
-  target_compile_options(trireme_flags INTERFACE -Werror)
+  trireme_compile_options(-Werror)
 endif()
 # Debug builds still train in the tests, so they are optimised a little; asserts are always on.
-target_compile_options(trireme_flags INTERFACE $<$<CONFIG:Debug>:-O1>)
+trireme_compile_options($<$<CONFIG:Debug>:-O1>)
 if(TRIREME_SANITIZE)
-  target_compile_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE}
-                         -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  trireme_compile_options(-fsanitize=${TRIREME_SANITIZE} -fno-sanitize-recover=all
+                          -fno-omit-frame-pointer)
   target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
   # What sanitizers add to the code makes g++ see variables without value where there are none; the
   # other builds keep the warning.
-  target_compile_options(trireme_flags INTERFACE
-                         $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+  trireme_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 
 # trireme_library(name LINK libs...): an empty library; its folders add their sources with

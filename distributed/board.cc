@@ -152,6 +152,18 @@ void Board::check_missing(bool thorough) {
   }
 }
 
+void Board::set_progress(uint64_t number) {
+  slot(rank_).progress.store(number, std::memory_order_relaxed);
+}
+
+std::vector<uint64_t> Board::progress() const {
+  std::vector<uint64_t> numbers;
+  for (int r = 0; r < world_size_; ++r) {
+    numbers.push_back(slot(r).progress.load(std::memory_order_relaxed));
+  }
+  return numbers;
+}
+
 void Board::throw_timeout() {
   record_fault(CommError::Kind::kTimeout,
                concat("rank ", rank_, " on ", host_name(), " waited ", timeout_.count(), " ms; ",

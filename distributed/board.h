@@ -14,6 +14,7 @@
 #include <chrono>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "distributed/collective.h"
 #include "distributed/peer_memory.h"
@@ -65,6 +66,10 @@ class Board {
   void check_peer(int peer, const std::string& during);
   /// Any thread: this rank takes part no longer; its own wait_all() throws.
   void leave() noexcept;
+
+  /// A number of this rank's for the others to read. Any thread.
+  void set_progress(uint64_t number);
+  std::vector<uint64_t> progress() const;  // of every rank
 
   /// While it exists, this rank touches buffers of others. Throws, as wait_all() does, if one of
   /// them may have given its buffer up: after a fault, or when a rank has left.

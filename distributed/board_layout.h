@@ -22,6 +22,7 @@ struct alignas(64) Board::Slot {
   std::atomic<uint64_t> arrived{0};  // stages
   std::atomic<uint64_t> number{0};   // of the collective this rank is in
   std::atomic<bool> left{false};
+  std::atomic<uint64_t> progress{0};  // Communicator::set_progress
   ProcessIdentity process;
 
   alignas(64) std::atomic<uint32_t> bell{0};  // futex word on which the rank sleeps

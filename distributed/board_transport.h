@@ -35,6 +35,9 @@ class BoardTransport final : public Transport {
   std::unique_ptr<Transfer> start_send(const void* data, int64_t bytes, int to) override;
   std::unique_ptr<Transfer> start_recv(void* data, int64_t bytes, int from) override;
   void abort(const std::string& reason) noexcept override;
+  void check() override { board_.throw_if_fault("between collectives"); }
+  void set_progress(uint64_t number) override { board_.set_progress(number); }
+  std::vector<uint64_t> progress() const override { return board_.progress(); }
   void stop() noexcept override {
     board_.leave();
     take_buffers_back();

@@ -8,7 +8,7 @@ StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator) 
   // Doubles hold counts exactly up to 2^53.
   double sums[] = {mine.loss_sum, static_cast<double>(mine.samples),
                    static_cast<double>(mine.tokens), mine.wants_stop ? 1.0 : 0.0};
-  communicator.all_reduce(sums, std::size(sums), DType::kF64, ReduceOp::kSum)->wait();
+  communicator.host().all_reduce(sums, std::size(sums), DType::kF64, ReduceOp::kSum)->wait();
   return {.mean_loss = sums[0] / sums[1],
           .samples = static_cast<int64_t>(sums[1]),
           .tokens = static_cast<int64_t>(sums[2]),
@@ -17,9 +17,9 @@ StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator) 
 
 std::string broadcast_text(std::string text, Communicator& communicator) {
   auto size = static_cast<int64_t>(text.size());
-  communicator.broadcast(&size, sizeof(size), 0)->wait();
+  communicator.host().broadcast(&size, sizeof(size), 0)->wait();
   text.resize(static_cast<size_t>(size));
-  communicator.broadcast(text.data(), size, 0)->wait();
+  communicator.host().broadcast(text.data(), size, 0)->wait();
   return text;
 }
 
@@ -27,12 +27,12 @@ std::vector<std::string> gather_texts(const std::string& mine, Communicator& com
   const auto world = static_cast<size_t>(communicator.world_size());
   const auto size = static_cast<int64_t>(mine.size());
   std::vector<int64_t> sizes(world);
-  communicator.all_gather(&size, sizes.data(), sizeof(size))->wait();
+  communicator.host().all_gather(&size, sizes.data(), sizeof(size))->wait();
   const int64_t longest = *std::max_element(sizes.begin(), sizes.end());
   std::string padded = mine;
   padded.resize(static_cast<size_t>(longest));
   std::string all(static_cast<size_t>(longest) * world, '\0');
-  communicator.all_gather(padded.data(), all.data(), longest)->wait();
+  communicator.host().all_gather(padded.data(), all.data(), longest)->wait();
   std::vector<std::string> texts;
   for (size_t r = 0; r < world; ++r) {
     texts.push_back(all.substr(r * static_cast<size_t>(longest), static_cast<size_t>(sizes[r])));

@@ -4,6 +4,7 @@
 #include "core/autograd/gradient_slot.h"
 #include "core/base/config.h"
 #include "core/tensor/create.h"
+#include "core/tensor/transfer.h"
 #include "distributed/replica_check.h"
 
 namespace trireme {
@@ -28,11 +29,16 @@ void broadcast_all(const StateDict& tensors, Communicator& communicator) {
   // Nothing may throw while a collective uses these buffers.
   for (const auto& [name, t] : tensors) {
     require(t.is_contiguous(), "ddp", name, " must be contiguous, has strides ", t.strides());
+    require(t.device() == communicator.device(), "ddp", name, " is on ", t.device(),
+            ", but the communicator moves data on ", communicator.device(),
+            "; move the module there before it is wrapped");
   }
   std::vector<WorkPtr> started;
-  for (const auto& [name, t] : tensors) {
-    started.push_back(communicator.broadcast(t.raw_data(), t.nbytes(), 0));
-  }
+  communicator.run_grouped([&] {
+    for (const auto& [name, t] : tensors) {
+      started.push_back(communicator.broadcast(t.raw_data(), t.nbytes(), 0));
+    }
+  });
   for (const WorkPtr& work : started) work->wait();
   for (const auto& [name, t] : tensors) t.bump_version();
 }
@@ -105,8 +111,9 @@ void DistributedDataParallel::broadcast_buffers() {
 void DistributedDataParallel::check_replicas() {
   Description lines;
   for (const auto& [name, p] : module_.named_parameters()) {
+    const Tensor here = to_device(p.detach(), Device{});
     lines.push_back(
-        concat(name, " digest ", digest_of(p.raw_data(), static_cast<size_t>(p.nbytes()))));
+        concat(name, " digest ", digest_of(here.raw_data(), static_cast<size_t>(p.nbytes()))));
   }
   require_same_on_all_ranks("check_replicas", lines, communicator_);
 }

@@ -14,6 +14,10 @@
 // same bits. Until zero_grad() gradients add up: two calls of backward give the sum of both
 // averages.
 //
+// On a GPU the module lies on communicator.device(); gradients are averages for whatever the
+// current stream does after backward, and nothing here but check_replicas waits for the GPU. What
+// ranks compare and agree on goes through communicator.host(). See reducer.h for streams.
+//
 // Every rank makes the same calls. Errors of the construction name the first difference between the
 // ranks' models and who holds what. Threads: as Reducer.
 

@@ -23,6 +23,7 @@ ExitCode exit_code_of(const std::exception& error) {
   if (is(static_cast<const OutOfMemory*>(nullptr))) return kExitOs;
   if (is(static_cast<const std::bad_alloc*>(nullptr))) return kExitOs;
   if (is(static_cast<const std::system_error*>(nullptr))) return kExitOs;
+  if (is(static_cast<const CudaError*>(nullptr))) return kExitDevice;
   if (is(static_cast<const InternalError*>(nullptr))) return kExitInternal;
   return kExitFailure;
 }

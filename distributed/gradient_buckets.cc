@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/tensor/allocator.h"
+#include "core/tensor/copy.h"
 
 namespace trireme {
 namespace {
@@ -30,7 +31,9 @@ GradientBuckets::GradientBuckets(const StateDict& parameters, Communicator& comm
     : parameters_(parameters),
       communicator_(communicator),
       sizes_(sizes),
-      places_(parameters.size()) {
+      has_flags_(communicator.device().is_cpu()),
+      places_(parameters.size()),
+      parts_(parameters.size()) {
   for (const auto& [name, p] : parameters_) slots_.emplace_back(p);
 }
 
@@ -42,10 +45,11 @@ void GradientBuckets::plan(const std::vector<int>& order) {
   if (buckets == buckets_) return;
   buckets_ = std::move(buckets);
   // From here on the old buckets are held by the gradients in them only.
+  for (Tensor& part : parts_) part = Tensor();
   memory_.assign(buckets_.size(), nullptr);
   for (size_t b = 0; b < buckets_.size(); ++b) {
     const Bucket& bucket = buckets_[b];
-    memory_[b] = counted(communicator_.allocate(bucket.total_bytes), bucket.total_bytes);
+    memory_[b] = allocate(bucket.total_bytes);
     for (size_t i = 0; i < bucket.params.size(); ++i) {
       const int param = bucket.params[i];
       const Tensor& p = parameters_[param].second;
@@ -53,9 +57,22 @@ void GradientBuckets::plan(const std::vector<int>& order) {
       // A storage of its own per slot, so that versions of different gradients stay apart.
       Ref<Storage> storage = Storage::borrow(at(static_cast<int>(b), bucket.offset_bytes[i]),
                                              p.nbytes(), p.device(), memory_[b]);
-      slots_[param].set(Tensor(storage, 0, p.shape(), contiguous_strides(p.shape()), p.dtype()));
+      parts_[param] = Tensor(storage, 0, p.shape(), contiguous_strides(p.shape()), p.dtype());
+      slots_[param].set(parts_[param]);
     }
   }
+}
+
+// Device memory counts itself.
+std::shared_ptr<void> GradientBuckets::allocate(int64_t bytes) {
+  const MemoryKindGuard kind(MemoryKind::kGradients);
+  auto memory = communicator_.allocate(bytes);
+  return communicator_.device().is_cpu() ? counted(std::move(memory), bytes) : memory;
+}
+
+int64_t GradientBuckets::message_count(size_t bucket) const {
+  const Bucket& b = buckets_[bucket];
+  return has_flags_ ? b.count() : b.flags_offset_bytes / size_of(b.dtype);
 }
 
 int64_t GradientBuckets::bytes() const {
@@ -67,6 +84,8 @@ int64_t GradientBuckets::bytes() const {
 void GradientBuckets::set_used(int param, bool used) {
   const Place& place = places_[param];
   const Bucket& bucket = buckets_[place.bucket];
+  if (!used && !has_flags_) fill_inplace(parts_[param], 0);
+  if (!has_flags_) return;
   if (!used) {
     std::memset(at(place.bucket, bucket.offset_bytes[place.position]), 0,
                 static_cast<size_t>(parameters_[param].second.nbytes()));

@@ -1,9 +1,13 @@
 // GradientBuckets: the communicator memory in which gradients live, bucket by bucket.
 //
 // Gradients are written into the buckets by autograd itself (gradient slots), so nothing is copied
-// and gradient memory is 1.0 times the parameters. Behind its gradients a bucket has one flag per
-// parameter: 1 where this rank's backward used it, and after an averaging all-reduce the share of
-// the ranks that did.
+// and gradient memory is 1.0 times the parameters. Behind its gradients a bucket in host memory has
+// one flag per parameter: 1 where this rank's backward used it, and after an averaging all-reduce
+// the share of the ranks that did. On a GPU writing and reading flags would cost kernels and waits,
+// so there buckets have none (has_flags) and the ranks' hosts tell each other.
+//
+// Streams: on a GPU buckets are allocated, zeroed and zeroed again on the current stream, which
+// must be the one that backward runs on.
 //
 // Threads: as Reducer.
 
@@ -34,12 +38,16 @@ class GradientBuckets {
   const std::vector<Bucket>& buckets() const { return buckets_; }
   void* data(size_t bucket) const { return memory_[bucket].get(); }
   int64_t bytes() const;  // of all buckets, alignment and flags included
+  /// Elements of a bucket that are to be all-reduced.
+  int64_t message_count(size_t bucket) const;
+  bool has_flags() const { return has_flags_; }
 
   // One parameter's part, by its index in the constructor's `parameters`.
   int bucket_of(int param) const { return places_[param].bucket; }
   GradientSlot& slot(int param) { return slots_[param]; }
-  /// Writes the flag; what is not used counts as zero.
+  /// Writes the flag, if there are flags; what is not used counts as zero.
   void set_used(int param, bool used);
+  /// Requires has_flags().
   double used_share(int param) const;
 
   /// For buckets that peers, or MPI, may still read and write after a collective has failed: nobody
@@ -56,12 +64,16 @@ class GradientBuckets {
     return static_cast<char*>(memory_[bucket].get()) + offset_bytes;
   }
 
+  std::shared_ptr<void> allocate(int64_t bytes);
+
   const StateDict parameters_;
   Communicator& communicator_;
   const BucketSizes sizes_;
+  const bool has_flags_;
   std::vector<Bucket> buckets_;
   std::vector<std::shared_ptr<void>> memory_;  // of each bucket
   std::vector<Place> places_;                  // of each parameter
+  std::vector<Tensor> parts_;                  // of the buckets, of each parameter
   std::vector<GradientSlot> slots_;            // of each parameter
 };
 

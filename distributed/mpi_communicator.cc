@@ -116,8 +116,8 @@ class MpiTransport final : public Transport {
   void check_same_call(const CallShape& shape, Patience patience);
   void run(const Collective& call, Patience patience);
   /// MPI sums neither bf16 nor f16, and a sum of its own would round at every pair. So each rank is
-  /// sent its part of every rank's elements, reduces it in f32, rounding once, and for an all-reduce
-  /// all gather the parts: as many bytes as in a ring.
+  /// sent its part of every rank's elements, reduces it in f32, rounding once, and for an
+  /// all-reduce all gather the parts: as many bytes as in a ring.
   void run_halves(const Collective& call, Patience patience);
   void all_reduce_halves(const CallShape& shape, std::byte* data, int64_t count, Patience patience);
   /// Reduces world_size arrays of `count` elements in pieces_ into `out`.
@@ -285,8 +285,8 @@ void MpiTransport::all_reduce_halves(const CallShape& shape, std::byte* data, in
             "MPI_Ialltoallv");
   wait(request, shape, patience);
   combine_pieces(shape, own, data + offsets[rank_] * size);
-  check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts.data(),
-                            offsets.data(), MPI_UINT16_T, comm_, &request),
+  check_mpi(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts.data(), offsets.data(),
+                            MPI_UINT16_T, comm_, &request),
             "MPI_Iallgatherv");
   wait(request, shape, patience);
 }

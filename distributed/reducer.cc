@@ -133,9 +133,9 @@ void Reducer::mark_ready(int param) {
 
 void Reducer::launch_ready() {
   while (next_bucket_ < running_.size() && running_[next_bucket_].pending == 0) {
-    const Bucket& bucket = buckets()[next_bucket_];
-    running_[next_bucket_].work = communicator_.all_reduce(
-        gradients_.data(next_bucket_), bucket.count(), bucket.dtype, ReduceOp::kAverage);
+    const size_t b = next_bucket_;
+    running_[b].work = communicator_.all_reduce(gradients_.data(b), gradients_.message_count(b),
+                                                buckets()[b].dtype, ReduceOp::kAverage);
     ++next_bucket_;
   }
 }
@@ -156,12 +156,12 @@ void Reducer::finish() {
   running_.clear();
 
   const double all = 1.0 - 0.5 / communicator_.world_size();  // tolerates rounding of 1/N
+  const std::vector<double> shares = used_shares();
   std::vector<int> unused;
-  for (size_t i = 0; i < parameters_.size(); ++i) {
+  for (size_t i = 0; i < shares.size(); ++i) {
     const int param = static_cast<int>(i);
-    const double share = gradients_.used_share(param);
-    if (share < all) unused.push_back(param);
-    if (share > 0) {
+    if (shares[i] < all) unused.push_back(param);
+    if (shares[i] > 0) {
       gradients_.slot(param).mark_written();
     } else {
       gradients_.slot(param).forget();
@@ -176,6 +176,33 @@ void Reducer::finish() {
   state_ = State::kIdle;
 }
 
+std::vector<double> Reducer::used_shares() {
+  std::vector<double> shares(parameters_.size());
+  if (gradients_.has_flags()) {
+    for (size_t i = 0; i < shares.size(); ++i) {
+      shares[i] = gradients_.used_share(static_cast<int>(i));
+    }
+    return shares;
+  }
+  uint8_t anything_unused = std::find(used_.begin(), used_.end(), false) != used_.end();
+  communicator_.host().all_reduce(&anything_unused, 1, DType::kU8, ReduceOp::kMax)->wait();
+  if (!anything_unused) return {};
+  const std::vector<uint8_t> all = gather_used();
+  for (size_t i = 0; i < all.size(); ++i) shares[i % shares.size()] += all[i];
+  for (double& share : shares) share /= communicator_.world_size();
+  return shares;
+}
+
+std::vector<uint8_t> Reducer::gather_used() {
+  std::vector<uint8_t> mine(parameters_.size());
+  for (size_t i = 0; i < mine.size(); ++i) mine[i] = used_[i];
+  std::vector<uint8_t> all(mine.size() * static_cast<size_t>(communicator_.world_size()));
+  communicator_.host()
+      .all_gather(mine.data(), all.data(), static_cast<int64_t>(mine.size()))
+      ->wait();
+  return all;
+}
+
 void Reducer::rebuild_in_observed_order() {
   rebuilt_ = true;
   // Parameters without gradient in this backward come last. Only rank 0's order counts.
@@ -184,7 +211,7 @@ void Reducer::rebuild_in_observed_order() {
   for (size_t i = 0; i < parameters_.size(); ++i) {
     if (!seen[i]) observed_order_.push_back(static_cast<int>(i));
   }
-  communicator_
+  communicator_.host()
       .broadcast(observed_order_.data(), static_cast<int64_t>(observed_order_.size() * sizeof(int)),
                  0)
       ->wait();
@@ -197,15 +224,14 @@ void Reducer::rebuild_in_observed_order() {
 
 void Reducer::fail_unused(const std::vector<int>& params) {
   const auto world = static_cast<size_t>(communicator_.world_size());
-  std::vector<uint8_t> mine(parameters_.size()), all(parameters_.size() * world);
-  for (size_t i = 0; i < mine.size(); ++i) mine[i] = used_[i];
-  communicator_.all_gather(mine.data(), all.data(), static_cast<int64_t>(mine.size()))->wait();
+  const std::vector<uint8_t> all = gather_used();
   std::string text;
   for (int p : params) {
     text += concat("\n  ", parameters_[p].first, ": used on");
     std::string ranks;
     for (size_t r = 0; r < world; ++r) {
-      if (all[r * mine.size() + p]) ranks += concat(ranks.empty() ? " rank " : ", ", r);
+      if (all[r * parameters_.size() + static_cast<size_t>(p)])
+        ranks += concat(ranks.empty() ? " rank " : ", ", r);
     }
     text += ranks.empty() ? " no rank" : ranks;
   }

@@ -4,11 +4,13 @@
 // last gradient of a bucket is complete and all earlier buckets have been started, its all-reduce
 // starts in the background. Buckets start strictly in index order, the same on every rank.
 //
-// Each bucket ends with one flag per parameter: 1 if this rank's backward used it. The average of
-// the flags comes for free with the gradients and tells every rank alike which parameters some rank
-// did not use. What then happens is a policy: an error, raised in the same backward on every rank,
-// that names the parameters and the ranks that used them; or the average with zero for the ranks
-// that did not (a parameter nobody used keeps no gradient).
+// In host memory each bucket ends with one flag per parameter: 1 if this rank's backward used it.
+// The average of the flags comes for free with the gradients and tells every rank alike which
+// parameters some rank did not use. On GPUs the hosts ask each other at the end of backward whether
+// anybody has left out something, one byte, and only then which. What then happens is a policy: an
+// error, raised in the same backward on every rank, that names the parameters and the ranks that
+// used them; or the average with zero for the ranks that did not (a parameter nobody used keeps no
+// gradient).
 //
 // After the first synchronised backward the buckets are planned anew, once, in the order in which
 // rank 0 saw gradients complete; nothing moves if that is the order they have. Ranks compare the
@@ -17,6 +19,11 @@
 // A backward that throws half-way leaves ranks that no longer agree, so no synchronised backward
 // follows it. One without synchronisation (set_sync(false)) concerns this rank only: after
 // zero_grad() training may go on.
+//
+// On a GPU nothing waits on the host: each bucket's all-reduce is ordered behind what the current
+// stream has been given when the bucket is complete, and at the end of backward that stream is
+// ordered behind all of them. Construct, run backward and step on one current stream; a gradient
+// that is written on another one must be ordered before that by whoever does it.
 //
 // Threads: construct, use and destroy on the thread that calls backward(). A gradient that comes
 // from another thread's backward is an error.
@@ -82,6 +89,9 @@ class Reducer {
   void mark_ready(int param);
   void launch_ready();
   void finish();
+  /// Per parameter: the share of the ranks whose backward used it. Empty: all used everything.
+  std::vector<double> used_shares();
+  std::vector<uint8_t> gather_used();  // [ranks, parameters], by rank
   void rebuild_in_observed_order();
   [[noreturn]] void fail_unexpected(int param) const;
   [[noreturn]] void fail_unused(const std::vector<int>& params);

@@ -37,7 +37,7 @@ void require_same_on_all_ranks(const char* what, const Description& mine,
   const std::string text = join(mine);
   const uint64_t digest = digest_of(text.data(), text.size());
   std::vector<uint64_t> digests(static_cast<size_t>(communicator.world_size()));
-  communicator.all_gather(&digest, digests.data(), sizeof(digest))->wait();
+  communicator.host().all_gather(&digest, digests.data(), sizeof(digest))->wait();
   if (std::adjacent_find(digests.begin(), digests.end(), std::not_equal_to<>()) == digests.end()) {
     return;
   }

@@ -5,6 +5,8 @@
 #include <thread>
 #include <vector>
 
+#include "distributed/device_communicator.h"
+#include "distributed/device_of_rank.h"
 #include "distributed/local_communicator.h"
 
 namespace trireme {
@@ -29,10 +31,12 @@ class FirstError {
   bool only_consequence_ = false;
 };
 
-void run_one(Communicator& communicator, const std::function<void(Communicator&)>& rank_main,
-             FirstError& first_error) {
+using RankMain = std::function<void(Communicator&)>;
+
+void run_one(Communicator& communicator, const RankMain& rank_main, FirstError& first_error) {
   try {
     rank_main(communicator);
+    communicator.close();
   } catch (const CommError& error) {
     first_error.add(std::current_exception(), error.kind() == CommError::Kind::kAborted);
     communicator.abort(error.what());
@@ -45,22 +49,51 @@ void run_one(Communicator& communicator, const std::function<void(Communicator&)
   }
 }
 
-}  // namespace
+// `make` turns a rank's host communicator into its own, on the rank's thread. What it throws it has
+// told the other ranks.
+using Make = std::function<std::unique_ptr<Communicator>(std::unique_ptr<Communicator> host)>;
 
-void run_ranks(int world_size, const std::function<void(Communicator&)>& rank_main,
-               const CommOptions& options) {
-  auto communicators = make_local_communicators(world_size, options);
+void run_all(int world_size, const RankMain& rank_main, const CommOptions& options,
+             const Make& make) {
+  auto hosts = make_local_communicators(world_size, options);
   FirstError first_error;
   std::vector<std::thread> threads;
-  for (auto& communicator : communicators) {
-    threads.emplace_back([&rank_main, &first_error, &communicator] {
-      run_one(*communicator, rank_main, first_error);
-      // A rank that is done must not be waited for.
-      communicator.reset();
+  for (auto& host : hosts) {
+    threads.emplace_back([&rank_main, &first_error, &make, &host] {
+      std::unique_ptr<Communicator> communicator;
+      try {
+        communicator = make(std::move(host));
+      } catch (const CommError& error) {
+        first_error.add(std::current_exception(), error.kind() == CommError::Kind::kAborted);
+      } catch (const std::exception&) {
+        first_error.add(std::current_exception(), false);
+      }
+      if (communicator) run_one(*communicator, rank_main, first_error);
+      // A rank that is done must not be waited for: its communicator ends here.
     });
   }
   for (std::thread& thread : threads) thread.join();
   first_error.rethrow_if_any();
+}
+
+}  // namespace
+
+void run_ranks(int world_size, const RankMain& rank_main, const CommOptions& options) {
+  run_all(world_size, rank_main, options, [](std::unique_ptr<Communicator> host) { return host; });
+}
+
+void run_ranks(int world_size, DeviceType device, const RankMain& rank_main,
+               const CommOptions& options, const NcclOptions& nccl) {
+  if (device == DeviceType::kCpu) return run_ranks(world_size, rank_main, options);
+  // Reaches the last device first, so that too few are said once and before any thread starts.
+  RankEnv last;
+  last.local_rank = world_size - 1;
+  last.local_world_size = last.world_size = world_size;
+  device_of_rank("cuda", last);
+  run_all(world_size, rank_main, options, [&](std::unique_ptr<Communicator> host) {
+    const Device own{DeviceType::kCuda, static_cast<int8_t>(host->rank())};
+    return make_device_communicator(std::move(host), own, nccl, options);
+  });
 }
 
 }  // namespace trireme

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "distributed/collective.h"
 
@@ -45,6 +46,11 @@ class Transport {
 
   /// Any thread: makes this rank's, and if possible every rank's, finish() throw soon.
   virtual void abort(const std::string& reason) noexcept = 0;
+  /// Any thread: throws a failure that is known here already.
+  virtual void check() {}
+  /// Any thread, see Communicator::set_progress.
+  virtual void set_progress(uint64_t /*number*/) {}
+  virtual std::vector<uint64_t> progress() const { return {}; }
   /// Any thread: this rank takes part no longer; a finish() that waits here throws soon.
   virtual void stop() noexcept = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "distributed/buffer_checks.h"
 #include "distributed/page_memory.h"
 
 namespace trireme {
@@ -12,18 +13,6 @@ class DoneWork final : public Work {
   void wait() override {}
   bool is_done() const override { return true; }
 };
-
-void check_buffer(const char* op, const void* data, int64_t count) {
-  require(count >= 0, op, "count must not be negative, got ", count);
-  require(data || count == 0, op, "needs a buffer for ", count, " elements, got null");
-}
-
-void check_reduction(const char* op, const void* data, int64_t count, DType dtype,
-                     ReduceOp reduce_op) {
-  check_buffer(op, data, count);
-  require(reduce_op != ReduceOp::kAverage || is_floating(dtype), op,
-          "average needs a floating-point dtype, got ", name_of(dtype), "; use sum");
-}
 
 }  // namespace
 
@@ -106,6 +95,11 @@ WorkPtr TransportCommunicator::recv(void* data, int64_t bytes, int from) {
   check_peer("recv", from);
   collectives_.throw_if_failed();
   return transfers_.start(transport_->start_recv(data, bytes, from), 2 * from + 1, bytes);
+}
+
+void TransportCommunicator::check() {
+  collectives_.throw_if_failed();
+  if (world_size_ > 1) transport_->check();
 }
 
 void TransportCommunicator::abort(const std::string& reason) noexcept {

@@ -32,6 +32,9 @@ class TransportCommunicator final : public Communicator {
   WorkPtr recv(void* data, int64_t bytes, int from) override;
   std::shared_ptr<void> allocate(int64_t bytes) override;
   void abort(const std::string& reason) noexcept override;
+  void check() override;
+  void set_progress(uint64_t number) override { transport_->set_progress(number); }
+  std::vector<uint64_t> progress() const override { return transport_->progress(); }
   CommStats stats() const override { return collectives_.stats(); }
 
  private:

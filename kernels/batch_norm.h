@@ -11,8 +11,9 @@
 namespace trireme::kernels {
 
 /// mean[c] and var[c]: mean and mean squared deviation of column c. Two passes over x: the mean
-/// first, because E[x^2] - mean^2 loses all digits where the mean is large. The sums have one order
-/// whatever the number of threads. Requires rows >= 1.
+/// first, because E[x^2] - mean^2 loses all digits where the mean is large. On CUDA one pass, over
+/// deviations from a mean guessed from a few rows. The sums have one order whatever the number of
+/// threads. Requires rows >= 1.
 template <typename T>
 void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var);
 template <typename T>

@@ -3,6 +3,8 @@
 // f32 runs in oneDNN, and so does bf16 where the processor multiplies it; else the 16-bit types are
 // widened to f32 as a whole, and the result is rounded once. f64, which oneDNN does not have, is
 // written out as a product with gathered windows: the oracle of the tests.
+//
+// On CUDA cuDNN reads and writes all operands in place (kernels/conv2d_cuda.cc).
 
 #pragma once
 

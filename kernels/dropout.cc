@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/base/parallel_for.h"
-#include "kernels/philox_abreast.h"
 #include "kernels/half_rows.h"
+#include "kernels/philox_abreast.h"
 
 namespace trireme::kernels {
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/base/device_tag.h"
 
@@ -13,7 +14,23 @@ namespace trireme::kernels {
 /// for non-finite gradients is free. (f64 elements beyond 1e154 count as non-finite.)
 template <typename T>
 void add_sum_of_squares(Cpu, const T* x, int64_t count, double* sum);
+/// On CUDA `sum` lies in the device's memory, so that nobody waits for it.
 template <typename T>
 void add_sum_of_squares(Cuda, const T* x, int64_t count, double* sum);
+
+/// One of several arrays.
+template <typename T>
+struct NormSpan {
+  int64_t count;
+  const T* x;
+};
+
+/// The same over several arrays; on CUDA two kernels for all of them.
+template <typename T>
+void add_sum_of_squares(Cpu device, std::span<const NormSpan<T>> spans, double* sum) {
+  for (const NormSpan<T>& s : spans) add_sum_of_squares(device, s.x, s.count, sum);
+}
+template <typename T>
+void add_sum_of_squares(Cuda, std::span<const NormSpan<T>> spans, double* sum);
 
 }  // namespace trireme::kernels

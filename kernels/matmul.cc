@@ -6,6 +6,7 @@
 #include "core/base/parallel_for.h"
 #include "kernels/half_gemm.h"
 #include "kernels/half_rows.h"
+#include "kernels/matmul_batch.h"
 #include "kernels/onednn_gemm.h"
 
 namespace trireme::kernels {
@@ -13,17 +14,6 @@ namespace {
 
 // Multiply-adds that one thread does in about 5 us; below it, waking others costs more.
 constexpr int64_t kSerialWork = 64 * 64 * 64;
-
-/// C is T, or f32 where products of 16-bit elements add up.
-template <typename T, typename C = T>
-struct Product {
-  int64_t m, n, k;
-  Operand<T> a, b;
-  const T* bias;
-  C* c;
-  int64_t c_row_stride;
-  Write write;
-};
 
 template <typename T, typename C>
 void serial(const Product<T, C>& p) {
@@ -75,91 +65,6 @@ void single(const Product<T, C>& p) {
   split(p);
 }
 
-/// Views with the last leading dimension folded into the rows or the inner dimension where the
-/// strides allow it: [batch, time, in] x [in, out] is one product of batch * time rows.
-template <typename T>
-struct Batch {
-  StridedView<const T> a, b;
-  StridedView<T> c;
-
-  int leading() const { return c.shape.rank() - 2; }
-
-  void drop(int d) {
-    for (Dims* dims : {&a.shape, &a.strides, &b.shape, &b.strides, &c.shape, &c.strides}) {
-      dims->erase(d);
-    }
-  }
-  bool fold_last() {
-    const int d = leading() - 1, row = d + 1, col = d + 2;
-    const int64_t extent = c.shape[d];
-    if (extent == 1) return drop(d), true;
-    const int64_t m = c.shape[row], k = a.shape[col];
-    if (b.strides[d] == 0 && a.strides[d] == a.strides[row] * m &&
-        c.strides[d] == c.strides[row] * m) {
-      a.shape[row] = c.shape[row] = m * extent;
-      return drop(d), true;
-    }
-    if (c.strides[d] == 0 && a.strides[d] == a.strides[col] * k &&
-        b.strides[d] == b.strides[row] * k) {
-      a.shape[col] = b.shape[row] = k * extent;
-      return drop(d), true;
-    }
-    return false;
-  }
-
-  void fold() {
-    while (leading() > 0 && fold_last()) {
-    }
-  }
-  /// Orders the leading dimensions so that those that c sums over come last.
-  void move_sums_last() {
-    const int last = leading() - 1;
-    for (int d = 0, left = last; left > 0; --left) {
-      if (c.strides[d] != 0) {
-        ++d;
-        continue;
-      }
-      for (Dims* dims : {&a.shape, &a.strides, &b.shape, &b.strides, &c.shape, &c.strides}) {
-        const int64_t moved = (*dims)[d];
-        dims->erase(d);
-        dims->insert(last, moved);
-      }
-    }
-  }
-
-  /// Matrix number `index` of the batch; `first` is false if it adds to a sum begun before.
-  Product<T> product(int64_t index, const T* bias, Write write) const {
-    const int d = leading();
-    int64_t at_a = 0, at_b = 0, at_c = 0;
-    bool first = true;
-    for (int i = d - 1; i >= 0; --i) {
-      const int64_t position = index % c.shape[i];
-      index /= c.shape[i];
-      at_a += position * a.strides[i];
-      at_b += position * b.strides[i];
-      at_c += position * c.strides[i];
-      first = first && (position == 0 || c.strides[i] != 0);
-    }
-    // Extents of 1 may carry any stride; a canonical one lets every path read them.
-    const auto operand = [d](const StridedView<const T>& v, int64_t at) {
-      Operand<T> x{v.data + at, v.strides[d], v.strides[d + 1]};
-      if (v.shape[d + 1] == 1) x.col_stride = 1;
-      if (v.shape[d] == 1) x.row_stride = std::max(v.shape[d + 1] * x.col_stride, int64_t{1});
-      return x;
-    };
-    const int64_t m = c.shape[d], n = c.shape[d + 1];
-    return {m,
-            n,
-            a.shape[d + 1],
-            operand(a, at_a),
-            operand(b, at_b),
-            bias,
-            c.data + at_c,
-            m == 1 ? n : c.strides[d],
-            first ? write : Write::kAccumulate};
-  }
-};
-
 /// Matrices of 16-bit elements that add up: every sum is kept in f32 and rounded once.
 template <typename T>
 void summed(Batch<T> batch, Write write) {
@@ -194,12 +99,8 @@ void any_matmul(StridedView<const T> a, StridedView<const T> b, StridedView<T> c
   if (c.count() == 0) return;
   Batch<T> batch{a, b, c};
   batch.fold();
-  int64_t matrices = 1;
-  bool sums = false;
-  for (int i = 0; i < batch.leading(); ++i) {
-    matrices *= batch.c.shape[i];
-    sums = sums || batch.c.strides[i] == 0;
-  }
+  const int64_t matrices = batch.matrices();
+  const bool sums = batch.sums();
   if constexpr (is_half<T>) {
     if (sums) return summed(batch, write);
   }

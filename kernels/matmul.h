@@ -4,6 +4,10 @@
 // through oneDNN; small and batched ones, and f64, through kernels/gemm.h; what is left of the
 // 16-bit types through kernels/half_gemm.h. Nothing is copied but the packed right operand inside a
 // product. 16-bit products are summed in f32 and rounded once.
+//
+// On CUDA everything goes through cuBLASLt (kernels/cublas_matmul.h), which reads matrices with a
+// unit stride in either direction in place, and one batch stride; a matrix with none, or with
+// repeated rows, is copied first. f32 is multiplied as f32, unless TRIREME_ALLOW_TF32=1.
 
 #pragma once
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/base/device_tag.h"
+#include "core/base/host_device.h"
 
 namespace trireme::kernels {
 
@@ -15,15 +16,25 @@ struct Windows {
   int64_t kernel = 0, stride = 1, pad = 0;
   bool adaptive = false;  // `out` windows that cover the input evenly; kernel, stride, pad unused
 
-  int64_t begin(int64_t o) const {
+  TRIREME_HD int64_t begin(int64_t o) const {
     if (adaptive) return o * size / out;
     const int64_t first = o * stride - pad;
     return first < 0 ? 0 : first;
   }
-  int64_t end(int64_t o) const {
+  TRIREME_HD int64_t end(int64_t o) const {
     if (adaptive) return ((o + 1) * size + out - 1) / out;
     const int64_t last = o * stride - pad + kernel;
     return last > size ? size : last;
+  }
+  /// Windows [first_over(i), end_over(i)) are those that may hold input i.
+  TRIREME_HD int64_t first_over(int64_t i) const {
+    if (adaptive) return i * out / size;
+    const int64_t before = i + pad - kernel + stride;  // the first begins behind i - kernel
+    return before < 0 ? 0 : before / stride;
+  }
+  TRIREME_HD int64_t end_over(int64_t i) const {
+    const int64_t end = adaptive ? ((i + 1) * out - 1) / size + 1 : (i + pad) / stride + 1;
+    return end > out ? out : end;
   }
 };
 

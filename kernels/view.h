@@ -1,8 +1,10 @@
-// What kernels are given: a pointer and extents, trivially copyable, owning nothing.
+// What kernels are given: a pointer and extents, trivially copyable, owning nothing. A view of T
+// converts to one of const T.
 
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "core/base/shape.h"
 
@@ -16,7 +18,9 @@ struct StridedView {
   Strides strides;
 
   int64_t count() const { return shape.product(); }
-  operator StridedView<const T>() const { return {data, shape, strides}; }
+  template <typename C>
+  requires std::is_same_v<C, const T>
+  operator StridedView<C>() const { return {data, shape, strides}; }
 };
 
 /// [rows, cols]; a row is contiguous, rows lie `row_stride` elements apart.
@@ -28,7 +32,9 @@ struct MatrixView {
   int64_t row_stride;
 
   T* row(int64_t r) const { return data + r * row_stride; }
-  operator MatrixView<const T>() const { return {data, rows, cols, row_stride}; }
+  template <typename C>
+  requires std::is_same_v<C, const T>
+  operator MatrixView<C>() const { return {data, rows, cols, row_stride}; }
 };
 
 }  // namespace trireme

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "distributed/exit_code_of.h"
 #include "launcher/agent/process.h"
+#include "launcher/doctor_command.h"
 #include "launcher/exporter_command.h"
 #include "launcher/run_command.h"
 #include "launcher/suggest.h"
@@ -20,12 +21,13 @@ namespace trireme {
 namespace {
 
 constexpr char kUsage[] =
-    "Usage: trireme run|exporter [flags]\n"
+    "Usage: trireme run|doctor|exporter [flags]\n"
     "\n"
     "  run       start a program on several ranks of this node: trireme run -n 2 -- program ...\n"
+    "  doctor    show what this machine has for Trireme, and what to do about what is missing\n"
     "  exporter  serve the metrics of a run that was not started by `trireme run`\n"
     "\n"
-    "`trireme run --help` and `trireme exporter --help` list the flags.\n"
+    "`trireme COMMAND --help` lists the flags.\n"
     "`trireme --version` prints the version.\n";
 
 /// Files that are opened later must not take the place of a closed stdin, stdout or stderr.
@@ -43,6 +45,7 @@ int dispatch(int argc, char** argv) {
   }
   const std::string& command = words[0];
   if (command == "run") return run_command(std::span(words).subspan(1));
+  if (command == "doctor") return doctor_command(std::span(words).subspan(1));
   if (command == "exporter") return exporter_command(argc - 1, argv + 1);
   if (command == "--help" || command == "-h" || command == "help") {
     std::cout << kUsage;
@@ -52,7 +55,7 @@ int dispatch(int argc, char** argv) {
     std::cout << "trireme " << kVersion << "\n";
     return kExitOk;
   }
-  const std::vector<std::string> known = {"run", "exporter", "--help", "--version"};
+  const std::vector<std::string> known = {"run", "doctor", "exporter", "--help", "--version"};
   fail("trireme", "no such command ", command, did_you_mean(command, known),
        " (see `trireme --help`)");
 }

@@ -6,9 +6,14 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/base/device_tag.h"
 #include "core/base/parallel_for.h"
 #include "core/base/settings.h"
+#include "core/cuda/activity_trace.h"
+#include "core/cuda/device.h"
+#include "core/cuda/nvtx.h"
 #include "distributed/control_channel.h"
+#include "distributed/device_of_rank.h"
 #include "distributed/run_id.h"
 
 namespace trireme {
@@ -30,6 +35,23 @@ void choose_num_threads(const RankEnv& env) {
     const int all = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
     set_num_threads(std::max(1, cores == all ? cores / env.local_world_size : cores));
   }
+}
+
+Device choose_device(const std::string& text, const RankEnv& env) {
+  const Device device = device_of_rank(text, env);
+  if constexpr (kHasCuda) {
+    if (!device.is_cpu()) cuda::install_nvtx_ranges();
+  }
+  return device;
+}
+
+std::shared_ptr<const void> start_trace(const std::string& directory, Device device, int rank) {
+  if (device.is_cpu() || get_setting("TRIREME_CUDA_TRACE") == "off") return nullptr;
+  if constexpr (kHasCuda) {
+    const std::string path = concat(directory, "/trace-rank-", rank, ".json");
+    return std::make_shared<const cuda::ActivityTrace>(path, rank);
+  }
+  return nullptr;
 }
 
 std::string agree_on_run_name(const RankEnv& env, Communicator& communicator) {

@@ -2,8 +2,10 @@
 
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "core/base/device.h"
 #include "distributed/communicator.h"
 #include "distributed/env.h"
 
@@ -12,6 +14,14 @@ namespace trireme {
 /// TRIREME_NUM_THREADS if set, else OMP_NUM_THREADS, else this process's cores divided by the ranks
 /// of the node when all of them may use the same cores.
 void choose_num_threads(const RankEnv& env);
+
+/// Where this rank computes, see device_of_rank. To be called before anything else of CUDA.
+Device choose_device(const std::string& text, const RankEnv& env);
+
+/// With TRIREME_CUDA_TRACE=on and a CUDA device: writes <directory>/trace-rank-<rank>.json until
+/// the returned object is dropped (core/cuda/activity_trace.h). Null otherwise. Throws CudaError
+/// where this build or machine cannot trace.
+std::shared_ptr<const void> start_trace(const std::string& directory, Device device, int rank);
 
 /// The run's name, from rank 0: the environment's if it names runs, else a new one.
 std::string agree_on_run_name(const RankEnv& env, Communicator& communicator);

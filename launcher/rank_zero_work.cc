@@ -16,7 +16,7 @@ void run_on_rank_zero(Communicator& communicator, const std::function<void()>& w
       result.get();
       done = 1;
     }
-    communicator.broadcast(&done, sizeof done, 0)->wait();
+    communicator.host().broadcast(&done, sizeof done, 0)->wait();
   }
 }
 

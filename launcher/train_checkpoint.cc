@@ -75,7 +75,8 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, Grad
   values = StateValues::from_json(broadcast_text(values.to_json(), communicator_), "checkpoint");
   if (!values.has("step")) return 0;
   for (const auto& [name, moment] : optimizer.state_dict()) {
-    communicator_.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
+    Communicator& there = moment.device().is_cpu() ? communicator_.host() : communicator_;
+    there.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
     moment.bump_version();
   }
   if (scaler && values.has(kScale)) {

@@ -40,6 +40,8 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
   const RankEnv env = detect_rank_env(rank_flags_of(options));
   set_log_rank(env.rank, env.world_size);
   watch_for_stop_signals();
+  // Before the options are looked at together: what this machine cannot do comes first.
+  const Device device = choose_device(options.device, env);
   check(options, env.world_size);
   choose_num_threads(env);
 
@@ -51,10 +53,14 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
                          .world_size = env.world_size,
                          .local_world_size = env.local_world_size,
                          .run_id = env.run_id,
-                         .timeout = {}});
+                         .timeout = {},
+                         .device = device,
+                         .master_addr = env.master_addr,
+                         .master_port = env.master_port});
   try {
     const std::string run_id = agree_on_run_name(env, *communicator);
     const std::string out = prepare_run_directory(options.out, run_id, *communicator);
+    const auto trace = start_trace(out, device, env.rank);
     TrainReport report({.task = task->name(),
                         .is_classifier = task->is_classifier(),
                         .precision = options.precision,
@@ -64,7 +70,7 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
                        env, *communicator);
     if (env.rank == 0) {
       log_info("trireme ", kVersion, " ", program, ": ", describe(env), "; ", num_threads(),
-               " threads per rank, device ", options.device, ", precision ", options.precision,
+               " threads per rank, device ", device, ", precision ", options.precision,
                ", backend ", communicator->backend());
       log_info(task->description());
       log_info("run directory ", out);
@@ -74,6 +80,7 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
       log_info("stopped on request; to continue, run again with --out ", out,
                options.resume == "auto" ? "" : " --resume auto");
     }
+    communicator->close();
     return kExitOk;
   } catch (const std::exception& error) {
     communicator->abort(error.what());

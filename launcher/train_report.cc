@@ -41,7 +41,7 @@ bool TrainReport::somebody_serves() {
   };
   const Server mine{std::hash<std::string>()(host_name()), exporter_ != nullptr};
   std::vector<Server> all(static_cast<size_t>(env_.world_size));
-  communicator_.all_gather(&mine, all.data(), sizeof mine)->wait();
+  communicator_.host().all_gather(&mine, all.data(), sizeof mine)->wait();
   if (get_setting("TRIREME_METRICS") == "launcher") return true;
   return std::ranges::any_of(
       all, [&](const Server& one) { return one.node == mine.node && one.is_there; });
@@ -193,7 +193,7 @@ void TrainReport::write_summary(const std::string& path, const RunSummary& summa
 
 void TrainReport::finish(int64_t steps) {
   int64_t peak = memory_stats().peak_allocated_bytes;
-  communicator_.all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
+  communicator_.host().all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
   if (env_.rank != 0) return;
   progress_->clear_bar();
   const std::optional<double> rate =

@@ -229,7 +229,7 @@ void Trainer::validate(int64_t step) {
   }
   task_.model().train();
   if (stop_) return;
-  communicator_.all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
+  communicator_.host().all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
   report_.validated({.step = step,

@@ -7,6 +7,7 @@
 #include "core/autograd/no_grad.h"
 #include "core/autograd/node.h"
 #include "core/autograd/running_node.h"
+#include "core/base/trace_range.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 
@@ -125,7 +126,8 @@ class BackwardPass {
     Tensor inline_dx[kInline];
     std::vector<Tensor> heap_dx(edges.size() > kInline ? edges.size() : 0);
     Tensor* dx = edges.size() > kInline ? heap_dx.data() : inline_dx;
-    if (dy.defined()) {
+    if (dy.defined() || node->has_other_gradient()) {
+      const TraceRange range(node->name());
       node->apply(dy, dx);
       check_gradients(*node, dx);
     }

@@ -17,14 +17,15 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-// The i-th element of x in row-major order, whatever its strides.
-double* element(const Tensor& x, int64_t i) {
-  int64_t offset = 0;
+// The i-th element of x in row-major order, whatever its strides, as a scalar that shares memory
+// with x.
+Tensor element(const Tensor& x, int64_t i) {
+  int64_t offset = x.offset();
   for (int d = x.rank() - 1; d >= 0; --d) {
     offset += (i % x.shape()[d]) * x.strides()[d];
     i /= x.shape()[d];
   }
-  return x.data<double>() + offset;
+  return views::as_strided(x.detach(), {}, {}, offset);
 }
 
 }  // namespace
@@ -56,13 +57,13 @@ void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
                                        ? gradients[k].to_vector<double>()
                                        : std::vector<double>(static_cast<size_t>(x.numel()), 0.0);
     for (int64_t i = 0; i < x.numel(); ++i) {
-      double& value = *element(x, i);
-      const double original = value;
-      value = original + options.eps;
+      const Tensor value = element(x, i);
+      const double original = value.item();
+      fill_inplace(value, original + options.eps);
       const double above = dot(fn(inputs).to_vector<double>(), weights);
-      value = original - options.eps;
+      fill_inplace(value, original - options.eps);
       const double below = dot(fn(inputs).to_vector<double>(), weights);
-      value = original;
+      fill_inplace(value, original);
       const double numeric = (above - below) / (2 * options.eps);
       const double analytic = dx[static_cast<size_t>(i)];
       const double allowed =

@@ -32,6 +32,9 @@ class Node : public AutogradMeta {
 
   /// dx[i] = gradient for edge i, given dy. dx has num_edges entries, undefined at the start.
   virtual void apply(const Tensor& dy, Tensor* dx) = 0;
+  /// Whether apply is called without a dy too (undefined): the node was handed a gradient by
+  /// another way, as one of several results of an op.
+  virtual bool has_other_gradient() const { return false; }
   /// Drops saved tensors; a later apply is an error ("backward a second time").
   virtual void release_saved() = 0;
   /// True if there is nothing to release: such a node may take part in any number of passes.

@@ -27,13 +27,13 @@ struct Cuda {
 /// CudaError where there is no driver or no such device.
 Cuda current_cuda(int index);
 
-/// Calls fn with the tag of `device`. This build has CPU kernels only; any other device is an
-/// error that says so.
+/// Calls fn with the tag of `device`. Throws CudaError where this build or this machine has no such
+/// device.
 template <typename Fn>
 decltype(auto) on_device(Device device, Fn&& fn) {
   if (!device.is_cpu()) [[unlikely]] {
-    throw CudaError(
-        concat("device ", device, ": this build has CPU kernels only; use --device cpu"));
+    const Cuda cuda = current_cuda(device.index);  // throws where there is none
+    if constexpr (kHasCuda) return fn(cuda);
   }
   return fn(Cpu{});
 }

@@ -13,6 +13,7 @@ enum ExitCode : int {
   kExitUnavailable = 69,  // a peer is lost, did not arrive, or holds a different model
   kExitInternal = 70,     // a bug in Trireme
   kExitOs = 71,           // the operating system refused: memory, fork, limits, disk full
+  kExitDevice = 72,       // a GPU: no driver, an old one, no such device, or a fault on it
   kExitStopped = 75,      // stopped on request after writing a checkpoint; run again to continue
   kExitConfig = 78,       // contradicting environment (two sources disagree about rank or size)
   kExitTimeout = 124,     // `trireme run --timeout` was up

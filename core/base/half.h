@@ -47,10 +47,16 @@ struct BFloat16 {
     return value;
   }
   TRIREME_HD static uint16_t round(float x) {
+#ifdef __CUDA_ARCH__
+    uint16_t bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+    return bits;
+#else
     const uint32_t wide = __builtin_bit_cast(uint32_t, x);
     // Half a unit of the last place kept, less one where that is even: ties go to even.
     const uint32_t rounded = wide + 0x7FFFu + (wide >> 16 & 1u);
     return static_cast<uint16_t>(x != x ? (wide >> 16 | 0x40u) : rounded >> 16);
+#endif
   }
 
   uint16_t bits;

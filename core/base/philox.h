@@ -35,6 +35,26 @@ TRIREME_HD inline float to_uniform(uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1.0p-24f;
 }
 
+namespace detail {
+/// Why this thread may not draw random numbers now; null: it may.
+inline constinit thread_local const char* no_random_reason = nullptr;
+[[noreturn]] void refuse_random(const char* reason);
+}  // namespace detail
+
+/// While it lives, generators that this thread uses throw InvalidArgument `random: reason`.
+/// `reason` must be a string literal.
+class NoRandomNumbers {
+ public:
+  explicit NoRandomNumbers(const char* reason) : previous_(detail::no_random_reason) {
+    detail::no_random_reason = reason;
+  }
+  ~NoRandomNumbers() { detail::no_random_reason = previous_; }
+  NoRandomNumbers(const NoRandomNumbers&) = delete;
+
+ private:
+  const char* previous_;
+};
+
 /// A position in a Philox stream: seed and next counter. Copyable; its two numbers are the whole
 /// state and belong into a checkpoint. Not thread-safe.
 class Generator {
@@ -47,6 +67,9 @@ class Generator {
 
   /// Reserves `count` counters and returns the first: a kernel then uses philox(seed, first + i).
   uint64_t reserve(uint64_t count) {
+    if (detail::no_random_reason) [[unlikely]] {
+      detail::refuse_random(detail::no_random_reason);
+    }
     const uint64_t first = offset_;
     offset_ += count;
     return first;

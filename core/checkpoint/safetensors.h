@@ -20,10 +20,10 @@ struct SafetensorsFile {
 };
 
 /// Reads a file written by Trireme or any other tool; types that Trireme has no dtype for are
-/// errors. load_state converts into a model of another floating dtype. The tensors lie in a private mapping of the file where its
-/// layout allows it, so loading is fast and only touched pages take memory; writing into them never
-/// changes the file. Throws IoError when the file cannot be read and DataError, naming file and
-/// tensor, when its content is wrong.
+/// errors. load_state converts into a model of another floating dtype. The tensors lie in a private
+/// mapping of the file where its layout allows it, so loading is fast and only touched pages take
+/// memory; writing into them never changes the file. Throws IoError when the file cannot be read
+/// and DataError, naming file and tensor, when its content is wrong.
 SafetensorsFile load_safetensors(const std::string& path);
 /// The same for a file that is mapped already, with Access::kCopyOnWrite.
 SafetensorsFile read_safetensors(const std::shared_ptr<const MappedFile>& file);

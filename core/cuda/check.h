@@ -7,12 +7,18 @@
 
 #include <cuda_runtime_api.h>
 
+#include <string>
+
 #include "core/base/device_tag.h"
 
 namespace trireme::cuda {
 
-/// Throws CudaError `op: what happened (cudaErrorName); what to do` unless status is cudaSuccess.
-/// No driver, an old driver, no device and out of memory each have a text of their own.
+/// `op: what happened (cudaErrorName); what to do`. No driver, an old driver, no device, a wrong
+/// device and a faulting kernel each have a text of their own.
+std::string describe(const char* op, cudaError_t status);
+
+/// Throws CudaError with describe(op, status), OutOfMemory where memory was short, unless status is
+/// cudaSuccess.
 void check(const char* op, cudaError_t status);
 
 /// To be called behind every kernel launch: throws where the launch was refused. With

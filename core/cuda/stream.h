@@ -8,13 +8,16 @@
 
 #include <cuda_runtime_api.h>
 
+#include <cstdint>
+
 #include "core/base/device_tag.h"
 
 namespace trireme::cuda {
 
 enum class Priority { kNormal, kHigh };
 
-/// A non-blocking stream that lives as long as the object. Work queued on it is not waited for.
+/// A non-blocking stream that lives as long as the object. Work queued on it is not waited for;
+/// memory allocated on it passes to the device's own stream when it dies, behind that work.
 class Stream {
  public:
   explicit Stream(int device, Priority priority = Priority::kNormal);
@@ -30,6 +33,8 @@ class Stream {
 
 /// The calling thread's current stream of `device`; also makes `device` the thread's CUDA device.
 cudaStream_t current_stream(int device);
+/// The stream that is current where nobody has chosen another: one per device.
+cudaStream_t default_stream(int device);
 
 /// Makes a stream the calling thread's current one of its device while the guard lives.
 class StreamGuard {
@@ -70,5 +75,10 @@ void synchronize(int device);
 
 /// Host waits of this process so far: a training step must not add to it.
 int64_t sync_count();
+/// Counts a wait that goes neither through synchronize nor through Event::synchronize.
+void count_sync();
+
+/// A stream of the device that is never captured: where the memory of graphs comes from.
+cudaStream_t allocation_stream(int device);
 
 }  // namespace trireme::cuda

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
 
 #include <prometheus/collectable.h>
@@ -15,6 +16,7 @@
 
 #include "core/base/error.h"
 #include "core/metrics/families.h"
+#include "core/metrics/gpu_families.h"
 
 namespace trireme {
 namespace {
@@ -23,11 +25,18 @@ class PageCollector : public prometheus::Collectable {
  public:
   explicit PageCollector(std::string run_id) : run_id_(std::move(run_id)) {}
   std::vector<prometheus::MetricFamily> Collect() const override {
-    return make_families(read_stats_pages(run_id_));
+    std::vector<prometheus::MetricFamily> families = make_families(read_stats_pages(run_id_));
+    const std::lock_guard lock(mutex_);  // scrapes may overlap
+    for (auto& family : make_gpu_families(run_id_, gpus_.driver_version(), gpus_.read())) {
+      families.push_back(std::move(family));
+    }
+    return families;
   }
 
  private:
   const std::string run_id_;
+  mutable std::mutex mutex_;
+  GpuMonitor gpus_;  // guarded by mutex_
 };
 
 /// Connects to our own port and hangs up.

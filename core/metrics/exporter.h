@@ -1,7 +1,8 @@
 // Serves the metrics of all ranks of a run on this node over HTTP, in Prometheus' text format.
 //
 // Nothing happens between scrapes; a scrape reads every rank's StatsPage (stats_page.h), those of
-// dead ranks included, less than a millisecond in all. It runs two threads of its own. It must not
+// dead ranks included, less than a millisecond in all, and asks the driver about the node's GPUs
+// (nvml.h) where there is one. It runs two threads of its own. It must not
 // live in a process that uses CUDA (thread stacks too small for cuBLAS' thread-local data), so
 // training processes leave it to the launcher or to `trireme exporter`.
 

@@ -19,6 +19,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/base/trace_range.h"
 #include "core/metrics/step_stats.h"
 
 namespace trireme {
@@ -33,11 +34,15 @@ class StepTimer {
   /// Ends when it goes out of scope; the phase before it then goes on.
   class Scope {
    public:
-    Scope(StepTimer& timer, Phase phase) : timer_(timer), outer_(timer.enter(phase)) {}
+    Scope(StepTimer& timer, Phase phase)
+        : range_(kPhaseNames[static_cast<size_t>(phase)]),
+          timer_(timer),
+          outer_(timer.enter(phase)) {}
     ~Scope() { timer_.enter(outer_); }
     Scope(const Scope&) = delete;
 
    private:
+    const TraceRange range_;  // profilers see the same phases
     StepTimer& timer_;
     const Phase outer_;
   };

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/autograd/no_grad.h"
+#include "core/base/trace_range.h"
 #include "core/nn/init.h"
 
 namespace trireme {
@@ -92,9 +93,10 @@ Gpt::Block::Block(const GptConfig& config, Generator& generator, TensorOptions o
   register_module("mlp", mlp);
 }
 
-Tensor Gpt::Block::forward(const Tensor& x) const {
-  const Tensor h = x + attn.forward(ln_1.forward(x));
-  return h + mlp.forward(ln_2.forward(h));
+NormalisedSum Gpt::Block::forward(const NormalisedSum& x, const LayerNorm& next) const {
+  const TraceRange range("block");
+  const NormalisedSum h = ln_2.forward(x.sum, attn.forward(x.y));
+  return next.forward(h.sum, mlp.forward(h.y));
 }
 
 void Gpt::Blocks::add(std::unique_ptr<Block> block) {
@@ -141,9 +143,13 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   require(time >= 1 && time <= config_.context, "gpt", "time must be in [1, ", config_.context,
           "], the context, got ", time);
   const Tensor positions = slice(wpe_.weight(), 0, 0, time);
-  Tensor x = dropout_.forward(wte_.forward(ids) + positions);
-  for (const auto& block : blocks_.list) x = block->forward(x);
-  return ln_f_.forward(x);
+  const Tensor embedded = dropout_.forward(wte_.forward(ids) + positions);
+  NormalisedSum x{embedded, blocks_.list[0]->ln_1.forward(embedded)};
+  for (size_t i = 0; i < blocks_.list.size(); ++i) {
+    const bool is_last = i + 1 == blocks_.list.size();
+    x = blocks_.list[i]->forward(x, is_last ? ln_f_ : blocks_.list[i + 1]->ln_1);
+  }
+  return x.y;
 }
 
 Tensor Gpt::padded_logits(const Tensor& x) const {
@@ -158,8 +164,10 @@ Tensor Gpt::logits(const Tensor& x) const {
 Tensor Gpt::forward(const Tensor& ids) const { return logits(hidden(ids)); }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) const {
+  const Tensor padded = padded_logits(hidden(ids));
+  if (padded.size(-1) == config_.vocab_size) return cross_entropy_inplace(padded, targets);
   constexpr int64_t kNoneIgnored = -100;
-  return cross_entropy(padded_logits(hidden(ids)), targets, kNoneIgnored, config_.vocab_size);
+  return cross_entropy(padded, targets, kNoneIgnored, config_.vocab_size);
 }
 
 std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t count,

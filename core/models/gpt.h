@@ -71,7 +71,9 @@ class Gpt : public Module {
  private:
   struct Block : Module {
     Block(const GptConfig& config, Generator& generator, TensorOptions options);
-    Tensor forward(const Tensor& x) const;
+    /// x.sum is the residual stream, x.y the same normalised by ln_1; returns the stream behind
+    /// this block, normalised by `next`: each addition and the norm behind it are one pass.
+    NormalisedSum forward(const NormalisedSum& x, const LayerNorm& next) const;
     LayerNorm ln_1;
     CausalSelfAttention attn;
     LayerNorm ln_2;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/base/trace_range.h"
 #include "core/nn/init.h"
 
 namespace trireme {
@@ -62,6 +63,7 @@ class ResNet::Block : public Module {
   }
 
   Tensor forward(const Tensor& x) const {
+    const TraceRange range("residual_block");
     Tensor y = x;
     for (size_t i = 0; i < steps_.size(); ++i) {
       y = steps_[i]->forward(y);

@@ -41,6 +41,10 @@ class LayerNorm : public Module {
  public:
   explicit LayerNorm(int64_t features, double eps = 1e-5, TensorOptions options = {});
   Tensor forward(const Tensor& x) const { return layer_norm(x, weight_, bias_, eps_); }
+  /// x + residual, and that normalised.
+  NormalisedSum forward(const Tensor& x, const Tensor& residual) const {
+    return residual_layer_norm(x, residual, weight_, bias_, eps_);
+  }
 
  private:
   Tensor weight_;

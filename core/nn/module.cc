@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "core/autograd/gradient_slot.h"
+#include "core/tensor/transfer.h"
+
 namespace trireme {
 namespace {
 
@@ -64,6 +67,19 @@ int64_t Module::num_parameters() const {
 
 void Module::zero_grad() {
   for (const auto& [name, p] : named_parameters()) Tensor(p).zero_grad();
+}
+
+void Module::to(Device device) {
+  for (auto& [name, tensor] : state_dict()) {
+    if (tensor.device() == device) continue;
+    require(!has_gradient_slot(tensor), "module", "cannot move '", name,
+            "', its gradient lives in a bucket; move the model before wrapping it");
+    const bool trains = tensor.requires_grad();
+    tensor.set_requires_grad(false);
+    const MemoryKindGuard kind(MemoryKind::kParameters);
+    tensor.take_elements_of(to_device(tensor, device));
+    tensor.set_requires_grad(trains);
+  }
 }
 
 void Module::train(bool on) {

@@ -49,6 +49,11 @@ class Module {
   int64_t num_parameters() const;
   void zero_grad();
 
+  /// Moves parameters and buffers to `device`; all handles to them move along. Gradients and hooks
+  /// of parameters that move are dropped: call it before anything else holds on to the parameters
+  /// (optimizer, DataParallel), which with a gradient slot is an error.
+  void to(Device device);
+
   /// Training mode (the default) or evaluation mode, for this module and all below.
   void train(bool on = true);
   void eval() { train(false); }

@@ -1,5 +1,7 @@
 #include "core/nn/transformer.h"
 
+#include "core/base/trace_range.h"
+
 namespace trireme {
 
 CausalSelfAttention::CausalSelfAttention(int64_t dim, int64_t heads, double dropout,
@@ -18,6 +20,7 @@ CausalSelfAttention::CausalSelfAttention(int64_t dim, int64_t heads, double drop
 }
 
 Tensor CausalSelfAttention::forward(const Tensor& x) const {
+  const TraceRange range("attention");
   require(x.rank() == 3, "attention", "x must be [batch, time, dim], got ", x.shape());
   const Tensor qkv = c_attn_.forward(x);
   const Tensor y =
@@ -38,7 +41,9 @@ FeedForward::FeedForward(int64_t dim, double dropout, Generator& generator, Tens
 }
 
 Tensor FeedForward::forward(const Tensor& x) const {
-  return dropout_.forward(c_proj_.forward(gelu(c_fc_.forward(x), Gelu::kTanh)));
+  const TraceRange range("feed_forward");
+  const Tensor hidden = bias_gelu(linear(x, c_fc_.weight()), c_fc_.bias());
+  return dropout_.forward(c_proj_.forward(hidden));
 }
 
 }  // namespace trireme

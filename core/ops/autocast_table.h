@@ -30,13 +30,16 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"matmul", Precision::kLow},
     {"linear", Precision::kLow},
     {"conv2d", Precision::kLow},
+    {"bias_gelu", Precision::kLow},  // the end of a product
     {"scaled_dot_product_attention", Precision::kLow},
     {"scaled_dot_product_attention_qkv", Precision::kLow},
     // normalisations, losses and reductions
     {"softmax", Precision::kF32},
     {"log_softmax", Precision::kF32},
     {"cross_entropy", Precision::kF32Inside},
+    {"cross_entropy_inplace", Precision::kF32Inside},
     {"layer_norm", Precision::kF32},
+    {"residual_layer_norm", Precision::kF32},
     {"rms_norm", Precision::kF32},
     {"sum", Precision::kF32},
     {"mean", Precision::kF32},

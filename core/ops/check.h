@@ -19,7 +19,7 @@ inline void check_operands(const char* op, const Tensor& a, const Tensor& b) {
   require(a.dtype() == b.dtype(), op, "dtypes differ, lhs is ", a.dtype(), " but rhs is ",
           b.dtype(), "; convert with to()");
   require(a.device() == b.device(), op, "devices differ, lhs is on ", a.device(), " but rhs is on ",
-          b.device());
+          b.device(), "; move one with to()");
 }
 
 /// A scalar beside x: integers take whole numbers only, nothing is rounded silently.
@@ -32,10 +32,21 @@ inline void check_scalar(const char* op, const Tensor& x, double value) {
           " elements need a whole number that fits, got ", value, "; convert with to()");
 }
 
-/// For operands with names of their own, which the op's other checks then print.
+/// That an operand which may be undefined lies where x does.
+inline void check_device(const char* op, const Tensor& x, const char* name, const Tensor& operand) {
+  if (!operand.defined() || operand.device() == x.device()) return;
+  fail(op, "devices differ, the first operand is on ", x.device(), " but ", name, " is on ",
+       operand.device(), "; move one with to()");
+}
+
+/// For operands with names of their own, which the op's other checks then print: all are defined
+/// and on one device.
 inline void check_defined(const char* op,
                           std::initializer_list<std::pair<const char*, const Tensor*>> operands) {
-  for (const auto& [name, x] : operands) require(x->defined(), op, name, " is undefined");
+  for (const auto& [name, x] : operands) {
+    require(x->defined(), op, name, " is undefined");
+    check_device(op, *operands.begin()->second, name, *x);
+  }
 }
 
 }  // namespace trireme::detail

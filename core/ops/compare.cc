@@ -61,6 +61,7 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   if (const auto in = detail::autocast<"where">(a, b)) return where(condition, in[0], in[1]);
   detail::check_operands("where", a, b);
   detail::check_operand("where", condition);
+  detail::check_device("where", a, "condition", condition);
   require(condition.dtype() == DType::kBool, "where", "condition must be bool, got ",
           condition.dtype());
   const Shape shape =

@@ -2,6 +2,7 @@
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
+#include "core/tensor/transfer.h"
 
 namespace trireme {
 
@@ -38,6 +39,15 @@ Tensor to(const Tensor& x, DType dtype) {
     y.set_autograd_meta(make_ref<CastNode>(x, y));
   }
   return y;
+}
+
+Tensor to(const Tensor& x, Device device) {
+  detail::check_operand("to", x);
+  if (x.device() == device) return x;
+  Tensor y = to_device(x, device);
+  if (!is_floating(x.dtype())) return y;
+  return attach("to", y,
+                wrt(x, [from = x.device()](const Tensor& dy) { return to_device(dy, from); }));
 }
 
 }  // namespace trireme

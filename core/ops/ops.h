@@ -115,6 +115,8 @@ Tensor contiguous(const Tensor& x);
 /// Converted to a floating dtype (a gradient flows back converted) or to any dtype without
 /// gradient.
 Tensor to(const Tensor& x, DType dtype);
+/// On another device; the gradient flows back to x's. See core/tensor/transfer.h for who waits.
+Tensor to(const Tensor& x, Device device);
 
 // --- matrix products ----------------------------------------------------------------------------
 
@@ -131,8 +133,8 @@ Tensor softmax(const Tensor& x, int dim = -1);
 Tensor log_softmax(const Tensor& x, int dim = -1);
 /// Mean over the rows whose target is not ignore_index of -log softmax(logits)[target].
 /// logits [.., classes], targets i64 or i32 [..]. A target outside [0, classes) is an error that
-/// names it. All rows ignored: NaN, as 0/0 says. The loss of 16-bit logits is f32. classes: only the
-/// first so many columns count, the others (a padded vocabulary) are neither read nor given a
+/// names it. All rows ignored: NaN, as 0/0 says. The loss of 16-bit logits is f32. classes: only
+/// the first so many columns count, the others (a padded vocabulary) are neither read nor given a
 /// gradient; 0: all.
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index = -100,
                      int64_t classes = 0);
@@ -142,6 +144,23 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 /// Over the last dimension: x / sqrt(mean(x^2) + eps) * gamma. gamma [features] may be undefined.
 /// Zhang, Sennrich, "Root mean square layer normalization", 2019.
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps = 1e-5);
+/// cross_entropy that turns its logits into their gradient, so that no second tensor of their size
+/// is needed: afterwards `logits` hold d loss / d logits, and any other use of their values is an
+/// error. They must be contiguous and the result of an op that does not keep them (matmul, linear),
+/// and backward may run once. It is cross_entropy, and leaves them alone, where no gradient is
+/// recorded and in f16: small gradients would vanish there before the loss scale reaches them.
+Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets,
+                             int64_t ignore_index = -100);
+/// sum = x + residual and y = layer_norm(sum, gamma, beta, eps), all four operands defined, in one
+/// pass each way. A tensor hook on `sum` sees its gradient without the part that comes through y.
+struct NormalisedSum {
+  Tensor sum, y;
+};
+NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                                  const Tensor& beta, double eps = 1e-5);
+/// gelu(x + bias) in the tanh form, x [.., features], bias [features]; its gradient sums the bias's
+/// in the same pass.
+Tensor bias_gelu(const Tensor& x, const Tensor& bias);
 /// weight [vocabulary, features], ids i64 or i32 [..] -> [.., features]. An id outside the
 /// vocabulary is an error that names it.
 Tensor embedding(const Tensor& weight, const Tensor& ids);

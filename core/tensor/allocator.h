@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/base/device.h"
 #include "core/base/memory_kind.h"
 
 namespace trireme {
@@ -34,5 +35,10 @@ MemoryStats memory_stats();
 void reset_peak_memory();
 /// Gives cached blocks of the shared lists back to the system.
 void release_cached_memory();
+
+/// The same for the memory of any device; of a CUDA device, see core/cuda/memory.h.
+MemoryStats memory_stats(Device device);
+void reset_peak_memory(Device device);
+void release_cached_memory(Device device);
 
 }  // namespace trireme

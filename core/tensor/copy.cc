@@ -2,6 +2,8 @@
 
 #include "core/tensor/create.h"
 #include "core/tensor/raw_view.h"
+#include "core/tensor/transfer.h"
+#include "core/tensor/view.h"
 
 namespace trireme {
 
@@ -49,6 +51,11 @@ Tensor cast(const Tensor& x, DType dtype) {
 void copy_inplace(const Tensor& dst, const Tensor& src) {
   check_writable("copy_inplace", dst);
   check_source("copy_inplace", src);
+  if (src.device() != dst.device()) {
+    copy_between_devices(dst, src.shape() == dst.shape() ? src : views::expand(src, dst.shape()));
+    dst.bump_version();
+    return;
+  }
   dst.bump_version();
   if (src.shape() == dst.shape()) {
     on_device(dst.device(), [&](auto device) {
@@ -76,6 +83,8 @@ void accumulate_inplace(const Tensor& dst, const Tensor& src, double alpha) {
   require(src.shape() == dst.shape() && src.dtype() == dst.dtype(), "accumulate_inplace",
           "needs equal shapes and dtypes, got ", dst.dtype(), dst.shape(), " and ", src.dtype(),
           src.shape());
+  require(src.device() == dst.device(), "accumulate_inplace", "devices differ, ", dst.device(),
+          " and ", src.device(), "; move one with to()");
   dst.bump_version();
   on_device(dst.device(), [&](auto device) {
     kernels::add_scaled_inplace(device, as_any_view(dst), as_const_any_view(src), alpha);

@@ -16,7 +16,8 @@ Tensor cast(const Tensor& x, DType dtype);
 /// The rule of every in-place operation: throws InvalidArgument naming `op` where dst repeats
 /// elements (expand), or needs a gradient and gradients are being recorded.
 void check_writable(const char* op, const Tensor& dst);
-/// dst[...] = src[...] in place, converting the dtype; src broadcasts to dst. Bumps dst's version.
+/// dst[...] = src[...] in place, converting the dtype; src broadcasts to dst and may lie on another
+/// device (a copy to the CPU waits for it). Bumps dst's version.
 /// While gradients are being recorded neither may need one: no history is kept.
 void copy_inplace(const Tensor& dst, const Tensor& src);
 /// dst[...] = value. Bumps dst's version.

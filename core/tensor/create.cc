@@ -6,6 +6,7 @@
 
 #include "core/base/device_tag.h"
 #include "core/tensor/copy.h"
+#include "core/tensor/transfer.h"
 #include "kernels/random.h"
 
 namespace trireme {
@@ -42,7 +43,7 @@ Tensor arange(int64_t count, TensorOptions options) {
     T* out = result.data<T>();
     for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(i);
   });
-  return result;
+  return to_device(result, options.device);
 }
 
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {
@@ -70,21 +71,21 @@ Tensor randn(const Shape& shape, Generator& generator, TensorOptions options) {
 }
 
 template <typename T>
-Tensor from_span(std::span<const T> values, const Shape& shape) {
+Tensor from_span(std::span<const T> values, const Shape& shape, Device device) {
   const auto count = static_cast<int64_t>(values.size());
   require(count == shape.product(), "from_span", "shape ", shape, " needs ", shape.product(),
           " values, got ", count);
   Tensor result = empty(shape, {dtype_of<T>, {}});
   if (count > 0) std::memcpy(result.data<T>(), values.data(), values.size_bytes());
-  return result;
+  return to_device(result, device);
 }
-template Tensor from_span(std::span<const double>, const Shape&);
-template Tensor from_span(std::span<const float>, const Shape&);
-template Tensor from_span(std::span<const BFloat16>, const Shape&);
-template Tensor from_span(std::span<const Float16>, const Shape&);
-template Tensor from_span(std::span<const int64_t>, const Shape&);
-template Tensor from_span(std::span<const int32_t>, const Shape&);
-template Tensor from_span(std::span<const uint8_t>, const Shape&);
-template Tensor from_span(std::span<const bool>, const Shape&);
+template Tensor from_span(std::span<const double>, const Shape&, Device);
+template Tensor from_span(std::span<const float>, const Shape&, Device);
+template Tensor from_span(std::span<const BFloat16>, const Shape&, Device);
+template Tensor from_span(std::span<const Float16>, const Shape&, Device);
+template Tensor from_span(std::span<const int64_t>, const Shape&, Device);
+template Tensor from_span(std::span<const int32_t>, const Shape&, Device);
+template Tensor from_span(std::span<const uint8_t>, const Shape&, Device);
+template Tensor from_span(std::span<const bool>, const Shape&, Device);
 
 }  // namespace trireme

@@ -32,10 +32,10 @@ Tensor randn(const Shape& shape, Generator& generator, TensorOptions options = {
 /// Copies `values`, in row-major order. Requires values.size() == shape.product(). The dtype is
 /// T's.
 template <typename T>
-Tensor from_span(std::span<const T> values, const Shape& shape);
+Tensor from_span(std::span<const T> values, const Shape& shape, Device device = {});
 template <typename T>
-Tensor from_vector(const std::vector<T>& values, const Shape& shape) {
-  return from_span(std::span<const T>(values), shape);
+Tensor from_vector(const std::vector<T>& values, const Shape& shape, Device device = {}) {
+  return from_span(std::span<const T>(values), shape, device);
 }
 /// A rank-0 tensor.
 Tensor scalar(double value, TensorOptions options = {});

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "core/tensor/tensor.h"
+#include "core/tensor/transfer.h"
 
 namespace trireme {
 namespace {
@@ -42,7 +43,8 @@ void print_dim(std::ostream& out, const Tensor& x, int dim, int64_t offset) {
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) {
   if (!tensor.defined()) return out << "Tensor undefined";
   out << "Tensor " << tensor.dtype() << tensor.shape() << ' ';
-  print_dim(out, tensor, 0, 0);
+  if (!tensor.device().is_cpu()) out << tensor.device() << ' ';
+  print_dim(out, to_device(tensor, Device{}), 0, 0);
   return out;
 }
 

@@ -1,12 +1,12 @@
 #include "core/tensor/storage.h"
 
-#include "core/base/device_tag.h"
+#include "core/base/error.h"
+#include "core/tensor/device_memory.h"
 
 namespace trireme {
 
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
-  void* data = on_device(device, [&](Cpu) { return cpu_allocate(static_cast<size_t>(bytes)); });
-  return Ref<Storage>::adopt(new Storage(data, bytes, device, nullptr));
+  return Ref<Storage>::adopt(new Storage(allocate_on(device, bytes), bytes, device, nullptr));
 }
 
 Ref<Storage> Storage::borrow(void* data, int64_t bytes, Device device,
@@ -16,11 +16,11 @@ Ref<Storage> Storage::borrow(void* data, int64_t bytes, Device device,
 }
 
 void Storage::set_memory_kind(MemoryKind kind) {
-  if (!owner_) trireme::set_memory_kind(data_, kind);
+  if (!owner_) set_memory_kind_on(device_, data_, kind);
 }
 
 Storage::~Storage() {
-  if (!owner_) cpu_free(data_);
+  if (!owner_) free_on(device_, data_);
 }
 
 }  // namespace trireme

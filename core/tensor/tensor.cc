@@ -1,6 +1,7 @@
 #include "core/tensor/tensor.h"
 
 #include "core/tensor/copy.h"
+#include "core/tensor/transfer.h"
 
 namespace trireme {
 
@@ -25,6 +26,7 @@ void* Tensor::raw_data() const {
 double Tensor::item() const {
   require(defined() && numel() == 1, "item", "needs exactly one element, got ",
           defined() ? concat("shape ", shape()) : "an undefined tensor");
+  if (!device().is_cpu()) return to_device(*this, Device{}).item();
   return dispatch_dtype(dtype(), [&](auto tag) {
     return static_cast<double>(*data<typename decltype(tag)::type>());
   });
@@ -32,7 +34,7 @@ double Tensor::item() const {
 
 template <typename T>
 std::vector<T> Tensor::to_vector() const {
-  const Tensor dense = to_contiguous(cast(*this, dtype_of<T>));
+  const Tensor dense = to_device(to_contiguous(cast(*this, dtype_of<T>)), Device{});
   const T* first = dense.data<T>();
   return std::vector<T>(first, first + numel());
 }
@@ -49,6 +51,17 @@ Tensor Tensor::grad() const { return impl_->meta ? impl_->meta->grad() : Tensor(
 
 void Tensor::zero_grad() {
   if (impl_->meta) impl_->meta->zero_grad();
+}
+
+void Tensor::take_elements_of(const Tensor& other) {
+  require(!requires_grad() && other.shape() == shape() && other.dtype() == dtype(),
+          "take_elements_of",
+          "needs tensors of one shape and dtype, the first without gradient, got ", dtype(),
+          shape(), " and ", other.dtype(), other.shape());
+  impl_->storage = other.impl_->storage;
+  impl_->offset = other.impl_->offset;
+  impl_->strides = other.impl_->strides;
+  impl_->contiguous = other.impl_->contiguous;
 }
 
 Tensor Tensor::detach() const {

@@ -44,7 +44,7 @@ class Tensor {
   const Ref<Storage>& storage() const { return impl_->storage; }
   int64_t offset() const { return impl_->offset; }  // elements from the start of the storage
 
-  /// First element. T must be the dtype's C++ type.
+  /// First element, an address of the tensor's device. T must be the dtype's C++ type.
   template <typename T>
   T* data() const {
     require(dtype_of<T> == dtype(), "data", "tensor is ", dtype(), " but was read as ",
@@ -53,7 +53,12 @@ class Tensor {
   }
   void* raw_data() const;
 
-  /// The single element as a double. Requires numel() == 1.
+  /// All handles to this tensor object see other's elements from now on, on other's device.
+  /// Requires equal shapes and dtypes, and that this needs no gradient.
+  void take_elements_of(const Tensor& other);
+
+  /// The single element as a double. Requires numel() == 1. Waits for a CUDA device, as to_vector()
+  /// and printing do; see DelayedScalar in core/tensor/transfer.h.
   double item() const;
   /// All elements in row-major order, converted to T.
   template <typename T>

@@ -54,6 +54,14 @@ const std::map<std::string, Call>& calls() {
       {"softmax", one([](auto& a) { return softmax(a, 0); })},
       {"log_softmax", one([](auto& a) { return log_softmax(a); })},
       {"cross_entropy", one([](auto& a) { return cross_entropy(a, ids()); })},
+      {"cross_entropy_inplace",
+       one([](auto& a) { return cross_entropy_inplace(mul(a, 1.0), ids()); })},
+      {"bias_gelu",
+       two([](auto& a, auto& b) { return bias_gelu(a, reshape(slice(b, 0, 0, 1), {4})); })},
+      {"residual_layer_norm", two([](auto& a, auto& b) {
+         const Tensor factor = reshape(slice(b, 0, 0, 1), {4});
+         return residual_layer_norm(a, b, factor, factor).y;
+       })},
       {"layer_norm",
        two([](auto& a, auto& b) { return layer_norm(a, reshape(slice(b, 0, 0, 1), {4}), {}); })},
       {"rms_norm",
@@ -196,7 +204,7 @@ TEST(AutocastTable, ListsExactlyTheOpsThereAre) {
   std::stringstream text;
   text << file.rdbuf();
   const std::string header = text.str();
-  static const std::regex declaration(R"(\n(?:Tensor|void) ([a-z][a-z0-9_]*)\()");
+  static const std::regex declaration(R"(\n(?:Tensor|NormalisedSum|void) ([a-z][a-z0-9_]*)\()");
   std::set<std::string> ops, rows;
   for (std::sregex_iterator it(header.begin(), header.end(), declaration), end; it != end; ++it) {
     ops.insert((*it)[1]);

@@ -322,8 +322,10 @@ TEST(MakeCommunicator, ExplainsWhatCannotWork) {
   };
   CommunicatorOptions options;
   options.backend = "gloo";
-  EXPECT_EQ(text(options),
-            "make_communicator: backend must be auto, local, shm or mpi, got 'gloo'");
+  EXPECT_EQ(
+      text(options),
+      "make_communicator: backend must be auto, local, shm, mpi or store, got 'gloo' (ranks on "
+      "GPUs use nccl by themselves)");
   options.backend = "local";
   options.world_size = 2;
   EXPECT_THAT(text(options), HasSubstr("local ranks are threads of one process, got world size 2"));

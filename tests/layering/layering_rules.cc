@@ -27,8 +27,8 @@ const std::map<std::string, Names>& table() {
       return names;
     };
     const Names on_ops = with(ops, {"core/ops"});
-    const Names whole_core = with(on_ops, {"core/nn", "core/amp", "core/optim", "core/data", "core/checkpoint",
-                                           "core/models", "core/metrics"});
+    const Names whole_core = with(on_ops, {"core/nn", "core/amp", "core/optim", "core/data",
+                                           "core/checkpoint", "core/models", "core/metrics"});
     return std::map<std::string, Names>{
         {"core/base", {}},
         {"core/metrics", {"core/base"}},
@@ -103,9 +103,9 @@ std::string why_not_here(const std::string& path, const std::string& header) {
   static const std::regex cuda_header(
       R"(^(cuda|cublas|cudnn|curand|nvml|nvtx|cub/|cooperative_gr))");
   const bool cuda_file = path.ends_with(".cu") || path.ends_with(".cuh") ||
-                         path.starts_with("core/cuda/") || stem.ends_with("_cuda") ||
-                         stem.starts_with("cublas_") || stem.starts_with("cudnn_") ||
-                         stem.starts_with("nccl_");
+                         path.starts_with("core/cuda/") || path.starts_with("tests/cuda/") ||
+                         stem.ends_with("_cuda") || stem.starts_with("cublas_") ||
+                         stem.starts_with("cudnn_") || stem.starts_with("nccl_");
   if (!cuda_file && std::regex_search(header, cuda_header)) {
     return "only core/cuda/, .cu, .cuh, *_cuda.*, cublas_*, cudnn_*, nccl_* may include CUDA's <" +
            header + ">";

@@ -16,5 +16,6 @@ std::vector<OpCase> product_cases();
 std::vector<OpCase> network_cases();
 std::vector<OpCase> attention_cases();
 std::vector<OpCase> image_cases();
+std::vector<OpCase> fused_cases();
 
 }  // namespace trireme::testing

@@ -87,6 +87,7 @@ OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
                        options.scale.value_or(root_scale(l.head_dim)));
                 return y;
               },
+          .roundings = 0,
           .empty_shapes = {{no_q, no_kv, no_kv}}};
 }
 

@@ -18,6 +18,7 @@ std::vector<OpCase> all_cases() {
            network_cases,
            attention_cases,
            image_cases,
+           fused_cases,
        }) {
     for (OpCase& row : group()) all.push_back(std::move(row));
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <functional>
 #include <ostream>
 
@@ -11,6 +12,7 @@
 #include "core/autograd/gradcheck.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
+#include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
 
 namespace trireme::testing {
@@ -30,7 +32,7 @@ uint64_t seed_of(const std::string& name) {
 Tensor transposed(const Tensor& x) {
   if (x.rank() == 0) return x;
   if (x.rank() == 1) {
-    const Tensor wide = zeros({x.numel() + 1, 2}, {x.dtype()});
+    const Tensor wide = zeros({x.numel() + 1, 2}, {x.dtype(), x.device()});
     const Tensor every_second = views::as_strided(wide, x.shape(), {2}, 1);
     copy_inplace(every_second, x);
     return every_second;
@@ -38,7 +40,8 @@ Tensor transposed(const Tensor& x) {
   Shape shape = x.shape();
   shape[x.rank() - 1] = x.shape()[x.rank() - 2];
   shape[x.rank() - 2] = x.shape().back() + 1;
-  const Tensor swapped = views::slice(zeros(shape, {x.dtype()}), -2, 1, x.shape().back() + 1);
+  const Tensor wide = zeros(shape, {x.dtype(), x.device()});
+  const Tensor swapped = views::slice(wide, -2, 1, x.shape().back() + 1);
   copy_inplace(swapped, views::transpose(x, -2, -1));
   return views::transpose(swapped, -2, -1);
 }
@@ -59,7 +62,7 @@ Tensor draw(const OpInput& input, const Shape& shape, DType dtype, Generator& ge
                      : dtype == DType::kU8 ? std::floor(std::abs(value))
                                            : std::floor(value));
   }
-  return cast(from_vector(values, shape), dtype);
+  return to_device(cast(from_vector(values, shape), dtype), test_device());
 }
 
 Tensors draw_all(const OpCase& row, DType dtype, const Shapes* shapes = nullptr) {
@@ -144,7 +147,7 @@ Tensors gradients(const OpCase& row, Tensors in, const Tensor& dy) {
 // A gradient of the op's result, in f64.
 Tensor draw_dy(const OpCase& row, const Tensors& in) {
   Generator generator(seed_of(row.name) + 1);
-  return randn(row.op(in).shape(), generator, {DType::kF64});
+  return to_device(randn(row.op(in).shape(), generator, {DType::kF64}), test_device());
 }
 
 // Gradients of `dtype` against those of the same numbers in f64.
@@ -220,6 +223,14 @@ void check_shapes(const OpCase& row, const Shapes& shapes) {
 }
 
 }  // namespace
+
+Device test_device() {
+  static const Device device = [] {
+    const char* name = std::getenv("TRIREME_TEST_DEVICE");
+    return name ? parse_device(name) : Device{};
+  }();
+  return device;
+}
 
 Array Array::zeros(const Shape& shape) {
   return {shape, std::vector<double>(static_cast<size_t>(shape.product()))};

@@ -11,6 +11,9 @@
 // and those of the other dtypes against those in f64 of the same numbers; operands that are not
 // contiguous, and a dy that is not; an empty tensor; one element. A failure prints the case, the
 // operands and the first element that differs.
+//
+// Everything runs on the device that the environment variable TRIREME_TEST_DEVICE names, on the CPU
+// where it is not set.
 
 #pragma once
 
@@ -26,6 +29,9 @@ namespace trireme::testing {
 
 using Tensors = std::vector<Tensor>;
 using Shapes = std::vector<Shape>;
+
+/// Where operands under test lie.
+Device test_device();
 
 /// What references compute with: row-major values in double precision.
 struct Array {

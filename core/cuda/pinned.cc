@@ -1,0 +1,93 @@
+#include "core/cuda/pinned.h"
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/cuda/api.h"
+#include "core/cuda/check.h"
+#include "core/cuda/device.h"
+#include "core/cuda/stream.h"
+
+namespace trireme::cuda {
+namespace {
+
+constexpr int kSizes = 63;  // powers of two
+
+struct Cache {
+  std::mutex mutex;
+  std::array<std::vector<void*>, kSizes> free;  // guarded by mutex
+};
+Cache& cache() {
+  static auto* const cache = new Cache;
+  return *cache;
+}
+std::atomic<int64_t> total{0};
+
+// Buffers that queued copies still read. One list per device, oldest first.
+struct InFlight {
+  struct Entry {
+    std::unique_ptr<Event> done;
+    std::shared_ptr<void> buffer;
+  };
+  std::mutex mutex;
+  std::deque<Entry> entries;  // guarded by mutex
+};
+InFlight& in_flight(int device) {
+  static auto* const lists = new std::array<InFlight, kMaxDevices>;
+  return lists->at(static_cast<size_t>(device));
+}
+
+void give_back(void* data, int size) {
+  Cache& all = cache();
+  std::lock_guard lock(all.mutex);
+  all.free[static_cast<size_t>(size)].push_back(data);
+}
+
+}  // namespace
+
+std::shared_ptr<void> allocate_pinned(int64_t bytes) {
+  const auto asked = static_cast<uint64_t>(bytes > 256 ? bytes : 256);
+  const int size = std::bit_width(asked - 1);
+  void* data = nullptr;
+  {
+    Cache& all = cache();
+    std::lock_guard lock(all.mutex);
+    auto& list = all.free[static_cast<size_t>(size)];
+    if (!list.empty()) {
+      data = list.back();
+      list.pop_back();
+    }
+  }
+  if (!data) {
+    const size_t rounded = size_t{1} << size;
+    const cudaError_t status = api().host_alloc(&data, rounded, cudaHostAllocPortable);
+    if (status == cudaErrorMemoryAllocation) {
+      api().get_last_error();
+      throw OutOfMemory(concat("allocate_pinned: the system locks no ", rounded, " bytes more, ",
+                               total.load(), " are locked already; see ulimit -l and free -h"));
+    }
+    check("allocate_pinned", status);
+    total += static_cast<int64_t>(rounded);
+  }
+  return {data, [size](void* block) { give_back(block, size); }};
+}
+
+void keep_until_done(Cuda device, std::shared_ptr<void> buffer) {
+  InFlight& flying = in_flight(device.index);
+  auto done = std::make_unique<Event>(device.index);
+  done->record(device.stream);
+  std::lock_guard lock(flying.mutex);
+  while (!flying.entries.empty() && flying.entries.front().done->is_done()) {
+    flying.entries.pop_front();
+  }
+  flying.entries.push_back({std::move(done), std::move(buffer)});
+}
+
+int64_t pinned_bytes() { return total.load(); }
+
+}  // namespace trireme::cuda

@@ -1,0 +1,154 @@
+// Our own kernels and not cuDNN's: the passes of the CPU kernel under the same contract, with the
+// statistics in the caller's hands (SyncBatchNorm sums them over ranks in between), deterministic,
+// and at the speed of memory.
+//
+// A block of 256 threads takes 32 lanes of W = 16-byte accesses beside each other and 8 rows above
+// each other, its chunk of rows four at a time; sums of chunks are added in order by a second
+// kernel. Narrow matrices put several rows beside each other, so that no lane is idle. Traffic in
+// elements of x: moments read 1 (deviations from a mean guessed from 32 rows: one pass, no
+// cancellation), normalising reads 1 and writes 1, the sums of the gradient read 2, its last pass
+// reads 2 and writes 1: 3 forward and 5 backward; ResNet-50 in bf16 has 11.1 M elements per
+// image: 41 us at 4.3 TB/s.
+
+#include "core/cuda/memory.h"
+#include "kernels/batch_norm.h"
+#include "kernels/cuda/batch_norm_body.h"
+#include "kernels/cuda/column_sums.cuh"
+#include "kernels/cuda/row.h"
+#include "kernels/cuda/row_geometry.h"
+
+namespace trireme::kernels {
+namespace {
+
+constexpr const char* kOp = "batch_norm";
+
+template <int W, typename Body>
+__global__ void __launch_bounds__(kBlockThreads)
+    apply_columns_kernel(const __grid_constant__ Body body,
+                         const __grid_constant__ ColumnGeometry g) {
+  apply_chunk<W>(body, g, blockIdx.x, static_cast<int>(threadIdx.x));
+}
+
+template <int W, typename Body>
+void launch_apply(Cuda device, int64_t rows, int64_t cols, const Body& body) {
+  const int multiprocessors = cuda::device_limits(device.index).multiprocessors;
+  const ColumnGeometry g = column_geometry(rows, cols, W, multiprocessors);
+  launch(kOp, device, apply_columns_kernel<W, Body>, {.blocks = g.blocks()}, body, g);
+}
+
+/// True if columns' parameters may be read 16 bytes at a time; a null one passes.
+template <typename... A>
+bool are_aligned(const A*... parameters) {
+  return (is_aligned(parameters, 16) && ...);
+}
+
+/// Calls fn(Width<W>{}, rows abreast) for the widest access that all matrices allow.
+template <typename T, typename Fn, typename First, typename... Matrices>
+void with_width(bool parameters_aligned, const Fn& fn, const First& x, const Matrices&... more) {
+  const bool dense = ((x.row_stride == x.cols) && ... && (more.row_stride == more.cols));
+  const auto abreast = [&](int width) {
+    return dense ? rows_abreast(x.rows, x.cols, x.row_stride, width) : 1;
+  };
+  if constexpr (kRowPack < T >> 1) {
+    constexpr int W = kRowPack<T>;
+    if (parameters_aligned && (rows_are_packed<W>(x) && ... && rows_are_packed<W>(more))) {
+      return fn(Width<W>{}, abreast(W));
+    }
+  }
+  fn(Width<1>{}, abreast(1));
+}
+
+}  // namespace
+
+template <typename T>
+void column_moments(Cuda device, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
+  using A = Acc<T>;
+  if (x.cols == 0) return;
+  launch_packs<1>(kOp, device, x.cols, SampleBody<T>{x.data, x.rows, x.row_stride, mean});
+  with_width<T>(
+      are_aligned(mean),
+      [&](auto width, int64_t abreast) {
+        constexpr int W = decltype(width)::value;
+        const cuda::Workspace sums(device, 2 * abreast * x.cols * int64_t{sizeof(A)});
+        A* first = sums.as<A>();
+        launch_column_sums<W>(kOp, device, x.rows / abreast, x.cols * abreast,
+                              MomentTerms<T>{x.data, x.row_stride * abreast, x.cols, mean},
+                              ColumnResults<A, 2>{{first, first + abreast * x.cols}});
+        launch_packs<1>(kOp, device, x.cols,
+                        MomentFinish<A>{first, x.rows, x.cols, abreast, mean, var});
+      },
+      x);
+}
+
+template <typename T>
+void batch_norm(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y) {
+  if (x.rows == 0 || x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd, gamma, beta),
+      [&](auto width, int64_t abreast) {
+        launch_apply<decltype(width)::value>(
+            device, x.rows / abreast, x.cols * abreast,
+            NormalizeBody<T>{x.data, y.data, x.row_stride * abreast, y.row_stride * abreast, x.cols,
+                             mean, rstd, gamma, beta});
+      },
+      x, y);
+}
+
+template <typename T>
+void batch_norm_sums(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
+  using A = Acc<T>;
+  if (x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd),
+      [&](auto width, int64_t abreast) {
+        constexpr int W = decltype(width)::value;
+        const GradientTerms<T> terms{
+            x.data, dy.data, x.row_stride * abreast, dy.row_stride * abreast, x.cols, mean, rstd};
+        if (abreast == 1) {
+          return launch_column_sums<W>(kOp, device, x.rows, x.cols, terms,
+                                       ColumnResults<A, 2>{{dgamma, dbeta}});
+        }
+        const cuda::Workspace sums(device, 2 * abreast * x.cols * int64_t{sizeof(A)});
+        A* first = sums.as<A>();
+        launch_column_sums<W>(kOp, device, x.rows / abreast, x.cols * abreast, terms,
+                              ColumnResults<A, 2>{{first, first + abreast * x.cols}});
+        launch_packs<1>(kOp, device, x.cols, FoldBody<A>{first, x.cols, abreast, dgamma, dbeta});
+      },
+      x, dy);
+}
+
+template <typename T>
+void batch_norm_input_gradient(Cuda device, MatrixView<const T> x, const Acc<T>* mean,
+                               const Acc<T>* rstd, const Acc<T>* gamma, const Acc<T>* dgamma,
+                               const Acc<T>* dbeta, MatrixView<const T> dy, MatrixView<T> dx) {
+  if (x.rows == 0 || x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd, gamma, dgamma, dbeta),
+      [&](auto width, int64_t abreast) {
+        launch_apply<decltype(width)::value>(
+            device, x.rows / abreast, x.cols * abreast,
+            InputGradientBody<T>{x.data, dy.data, dx.data, x.row_stride * abreast,
+                                 dy.row_stride * abreast, dx.row_stride * abreast, x.cols, x.rows,
+                                 mean, rstd, gamma, dgamma, dbeta});
+      },
+      x, dy, dx);
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                     \
+  template void column_moments(Cuda, MatrixView<const T>, Acc<T>*, Acc<T>*);                       \
+  template void batch_norm(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, \
+                           const Acc<T>*, MatrixView<T>);                                          \
+  template void batch_norm_sums(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*,           \
+                                MatrixView<const T>, Acc<T>*, Acc<T>*);                            \
+  template void batch_norm_input_gradient(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, \
+                                          const Acc<T>*, const Acc<T>*, const Acc<T>*,             \
+                                          MatrixView<const T>, MatrixView<T>)
+TRIREME_INSTANTIATE(double);
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme::kernels

@@ -1,0 +1,46 @@
+// Sums over the rows of a matrix: a bias's gradient.
+//
+// A thread takes the W columns of one 16-byte access and every eighth row of its block's chunk,
+// four rows in flight; a second kernel adds the chunks in order (cuda/column_geometry.h). x is read
+// once: 2 bytes per element in 16-bit types, expected 85 % of 4.3 TB/s on an H200.
+
+#include "kernels/cuda/column_sums.cuh"
+#include "kernels/cuda/row.h"
+#include "kernels/cuda/row_geometry.h"
+#include "kernels/matmul.h"
+
+namespace trireme::kernels {
+namespace {
+
+template <typename T>
+struct Elements {
+  static constexpr int kSums = 1;
+  const T* x;
+  int64_t row_stride;
+  template <int W>
+  TRIREME_HD void operator()(int64_t r, int64_t c, Acc<T> (&terms)[1][W]) const {
+    load_values<W>(x + r * row_stride + c, terms[0]);
+  }
+};
+
+}  // namespace
+
+template <typename T>
+void column_sums(Cuda device, MatrixView<const T> x, T* y) {
+  if (x.cols == 0) return;
+  const Elements<T> terms{x.data, x.row_stride};
+  const ColumnResults<T, 1> results{{y}};
+  if constexpr (kRowPack < T >> 1) {
+    if (rows_are_packed<kRowPack<T>>(x)) {
+      return launch_column_sums<kRowPack<T>>("column_sums", device, x.rows, x.cols, terms, results);
+    }
+  }
+  launch_column_sums<1>("column_sums", device, x.rows, x.cols, terms, results);
+}
+
+template void column_sums(Cuda, MatrixView<const double>, double*);
+template void column_sums(Cuda, MatrixView<const float>, float*);
+template void column_sums(Cuda, MatrixView<const BFloat16>, BFloat16*);
+template void column_sums(Cuda, MatrixView<const Float16>, Float16*);
+
+}  // namespace trireme::kernels

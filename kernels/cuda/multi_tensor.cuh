@@ -1,0 +1,60 @@
+// The kernel behind both optimizers: one launch steps up to kMostSpans arrays.
+
+#pragma once
+
+#include <vector>
+
+#include "kernels/cuda/chunk_table.h"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/optimizer_body.h"
+
+namespace trireme::kernels {
+
+/// Spans of one launch: all parameters of most models. The table is then 16 KB.
+inline constexpr int kMostSpans = 256;
+
+/// A span and whether its arrays are aligned for packs.
+template <typename Span>
+struct CheckedSpan {
+  int64_t count;
+  Span span;
+  bool is_packed;
+};
+
+template <typename Span>
+using SpanTable = ChunkTable<CheckedSpan<Span>, kMostSpans>;
+
+/// A thread takes 4 elements a step: 16 bytes of the f32 arrays, 8 of 16-bit ones.
+inline constexpr int kStepPack = 4;
+
+template <typename Rule, typename A, typename Span>
+__global__ void __launch_bounds__(kBlockThreads)
+    multi_tensor_kernel(const __grid_constant__ Rule rule, const float* grad_factor,
+                        const __grid_constant__ SpanTable<Span> table) {
+  const double factor = grad_factor ? static_cast<double>(*grad_factor) : 1.0;
+  if (factor == 0) return;  // gradients were not finite: nothing changes
+  const auto chunk = table.chunk(static_cast<int32_t>(blockIdx.x));
+  const CheckedSpan<Span>& s = table.span[chunk.span];
+  step_chunk<kStepPack>(rule, static_cast<A>(rule.grad_scale * factor), s.span, s.is_packed,
+                        chunk.begin, chunk.end, static_cast<int>(threadIdx.x), kBlockThreads);
+}
+
+template <typename A, typename Rule, typename Span>
+void launch_multi_tensor(const char* op, Cuda device, const Rule& rule, const float* grad_factor,
+                         std::span<const Span> spans) {
+  std::vector<CheckedSpan<Span>> checked;
+  checked.reserve(spans.size());
+  for (const Span& s : spans) {
+    checked.push_back({s.count, s, Rule::template is_packed<kStepPack>(s)});
+  }
+  std::span<const CheckedSpan<Span>> rest(checked);
+  SpanTable<Span> table;
+  while (!rest.empty()) {
+    rest = fill_table(rest, table);
+    if (table.spans == 0) return;
+    launch(op, device, multi_tensor_kernel<Rule, A, Span>, {.blocks = table.chunks()}, rule,
+           grad_factor, table);
+  }
+}
+
+}  // namespace trireme::kernels

@@ -1,0 +1,40 @@
+// cuDNN 9's graph interface, loaded at run time: programs start on machines that do not have it.
+//
+// Every entry point that Trireme calls stands in one table, so that tests put their own there.
+
+#pragma once
+
+#include <cudnn_graph.h>
+
+#include <string>
+
+namespace trireme::kernels {
+
+#define TRIREME_CUDNN_FUNCTIONS(X)                                                           \
+  X(GetVersion)                                                                              \
+  X(GetErrorString)                                                                          \
+  X(GetLastErrorString)                                                                      \
+  X(Create)                                                                                  \
+  X(Destroy)                                                                                 \
+  X(SetStream) X(BackendCreateDescriptor) X(BackendDestroyDescriptor) X(BackendSetAttribute) \
+      X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute)
+
+/// cudnn<name> for each name above.
+struct CudnnApi {
+#define TRIREME_MEMBER(name) decltype(&::cudnn##name) name;
+  TRIREME_CUDNN_FUNCTIONS(TRIREME_MEMBER)
+#undef TRIREME_MEMBER
+};
+
+/// The library's functions. Loads it in the first call; throws CudaError that says what to install
+/// where it is missing, or too old. Thread-safe.
+const CudnnApi& cudnn_api();
+
+/// Throws CudaError `op: what failed, status; what cuDNN says` unless `status` is success.
+void check_cudnn(const CudnnApi& api, const char* op, const std::string& what,
+                 cudnnStatus_t status);
+
+/// True for the statuses that mean: cuDNN has no kernel for this, ask another way.
+bool is_unsupported(cudnnStatus_t status);
+
+}  // namespace trireme::kernels

@@ -1,0 +1,25 @@
+// 2-d convolutions of images with channels last, as graphs of cuDNN.
+
+#pragma once
+
+#include "kernels/conv2d.h"
+#include "kernels/cudnn_library.h"
+
+namespace trireme::kernels {
+
+/// A convolution or one of its gradients. `alignment` is that of all pointers, in bytes.
+struct CudnnConv2d {
+  CudnnConvolution kind;
+  Conv2dGeometry g;
+  cudnnDataType_t type;
+  int64_t alignment;
+  bool has_bias = false;  // forward only: added to the f32 sums before they are rounded
+};
+
+CudnnKey key_of(const CudnnConv2d& conv);
+
+/// Arguments: x (or dx), weight (or dweight), y (or dy), bias (without has_bias: not looked at).
+/// Each direction writes the one it is named after. Sums in f32, or f64 for f64.
+CudnnBuilt build_conv2d(CudnnGraph graph, const CudnnConv2d& conv, const CudnnFilter& filter);
+
+}  // namespace trireme::kernels

@@ -1,0 +1,119 @@
+// A computation as a graph of cuDNN operations, and the kernel that cuDNN has for it.
+//
+//   CudnnGraph graph(api, handle, "conv2d");
+//   const CudnnTensor x = graph.tensor("x", CUDNN_DATA_BFLOAT16, {n, c, h, w}, strides), y = ...;
+//   graph.convolution(CudnnConvolution::kForward, geometry, x, weight, y);
+//   std::vector<CudnnPlan> plans = graph.plans(...);   // best first; empty: cuDNN has none
+//   plans[0].run(handle, {{x, pointer}, ...}, workspace);
+//
+// Tensors are named for errors. A temporary lives inside the kernel; a scalar is read when the plan
+// runs. A graph, and the plans it gives, belong to one thread and one handle.
+
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/cudnn_descriptor.h"
+
+namespace trireme::kernels {
+
+/// Extents or strides.
+using CudnnDims = std::vector<int64_t>;
+
+/// A tensor of a graph: its unique number, which is also its place in the graph's list.
+struct CudnnTensor {
+  int64_t uid = -1;
+};
+
+/// Where a tensor lies when a plan runs: device memory, or host memory of a scalar.
+struct CudnnBinding {
+  CudnnTensor tensor;
+  const void* data;
+};
+
+enum class CudnnConvolution { kForward, kInputGradient, kWeightGradient };
+struct CudnnConvolutionShape {
+  CudnnDims padding, stride, dilation;  // one per spatial dimension
+};
+
+/// Which kernels are refused.
+struct CudnnFilter {
+  bool deterministic = false;  // those whose sums have no fixed order
+  bool exact_f32 = false;      // those that round f32 operands (TF32, f16)
+  int most = 1;                // plans wanted
+};
+
+class CudnnPlan {
+ public:
+  int64_t workspace_bytes() const { return workspace_bytes_; }
+  /// Queues the kernel on the handle's stream. `bindings` names every tensor that is not temporary.
+  void run(cudnnHandle_t handle, std::span<const CudnnBinding> bindings, void* workspace) const;
+
+ private:
+  friend class CudnnGraph;
+  const CudnnApi* api_ = nullptr;
+  const char* op_ = "";
+  CudnnDescriptor plan_;
+  int64_t workspace_bytes_ = 0;
+  // What the plan was made from; cuDNN does not say whether it still reads it.
+  std::shared_ptr<std::vector<CudnnDescriptor>> parts_;
+};
+
+class CudnnGraph {
+ public:
+  CudnnGraph(const CudnnApi& api, cudnnHandle_t handle, const char* op);
+
+  /// Memory of the caller's, 16-byte aligned unless told.
+  CudnnTensor tensor(const std::string& name, cudnnDataType_t type, const CudnnDims& extents,
+                     const CudnnDims& strides, int64_t alignment = 16);
+  CudnnTensor temporary(const std::string& name, cudnnDataType_t type, const CudnnDims& extents,
+                        const CudnnDims& strides);
+  /// One f32 that stands for any extents, read from host memory.
+  CudnnTensor scalar(const std::string& name, int rank);
+
+  // Operations in the order in which they are computed. `name` is for errors.
+  /// y = mode(x), mode(x, b), or, for kSelect, b where t is false.
+  void pointwise(const std::string& name, cudnnPointwiseMode_t mode, CudnnTensor y, CudnnTensor x,
+                 CudnnTensor b = {}, CudnnTensor t = {}, cudnnDataType_t math = CUDNN_DATA_FLOAT);
+  /// y = the index of each element along `axis`.
+  void index(const std::string& name, int64_t axis, CudnnTensor y, CudnnTensor like);
+  /// y = x reduced over the dimensions in which y has extent 1.
+  void reduction(const std::string& name, cudnnReduceTensorOp_t mode, CudnnTensor y, CudnnTensor x);
+  /// c[.., m, n] = a[.., m, k] b[.., k, n], summed in f32.
+  void matmul(const std::string& name, CudnnTensor c, CudnnTensor a, CudnnTensor b);
+  /// y is x with other extents and strides.
+  void reshape(const std::string& name, CudnnTensor y, CudnnTensor x);
+  /// Forward y = conv(x, w); the gradients write x or w. Sums in `math`.
+  void convolution(CudnnConvolution kind, const CudnnConvolutionShape& shape, CudnnTensor x,
+                   CudnnTensor w, CudnnTensor y, cudnnDataType_t math);
+
+  /// Up to filter.most plans, cuDNN's favourite first; none where it has no kernel for the graph.
+  /// Ends the graph. Kernels may be compiled in here, which takes seconds.
+  std::vector<CudnnPlan> plans(const CudnnFilter& filter);
+
+ private:
+  CudnnDescriptor make(const std::string& name, cudnnBackendDescriptorType_t type) const;
+  CudnnTensor add_tensor(const std::string& name, cudnnDataType_t type, const CudnnDims& extents,
+                         const CudnnDims& strides, int64_t alignment, bool is_virtual,
+                         bool is_by_value);
+  const CudnnDescriptor& at(CudnnTensor tensor) const;
+  void add_operation(CudnnDescriptor operation);
+  bool accepts(const CudnnDescriptor& config, const CudnnFilter& filter) const;
+  void add_plans(const CudnnDescriptor& graph, cudnnBackendHeurMode_t mode,
+                 const CudnnFilter& filter, std::vector<CudnnPlan>& found);
+
+  const CudnnApi& api_;
+  cudnnHandle_t handle_;
+  const char* op_;
+  std::vector<CudnnDescriptor> tensors_, operations_;
+  // Descriptors that others refer to, kept until the plans are gone.
+  std::shared_ptr<std::vector<CudnnDescriptor>> parts_;
+};
+
+}  // namespace trireme::kernels

@@ -1,0 +1,74 @@
+// cuDNN on one device: its handle, and a plan for each shape met so far.
+//
+// The first call with a shape builds the graph and asks cuDNN for kernels; where it offers several
+// and the caller wants the fastest, they are timed on the call's own operands (not while a CUDA
+// graph is being captured). An object belongs to one thread.
+
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/cudnn_graph.h"
+#include "kernels/library_device.h"
+
+namespace trireme::kernels {
+
+struct CudnnOptions {
+  bool tf32 = false;          // TRIREME_ALLOW_TF32
+  bool tune = true;           // TRIREME_TUNE
+  bool deterministic = true;  // TRIREME_DETERMINISTIC
+};
+
+/// Everything about a call that its graph depends on; begins with a number for the operation.
+using CudnnKey = std::vector<int64_t>;
+
+/// What building a graph gives: the tensors in the order in which run() takes their pointers; one
+/// without uid is not part of this graph, and its pointer not looked at.
+struct CudnnBuilt {
+  std::vector<CudnnTensor> arguments;
+  std::vector<CudnnPlan> plans;
+  bool is_chosen = false;  // plans[0] is the one to run
+};
+
+class CudnnLibrary {
+ public:
+  /// Throws CudaError with one clear message where cuDNN cannot start: no driver, no GPU.
+  CudnnLibrary(const CudnnApi& api, LibraryDevice& device, CudnnOptions options);
+  ~CudnnLibrary();
+  CudnnLibrary(const CudnnLibrary&) = delete;
+
+  const CudnnOptions& options() const { return options_; }
+  LibraryDevice& device() const { return device_; }
+
+  /// An empty graph for errors of `op`.
+  CudnnGraph graph(const char* op) const { return CudnnGraph(api_, handle_, op); }
+
+  /// What `build` gave when it was first called for `key`. Without plans, cuDNN cannot do it.
+  CudnnBuilt& built(const CudnnKey& key, const std::function<CudnnBuilt()>& build);
+
+  /// Queues the plan on `stream`. Requires plans, and pointers for all arguments. Several plans are
+  /// timed in the first call: running one again must give the same.
+  void run(CudnnBuilt& built, std::initializer_list<const void*> pointers, CUstream_st* stream);
+
+  /// The calling thread's, on device `index`.
+  static CudnnLibrary& of(int index);
+
+ private:
+  void choose(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings, CUstream_st* stream);
+  void launch(const CudnnPlan& plan, const std::vector<CudnnBinding>& bindings,
+              CUstream_st* stream);
+
+  const CudnnApi& api_;
+  LibraryDevice& device_;
+  const CudnnOptions options_;
+  cudnnHandle_t handle_ = nullptr;
+  struct KeyHash {
+    size_t operator()(const CudnnKey& key) const;
+  };
+  std::unordered_map<CudnnKey, CudnnBuilt, KeyHash> built_;
+};
+
+}  // namespace trireme::kernels

@@ -1,0 +1,33 @@
+// The addition of a residual branch and the layer normalisation behind it, in one pass.
+
+#pragma once
+
+#include "core/base/device_tag.h"
+#include "core/base/half.h"
+#include "kernels/view.h"
+
+namespace trireme::kernels {
+
+/// sum = x + residual, rounded to T, and y = layer_norm(sum) as kernels/layer_norm.h says, with the
+/// mean and rstd of sum. All views have the same extents; sum may be x or residual.
+template <typename T>
+void residual_layer_norm(Cpu, MatrixView<const T> x, MatrixView<const T> residual, const T* gamma,
+                         const T* beta, double eps, MatrixView<T> sum, MatrixView<T> y,
+                         Acc<T>* mean, Acc<T>* rstd);
+template <typename T>
+void residual_layer_norm(Cuda, MatrixView<const T> x, MatrixView<const T> residual, const T* gamma,
+                         const T* beta, double eps, MatrixView<T> sum, MatrixView<T> y,
+                         Acc<T>* mean, Acc<T>* rstd);
+
+/// dx = dsum + the gradient through layer_norm_backward of `sum` and dy: what both x and residual
+/// get. dsum.data may be null: 0. dx must not be null; dgamma and dbeta may.
+template <typename T>
+void residual_layer_norm_backward(Cpu, MatrixView<const T> sum, const T* gamma, const Acc<T>* mean,
+                                  const Acc<T>* rstd, MatrixView<const T> dy,
+                                  MatrixView<const T> dsum, MatrixView<T> dx, T* dgamma, T* dbeta);
+template <typename T>
+void residual_layer_norm_backward(Cuda, MatrixView<const T> sum, const T* gamma, const Acc<T>* mean,
+                                  const Acc<T>* rstd, MatrixView<const T> dy,
+                                  MatrixView<const T> dsum, MatrixView<T> dx, T* dgamma, T* dbeta);
+
+}  // namespace trireme::kernels

@@ -1,0 +1,115 @@
+#include "core/cuda/check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "core/base/config.h"
+#include "core/cuda/device.h"
+#include "core/cuda/stream.h"
+#include "tests/cuda/fake_device.h"
+
+namespace trireme::cuda {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using trireme::testing::fake;
+using trireme::testing::FakeDeviceGuard;
+
+template <typename Call>
+std::string message_of(const Call& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+TEST(CudaCheck, SaysWhatToDoAboutEachFailure) {
+  FakeDeviceGuard guard;
+  fake().devices = 2;
+  EXPECT_NO_THROW(check("matmul", cudaSuccess));
+  EXPECT_THAT(
+      message_of([] { check("matmul", cudaErrorNoDevice); }),
+      AllOf(HasSubstr("matmul: no CUDA device is visible"), HasSubstr("cudaErrorNoDevice")));
+  EXPECT_THAT(message_of([] { check("matmul", cudaErrorInvalidDevice); }),
+              HasSubstr("use cuda:0 to cuda:1"));
+  EXPECT_THAT(message_of([] { check("matmul", cudaErrorIllegalAddress); }),
+              HasSubstr("TRIREME_SYNC_DEBUG=1"));
+  EXPECT_THROW(check("matmul", cudaErrorMemoryAllocation), OutOfMemory);
+  EXPECT_THROW(check("matmul", cudaErrorUnknown), CudaError);
+}
+
+TEST(CudaCheck, TellsAnOldDriverFromNone) {
+  FakeDeviceGuard guard;
+  Api old = api();
+  old.driver_get_version = [](int* version) {
+    *version = 11080;
+    return cudaSuccess;
+  };
+  {
+    const ScopedApi scope(old);
+    EXPECT_THAT(describe("cuda", cudaErrorInsufficientDriver),
+                HasSubstr("too old, it supports CUDA 11.8 but this build needs"));
+  }
+  old.driver_get_version = [](int* version) {
+    *version = 0;
+    return cudaSuccess;
+  };
+  const ScopedApi scope(old);
+  EXPECT_THAT(describe("cuda", cudaErrorInsufficientDriver),
+              HasSubstr("no NVIDIA driver was found; run with --device cpu"));
+}
+
+TEST(CudaCheck, ALaunchIsNotWaitedFor) {
+  FakeDeviceGuard guard;
+  check_launch("gelu", current_cuda(0));
+  EXPECT_EQ(fake().call_count("stream_synchronize"), 0);
+}
+
+// In a process of its own: the variable is read once.
+TEST(CudaCheck, SyncDebugNamesTheOpThatFaults) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto faulting_launch = [] {
+    setenv("TRIREME_SYNC_DEBUG", "1", 1);
+    FakeDeviceGuard guard;
+    const Cuda device = current_cuda(0);
+    fake().fail_next["stream_synchronize"] = cudaErrorIllegalAddress;
+    std::fputs(message_of([&] { check_launch("gelu", device); }).c_str(), stderr);
+    std::exit(0);
+  };
+  EXPECT_EXIT(faulting_launch(), ::testing::ExitedWithCode(0), "gelu: its kernel failed");
+}
+
+TEST(CudaDevice, AWrongIndexIsNamed) {
+  FakeDeviceGuard guard;
+  fake().devices = 2;
+  EXPECT_THAT(message_of([] { current_cuda(7); }),
+              HasSubstr("there is no device cuda:7, this process sees 2 (cuda:0 to cuda:1)"));
+  fake().devices = 0;
+  EXPECT_THAT(message_of([] { select_device(0); }), HasSubstr("no CUDA device is visible"));
+}
+
+TEST(CudaDevice, RanksTakeDevicesInTurn) {
+  FakeDeviceGuard guard;
+  fake().devices = 4;
+  EXPECT_EQ(select_device(0), 0);
+  EXPECT_EQ(select_device(3), 3);
+  EXPECT_EQ(select_device(5), 1);
+  fake().devices = 1;  // a launcher that shows each rank its own device
+  EXPECT_EQ(select_device(3), 0);
+}
+
+TEST(CudaDevice, InfoReadsAsNvidiaSmiPrintsIt) {
+  FakeDeviceGuard guard;
+  const DeviceInfo info = device_info(0);
+  EXPECT_EQ(info.uuid, "GPU-a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf");
+  EXPECT_EQ(info.pci_id, "0000:17:00.0");
+  EXPECT_EQ(info.compute_capability, 90);
+}
+
+}  // namespace
+}  // namespace trireme::cuda

@@ -1,0 +1,59 @@
+// A CUDA device of the tests' own: host memory behind a pool of limited size, streams that run what
+// is queued at once, events that count. It stands behind core/cuda/api.h for a test's length, so
+// the whole library runs on a machine without a GPU, as far as kernels are not looked at: a launch
+// is counted, its kernel does not run.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/cuda/api.h"
+
+namespace trireme::testing {
+
+/// What the fake device has seen, and how it behaves. One per process; begin() clears it.
+struct FakeDevice {
+  int devices = 1;
+  int64_t memory_bytes = int64_t{1} << 30;
+  bool events_are_done = true;  // what event_query says
+
+  // Answers for entry points, by name, instead of success; removed after the first answer.
+  std::map<std::string, cudaError_t> fail_next;
+  // How often each entry point was called.
+  std::map<std::string, int> calls;
+
+  std::map<void*, size_t> blocks;          // live device memory
+  std::map<void*, cudaStream_t> freed_on;  // stream of the last free of a block
+  int64_t used_bytes = 0;
+  std::set<cudaStream_t> streams;
+  std::set<cudaEvent_t> events;
+  std::set<cudaStream_t> capturing;
+  std::vector<std::string> order;  // "record 3 on 1", "wait 3 on 2"
+  int64_t graph_nodes = 1;
+
+  int call_count(const std::string& name) const {
+    const auto it = calls.find(name);
+    return it == calls.end() ? 0 : it->second;
+  }
+};
+
+FakeDevice& fake();
+
+/// Puts the fake device behind the library while it lives.
+class FakeDeviceGuard {
+ public:
+  FakeDeviceGuard();
+  ~FakeDeviceGuard();
+
+ private:
+  cuda::ScopedApi api_;
+};
+
+/// The name under which a stream or event appears in FakeDevice::order.
+int number_of(const void* handle);
+
+}  // namespace trireme::testing

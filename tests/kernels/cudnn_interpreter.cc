@@ -1,0 +1,255 @@
+#include "tests/kernels/cudnn_interpreter.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "core/base/half.h"
+
+namespace trireme::testing {
+namespace {
+
+using Described = CudnnDescribed;
+using Index = std::vector<int64_t>;
+
+double load(const void* data, int64_t at, cudnnDataType_t type) {
+  switch (type) {
+    case CUDNN_DATA_DOUBLE:
+      return static_cast<const double*>(data)[at];
+    case CUDNN_DATA_BFLOAT16:
+      return static_cast<const BFloat16*>(data)[at];
+    case CUDNN_DATA_HALF:
+      return static_cast<const Float16*>(data)[at];
+    case CUDNN_DATA_INT32:
+      return static_cast<const int32_t*>(data)[at];
+    case CUDNN_DATA_BOOLEAN:
+      return static_cast<const bool*>(data)[at];
+    default:
+      return static_cast<const float*>(data)[at];
+  }
+}
+void store(void* data, int64_t at, cudnnDataType_t type, double value) {
+  switch (type) {
+    case CUDNN_DATA_DOUBLE:
+      static_cast<double*>(data)[at] = value;
+      return;
+    case CUDNN_DATA_BFLOAT16:
+      static_cast<BFloat16*>(data)[at] = BFloat16(value);
+      return;
+    case CUDNN_DATA_HALF:
+      static_cast<Float16*>(data)[at] = Float16(value);
+      return;
+    case CUDNN_DATA_INT32:
+      static_cast<int32_t*>(data)[at] = static_cast<int32_t>(value);
+      return;
+    case CUDNN_DATA_BOOLEAN:
+      static_cast<bool*>(data)[at] = value != 0;
+      return;
+    default:
+      static_cast<float*>(data)[at] = static_cast<float>(value);
+  }
+}
+
+/// A tensor: extents and strides, and memory that is the caller's or a temporary's.
+struct Tensor {
+  Index extents, strides;
+  cudnnDataType_t type;
+  void* data;
+
+  /// The element at `index`, or the one that stands for it where an extent is 1.
+  int64_t at(const Index& index) const {
+    int64_t offset = 0;
+    for (size_t d = 0; d < extents.size(); ++d) {
+      if (extents[d] > 1) offset += index[d] * strides[d];
+    }
+    return offset;
+  }
+  double get(const Index& index) const { return load(data, at(index), type); }
+  void set(const Index& index, double value) const { store(data, at(index), type, value); }
+};
+
+void each_index(const Index& extents, const std::function<void(const Index&)>& fn) {
+  Index index(extents.size(), 0);
+  for (;;) {
+    fn(index);
+    size_t d = extents.size();
+    while (d > 0 && ++index[d - 1] == extents[d - 1]) index[--d] = 0;
+    if (d == 0) return;
+  }
+}
+
+double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
+  switch (mode) {
+    case CUDNN_POINTWISE_ADD:
+      return x + b;
+    case CUDNN_POINTWISE_SUB:
+      return x - b;
+    case CUDNN_POINTWISE_MUL:
+      return x * b;
+    case CUDNN_POINTWISE_DIV:
+      return x / b;
+    case CUDNN_POINTWISE_EXP:
+      return std::exp(x);
+    case CUDNN_POINTWISE_LOG:
+      return std::log(x);
+    case CUDNN_POINTWISE_IDENTITY:
+      return x;
+    case CUDNN_POINTWISE_CMP_GE:
+      return x >= b;
+    case CUDNN_POINTWISE_BINARY_SELECT:
+      return t != 0 ? x : b;
+    default:
+      ADD_FAILURE() << "pointwise mode " << mode;
+      return 0;
+  }
+}
+
+class Interpreter {
+ public:
+  explicit Interpreter(const std::map<int64_t, void*>& memory) : memory_(memory) {}
+
+  void run(const Described& op) {
+    switch (op.type) {
+      case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
+        return run_pointwise(op);
+      case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
+        return run_reduction(op);
+      case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR:
+        return run_matmul(op);
+      case CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR:
+        return run_reshape(op);
+      default:
+        return run_convolution(op);
+    }
+  }
+
+ private:
+  Tensor tensor(const Described& op, int name) {
+    const Described& t = *op.descriptor(name);
+    const auto uid = t.value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
+    Tensor found{t.numbers(CUDNN_ATTR_TENSOR_DIMENSIONS), t.numbers(CUDNN_ATTR_TENSOR_STRIDES),
+                 t.value<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE), nullptr};
+    if (!t.value<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
+      found.data = memory_.at(uid);
+      return found;
+    }
+    std::vector<double>& image = temporaries_[uid];
+    int64_t span = 1;
+    for (size_t d = 0; d < found.extents.size(); ++d) {
+      span += (found.extents[d] - 1) * found.strides[d];
+    }
+    image.resize(static_cast<size_t>(span));
+    found.data = image.data();  // doubles are wide enough for any type
+    return found;
+  }
+
+  void run_pointwise(const Described& op) {
+    const Described& what = *op.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
+    const auto mode = what.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
+    const Tensor x = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+    const Tensor y = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
+    const auto optional = [&](int name) { return op.has(name) ? tensor(op, name) : x; };
+    const Tensor b = optional(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);
+    const Tensor t = optional(CUDNN_ATTR_OPERATION_POINTWISE_TDESC);
+    each_index(y.extents, [&](const Index& i) {
+      const bool is_index = mode == CUDNN_POINTWISE_GEN_INDEX;
+      y.set(i, is_index
+                   ? static_cast<double>(
+                         i[static_cast<size_t>(what.value<int64_t>(CUDNN_ATTR_POINTWISE_AXIS))])
+                   : pointwise(mode, x.get(i), b.get(i), t.get(i)));
+    });
+  }
+
+  void run_reduction(const Described& op) {
+    const auto mode = op.descriptor(CUDNN_ATTR_OPERATION_REDUCTION_DESC)
+                          ->value<cudnnReduceTensorOp_t>(CUDNN_ATTR_REDUCTION_OPERATOR);
+    const Tensor x = tensor(op, CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
+    const Tensor y = tensor(op, CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
+    const bool is_max = mode == CUDNN_REDUCE_TENSOR_MAX;
+    each_index(y.extents, [&](const Index& i) {
+      y.set(i, is_max ? -std::numeric_limits<double>::infinity() : 0);
+    });
+    each_index(x.extents, [&](const Index& i) {
+      y.set(i, is_max ? std::max(y.get(i), x.get(i)) : y.get(i) + x.get(i));
+    });
+  }
+
+  void run_matmul(const Described& op) {
+    const Tensor a = tensor(op, CUDNN_ATTR_OPERATION_MATMUL_ADESC);
+    const Tensor b = tensor(op, CUDNN_ATTR_OPERATION_MATMUL_BDESC);
+    const Tensor c = tensor(op, CUDNN_ATTR_OPERATION_MATMUL_CDESC);
+    const size_t row = c.extents.size() - 2, col = row + 1;
+    each_index(c.extents, [&](const Index& i) {
+      Index left = i, right = i;
+      double sum = 0;
+      for (int64_t k = 0; k < a.extents[col]; ++k) {
+        left[col] = right[row] = k;
+        sum += a.get(left) * b.get(right);
+      }
+      c.set(i, sum);
+    });
+  }
+
+  /// The same memory seen with other extents and strides.
+  void run_reshape(const Described& op) {
+    const Tensor x = tensor(op, CUDNN_ATTR_OPERATION_RESHAPE_XDESC);
+    const Tensor y = tensor(op, CUDNN_ATTR_OPERATION_RESHAPE_YDESC);
+    each_index(y.extents, [&](const Index& i) { y.set(i, load(x.data, y.at(i), x.type)); });
+  }
+
+  void run_convolution(const Described& op) {
+    const bool forward = op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
+    const bool to_input = op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR;
+    const auto pick = [&](int f, int d, int w) { return forward ? f : to_input ? d : w; };
+    const Tensor x = tensor(op, pick(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X));
+    const Tensor w = tensor(op, pick(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW));
+    const Tensor y = tensor(op, pick(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY));
+    const Described& conv =
+        *op.descriptor(pick(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                            CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC));
+    const Index pad = conv.numbers(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS);
+    const Index stride = conv.numbers(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
+    const Index dilation = conv.numbers(CUDNN_ATTR_CONVOLUTION_DILATIONS);
+    const Tensor& result = forward ? y : to_input ? x : w;
+    const int64_t in_group = w.extents[1];
+    const int64_t out_group = w.extents[0] / (x.extents[1] / in_group);
+    each_index(result.extents, [&](const Index& i) { result.set(i, 0); });
+    each_index(y.extents, [&](const Index& o) {
+      each_index({in_group, w.extents[2], w.extents[3]}, [&](const Index& f) {
+        const int64_t row = o[2] * stride[0] - pad[0] + f[1] * dilation[0];
+        const int64_t col = o[3] * stride[1] - pad[1] + f[2] * dilation[1];
+        if (row < 0 || row >= x.extents[2] || col < 0 || col >= x.extents[3]) return;
+        const Index from{o[0], o[1] / out_group * in_group + f[0], row, col};
+        const Index filter{o[1], f[0], f[1], f[2]};
+        const double a = forward ? x.get(from) : to_input ? y.get(o) : x.get(from);
+        const double b = forward ? w.get(filter) : to_input ? w.get(filter) : y.get(o);
+        const Index& to = forward ? o : to_input ? from : filter;
+        result.set(to, result.get(to) + a * b);
+      });
+    });
+  }
+
+  const std::map<int64_t, void*>& memory_;
+  std::map<int64_t, std::vector<double>> temporaries_;
+};
+
+}  // namespace
+
+void interpret(const CudnnDescribed& graph, const std::map<int64_t, void*>& memory) {
+  Interpreter interpreter(memory);
+  const auto count = graph.attributes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS).count;
+  for (int64_t i = 0; i < count; ++i) {
+    interpreter.run(*graph.descriptor(CUDNN_ATTR_OPERATIONGRAPH_OPS, static_cast<size_t>(i)));
+  }
+}
+
+}  // namespace trireme::testing

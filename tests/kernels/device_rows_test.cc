@@ -1,0 +1,353 @@
+// The row bodies of the CUDA kernels, run on the host by one member and by several, against the CPU
+// kernels: odd lengths, rows that start anywhere, every floating type.
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/base/philox.h"
+#include "kernels/bias_gelu.h"
+#include "kernels/cross_entropy.h"
+#include "kernels/cross_entropy_inplace.h"
+#include "kernels/cuda/bias_gelu_body.h"
+#include "kernels/cuda/column_geometry.h"
+#include "kernels/cuda/cross_entropy_body.h"
+#include "kernels/cuda/global_norm_body.h"
+#include "kernels/cuda/norm_body.h"
+#include "kernels/cuda/softmax_body.h"
+#include "kernels/global_norm.h"
+#include "kernels/matmul.h"
+#include "kernels/residual_layer_norm.h"
+#include "kernels/softmax.h"
+#include "tests/kernels/thread_group.h"
+
+namespace trireme::kernels {
+namespace {
+
+using trireme::testing::run_group;
+
+template <typename T>
+class DeviceRows : public ::testing::Test {
+ public:
+  static double tolerance() {
+    if (std::is_same_v<T, double>) return 1e-12;
+    if (std::is_same_v<T, float>) return 2e-6;
+    return std::is_same_v<T, BFloat16> ? 0.01 : 0.002;
+  }
+  static std::vector<T> draw(int64_t count, uint64_t seed) {
+    Generator generator(seed);
+    std::vector<T> values(static_cast<size_t>(count));
+    for (T& v : values) v = T(2 * generator.next_normal());
+    return values;
+  }
+  template <typename V>
+  static void expect_near(const std::vector<V>& got, const std::vector<V>& want,
+                          double factor = 1) {
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      const auto g = static_cast<double>(static_cast<Acc<V>>(got[i]));
+      const auto w = static_cast<double>(static_cast<Acc<V>>(want[i]));
+      ASSERT_NEAR(g, w, factor * tolerance() * std::max(1.0, std::fabs(w))) << "element " << i;
+    }
+  }
+  /// Calls fn(cols, offset, members): lengths below, at and above a pack, and starts of any
+  /// residue.
+  template <typename Fn>
+  static void each_setting(const Fn& fn) {
+    for (int64_t cols : {1, 3, 8, 31, 64, 203}) {
+      for (int64_t offset : {0, 1, 5}) {
+        for (int members : {1, 3}) {
+          SCOPED_TRACE(::testing::Message()
+                       << "cols " << cols << ", offset " << offset << ", members " << members);
+          fn(cols, offset, members);
+          if (::testing::Test::HasFatalFailure()) return;
+        }
+      }
+    }
+  }
+};
+
+using Floating = ::testing::Types<double, float, BFloat16, Float16>;
+TYPED_TEST_SUITE(DeviceRows, Floating);
+
+constexpr int64_t kRows = 3;
+
+/// A matrix inside `data` that starts at `offset` and whose rows lie cols + 1 apart.
+template <typename T>
+MatrixView<T> shifted(std::vector<T>& data, int64_t offset, int64_t cols) {
+  return {data.data() + offset, kRows, cols, cols + 1};
+}
+constexpr int64_t room(int64_t cols) { return 5 + kRows * (cols + 1); }
+
+TYPED_TEST(DeviceRows, SoftmaxAndItsGradient) {
+  using T = TypeParam;
+  TestFixture::each_setting([](int64_t cols, int64_t offset, int members) {
+    auto x = TestFixture::draw(room(cols), 1), dy = TestFixture::draw(room(cols), 2);
+    for (bool log : {false, true}) {
+      std::vector<T> want(x.size()), got(x.size()), dwant(x.size()), dgot(x.size());
+      const auto view = [&](std::vector<T>& v) { return shifted(v, offset, cols); };
+      if (log) {
+        log_softmax<T>(Cpu{}, view(x), view(want));
+        log_softmax_backward<T>(Cpu{}, view(want), view(dy), view(dwant));
+      } else {
+        softmax<T>(Cpu{}, view(x), view(want));
+        softmax_backward<T>(Cpu{}, view(want), view(dy), view(dwant));
+      }
+      run_group(members, [&](const auto& group) {
+        for (int64_t r = 0; r < kRows; ++r) {
+          const T *from = view(x).row(r), *y = view(want).row(r), *d = view(dy).row(r);
+          if (log) {
+            log_softmax_row<T, kPack<T>>(group, from, view(got).row(r), cols);
+            log_softmax_backward_row<T, kPack<T>>(group, y, d, view(dgot).row(r), cols);
+          } else {
+            softmax_row<T, kPack<T>>(group, from, view(got).row(r), cols);
+            softmax_backward_row<T, kPack<T>>(group, y, d, view(dgot).row(r), cols);
+          }
+        }
+      });
+      TestFixture::expect_near(got, want);
+      TestFixture::expect_near(dgot, dwant, 10);
+    }
+  });
+}
+
+TEST(DeviceRowsF32, SoftmaxOfExtremeRows) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  const std::vector<std::vector<float>> rows{
+      {1e30f, 1e30f, -1e30f}, {-inf, 3e38f, 0}, {-inf, -inf, -200}, {nan, 1, 2},
+      {-inf, -inf, -inf},     {inf, 1, 2},      {-inf, nan, -inf}};
+  for (const std::vector<float>& row : rows) {
+    std::vector<float> want(3), got(3);
+    std::vector<float> x = row;
+    softmax<float>(Cpu{}, MatrixView<float>{x.data(), 1, 3, 3},
+                   MatrixView<float>{want.data(), 1, 3, 3});
+    for (int members : {1, 2, 5}) {
+      run_group(members,
+                [&](const auto& group) { softmax_row<float, 1>(group, x.data(), got.data(), 3); });
+      for (size_t i = 0; i < 3; ++i) {
+        EXPECT_EQ(std::isnan(got[i]), std::isnan(want[i])) << row[0] << " " << row[1] << " " << i;
+        if (!std::isnan(want[i])) {
+          EXPECT_EQ(got[i], want[i]);
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(DeviceRows, CrossEntropyForwardBackwardAndInPlace) {
+  using T = TypeParam;
+  using A = Acc<T>;
+  TestFixture::each_setting([](int64_t cols, int64_t offset, int members) {
+    auto x = TestFixture::draw(room(cols), 3);
+    const std::vector<int64_t> targets{cols - 1, -100, 0};
+    const auto view = [&](std::vector<T>& v) { return shifted(v, offset, cols); };
+    std::vector<A> lse(kRows), result(2), got_lse(kRows), loss(kRows);
+    std::vector<T> want(x.size()), got(x.size());
+    cross_entropy<T, int64_t>(Cpu{}, view(x), targets.data(), -100, lse.data(), result.data());
+    const A dloss = A(0.5);
+    cross_entropy_backward<T, int64_t>(Cpu{}, view(x), targets.data(), -100, lse.data(), &dloss,
+                                       &result[1], view(want));
+    std::vector<T> inplace_want = x, inplace_got = x;
+    std::vector<A> inplace_result(2);
+    cross_entropy_inplace<T, int64_t>(Cpu{}, view(inplace_want), cols, targets.data(), -100,
+                                      inplace_result.data());
+    Two<double> total{};
+    run_group(members, [&](const auto& group) {
+      for (int64_t r = 0; r < kRows; ++r) {
+        const Target<int64_t> target(targets[static_cast<size_t>(r)], -100, cols);
+        const Two<A> found = cross_entropy_row<kPack<T>>(group, view(x).row(r), cols, target);
+        cross_entropy_backward_row<kPack<T>>(group, view(x).row(r), view(got).row(r), cols, target,
+                                             found.first, dloss * result[1]);
+        const A again = cross_entropy_inplace_row<kPack<T>>(group, view(inplace_got).row(r), cols,
+                                                            cols, target, result[1]);
+        if (group.rank() != 0) continue;
+        got_lse[static_cast<size_t>(r)] = found.first;
+        loss[static_cast<size_t>(r)] = found.second;
+        EXPECT_EQ(again, found.second);
+      }
+      group.sync();
+      const auto sum = mean_loss_parts(group, loss.data(), targets.data(), kRows, -100);
+      if (group.rank() == 0) total = sum;
+    });
+    TestFixture::expect_near(got_lse, lse);
+    TestFixture::expect_near(got, want);
+    TestFixture::expect_near(inplace_got, inplace_want);
+    EXPECT_EQ(total.second, 2);
+    EXPECT_NEAR(total.first / 2, static_cast<double>(result[0]), TestFixture::tolerance() * 10);
+    EXPECT_NEAR(static_cast<double>(inplace_result[0]), static_cast<double>(result[0]),
+                TestFixture::tolerance() * 10);
+  });
+}
+
+TEST(DeviceRowsF32, PaddedClassesAndIdsOutsideTheTable) {
+  std::vector<float> x{1, 2, 3, 99, 98};
+  std::vector<float> want(x.begin(), x.begin() + 3), result(2);
+  const std::vector<int32_t> targets{1};
+  cross_entropy_inplace<float, int32_t>(Cpu{}, MatrixView<float>{want.data(), 1, 3, 3}, 3,
+                                        targets.data(), -100, result.data());
+  want.resize(5, 0);
+  std::vector<float> padded = x;
+  cross_entropy_inplace<float, int32_t>(Cpu{}, MatrixView<float>{padded.data(), 1, 5, 5}, 3,
+                                        targets.data(), -100, result.data());
+  EXPECT_EQ(padded, want);
+  const Target<int32_t> inside(1, -100, 3), outside(7, -100, 3);
+  cross_entropy_inplace_row<1>(SerialGroup{}, x.data(), 3, 5, inside, 1.0f);
+  for (size_t i = 0; i < 5; ++i) EXPECT_NEAR(x[i], want[i], 1e-6);
+  EXPECT_FALSE(outside.valid);
+  EXPECT_EQ(cross_entropy_row<1>(SerialGroup{}, x.data(), 3, outside).second, 0);
+}
+
+/// Residual norm and its gradient with rows held in registers or streamed.
+template <typename Fixture, typename T, typename Store, int W>
+void check_norm(int64_t cols, int members, bool fused) {
+  using A = Acc<T>;
+  auto x = Fixture::draw(kRows * cols, 4), residual = Fixture::draw(kRows * cols, 5);
+  auto gamma = Fixture::draw(cols, 6), beta = Fixture::draw(cols, 7);
+  auto dy = Fixture::draw(kRows * cols, 8), dsum = Fixture::draw(kRows * cols, 9);
+  if (!fused) std::fill(residual.begin(), residual.end(), T(0.0f));
+  const auto view = [&](std::vector<T>& v) { return MatrixView<T>{v.data(), kRows, cols, cols}; };
+  std::vector<T> sum(x.size()), y(x.size()), dx(x.size()), dgamma(gamma.size()),
+      dbeta(gamma.size());
+  std::vector<A> mean(kRows), rstd(kRows), got_mean(kRows), got_rstd(kRows);
+  residual_layer_norm<T>(Cpu{}, view(x), view(residual), gamma.data(), beta.data(), 1e-3, view(sum),
+                         view(y), mean.data(), rstd.data());
+  residual_layer_norm_backward<T>(Cpu{}, view(sum), gamma.data(), mean.data(), rstd.data(),
+                                  view(dy), view(dsum), view(dx), dgamma.data(), dbeta.data());
+  std::vector<T> got_sum(x.size()), got_y(x.size()), got_dx(x.size());
+  NormForward<T> n{};
+  n.x = x.data();
+  n.residual = fused ? residual.data() : nullptr;
+  n.sum = got_sum.data();
+  n.gamma = gamma.data();
+  n.beta = beta.data();
+  n.eps = static_cast<A>(1e-3);
+  n.y = got_y.data();
+  n.x_stride = n.residual_stride = n.sum_stride = n.y_stride = cols;
+  n.mean = got_mean.data();
+  n.rstd = got_rstd.data();
+  n.rows = kRows;
+  n.cols = cols;
+  NormBackward<T> b{};
+  b.x = sum.data();
+  b.gamma = gamma.data();
+  b.mean = mean.data();
+  b.rstd = rstd.data();
+  b.dy = dy.data();
+  b.dsum = dsum.data();
+  b.dx = got_dx.data();
+  b.x_stride = b.dy_stride = b.dsum_stride = b.dx_stride = cols;
+  b.rows = kRows;
+  b.cols = cols;
+  std::vector<double> sums(static_cast<size_t>(2 * cols));
+  run_group(members, [&](const auto& group) {
+    NormSums<A, 64> mine;
+    NoSums none;
+    for (int64_t r = 0; r < kRows; ++r) {
+      layer_norm_row<Store, W>(group, n, r);
+      if constexpr (std::is_same_v<Store, Streamed>) {
+        layer_norm_backward_row<Store, W>(group, b, r, none);
+      } else {
+        layer_norm_backward_row<Store, W>(group, b, r, mine);
+      }
+    }
+    Store::template each<W>(group, cols, [&](int i, int64_t c) {
+      for (int k = 0; k < W; ++k) {  // columns of different members are different
+        sums[static_cast<size_t>(c + k)] = static_cast<double>(mine.gamma[i * W + k]);
+        sums[static_cast<size_t>(cols + c + k)] = static_cast<double>(mine.beta[i * W + k]);
+      }
+    });
+  });
+  if (fused) Fixture::expect_near(got_sum, sum);
+  Fixture::expect_near(got_y, y, 4);
+  Fixture::expect_near(got_dx, dx, 10);
+  Fixture::expect_near(got_mean, mean);
+  Fixture::expect_near(got_rstd, rstd);
+  if (std::is_same_v<Store, Streamed>) return;
+  for (size_t c = 0; c < static_cast<size_t>(cols); ++c) {
+    const double bound = 20 * Fixture::tolerance();
+    EXPECT_NEAR(sums[c], static_cast<double>(A(dgamma[c])), bound * (1 + std::fabs(sums[c])));
+    EXPECT_NEAR(sums[static_cast<size_t>(cols) + c], static_cast<double>(A(dbeta[c])), bound * 10);
+  }
+}
+
+TYPED_TEST(DeviceRows, LayerNormStreamed) {
+  TestFixture::each_setting([](int64_t cols, int64_t, int members) {
+    check_norm<TestFixture, TypeParam, Streamed, 1>(cols, members, members == 3);
+  });
+}
+
+TYPED_TEST(DeviceRows, LayerNormHeldInRegisters) {
+  using T = TypeParam;
+  constexpr int kW = kPack<T>, kPacks = 32 / kW;
+  for (int64_t packs : {1, 2, 5, 3 * kPacks}) {  // three members hold 3 * kPacks at most
+    for (bool fused : {false, true}) {
+      check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 3, fused);
+      if (packs <= kPacks) check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 1, fused);
+    }
+  }
+}
+
+/// Both stages of a sum over rows as the kernels run them: each thread of each block in turn.
+template <int W, typename T, typename Terms>
+std::vector<double> two_stage_sums(const Terms& terms, int64_t rows, int64_t cols) {
+  const ColumnGeometry g = column_geometry(rows, cols, W, 3);
+  std::vector<double> sums(static_cast<size_t>(cols));
+  for (int64_t block = 0; block < g.blocks(); ++block) {
+    for (int thread = 0; thread < kBlockThreads; ++thread) {
+      const int64_t c = g.first_column(block, thread % kColumnLanes, W), chunk = g.chunk_of(block);
+      if (c >= g.cols) continue;
+      Acc<T> part[1][W];
+      sum_chunk<W>(terms, g.row_begin(chunk) + thread / kColumnLanes, g.row_end(chunk), c, part);
+      for (int k = 0; k < W; ++k)
+        sums[static_cast<size_t>(c + k)] += static_cast<double>(part[0][k]);
+    }
+  }
+  return sums;
+}
+
+TYPED_TEST(DeviceRows, BiasGeluAndSumsOverRows) {
+  using T = TypeParam;
+  constexpr int kW = kPack<T>;
+  for (int64_t rows : {1, 7, 300, 1100}) {
+    const int64_t cols = 5 * kW;
+    auto x = TestFixture::draw(rows * cols, 10), dy = TestFixture::draw(rows * cols, 11);
+    auto bias = TestFixture::draw(cols, 12);
+    const auto view = [&](std::vector<T>& v) { return MatrixView<T>{v.data(), rows, cols, cols}; };
+    std::vector<T> want(x.size()), got(x.size()), dwant(x.size()), dgot(x.size()),
+        dbias(bias.size());
+    bias_gelu<T>(Cpu{}, view(x), bias.data(), view(want));
+    bias_gelu_backward<T>(Cpu{}, view(x), bias.data(), view(dy), view(dwant), dbias.data());
+    const BiasGelu<T> forward{x.data(), cols, bias.data(), got.data(), cols};
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < cols; c += kW) forward.template operator()<kW>(r, c);
+    }
+    const BiasGeluBackward<T> backward{x.data(), cols,        bias.data(), dy.data(),
+                                       cols,     dgot.data(), cols};
+    const std::vector<double> sums = two_stage_sums<kW, T>(backward, rows, cols);
+    TestFixture::expect_near(got, want);
+    TestFixture::expect_near(dgot, dwant, 2);
+    for (size_t c = 0; c < sums.size(); ++c) {
+      EXPECT_NEAR(sums[c], static_cast<double>(Acc<T>(dbias[c])),
+                  TestFixture::tolerance() * 4 * std::sqrt(static_cast<double>(rows)) * 3);
+    }
+  }
+}
+
+TYPED_TEST(DeviceRows, SumOfSquares) {
+  using T = TypeParam;
+  auto x = TestFixture::draw(1000, 13);
+  for (int64_t begin : {int64_t{0}, int64_t{kPack<T>}}) {
+    double want = 0, got = 0;
+    add_sum_of_squares(Cpu{}, x.data() + begin, 991 - begin, &want);
+    run_group(3, [&](const auto& group) {
+      const double sum = squares_of_chunk<kPack<T>>(group, x.data(), true, begin, 991);
+      if (group.rank() == 0) got = sum;
+    });
+    EXPECT_NEAR(got, want, 1e-9 * want);
+  }
+}
+
+}  // namespace
+}  // namespace trireme::kernels

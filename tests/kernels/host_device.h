@@ -1,0 +1,47 @@
+// Host memory as a device on which libraries run, with a clock that the test sets.
+
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "kernels/library_device.h"
+
+namespace trireme::testing {
+
+class HostDevice : public kernels::LibraryDevice {
+ public:
+  /// `clock` gives the ms of the work that has just run.
+  explicit HostDevice(std::function<double()> clock) : clock_(std::move(clock)) {}
+  ~HostDevice() override { EXPECT_EQ(live_blocks, 0); }
+
+  std::string name() const override { return "NVIDIA Mock 1"; }
+  int architecture() const override { return 90; }
+  void* allocate(CUstream_st*, int64_t bytes) override {
+    ++live_blocks;
+    return std::malloc(static_cast<size_t>(bytes));
+  }
+  void free(CUstream_st*, void* block) noexcept override {
+    --live_blocks;
+    std::free(block);
+  }
+  bool can_time(CUstream_st*) const override { return !is_capturing; }
+  double milliseconds(CUstream_st*, int repeats, const std::function<void()>& work) override {
+    ++timings;
+    for (int i = 0; i <= repeats; ++i) work();
+    return clock_();
+  }
+
+  bool is_capturing = false;
+  int timings = 0;
+  int live_blocks = 0;
+
+ private:
+  std::function<double()> clock_;
+};
+
+}  // namespace trireme::testing

@@ -1,0 +1,93 @@
+// What the op table cannot say of the fused ops: results that nobody uses, logits that are gone.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/autograd/backward.h"
+#include "core/autograd/no_grad.h"
+#include "core/ops/ops.h"
+#include "tests/support/message_of.h"
+
+namespace trireme {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::message_of;
+
+Tensor leaf(const std::vector<float>& values, const Shape& shape) {
+  Tensor x = from_vector(values, shape);
+  x.set_requires_grad(true);
+  return x;
+}
+
+struct Operands {
+  Tensor x = leaf({1, 2, 3, 5}, {2, 2});
+  Tensor residual = leaf({4, 3, 2, 2}, {2, 2});
+  Tensor gamma = leaf({1, 2}, {2});
+  Tensor beta = leaf({0, 1}, {2});
+};
+
+TEST(ResidualLayerNorm, SumAloneGivesTheOperandsTheirGradientAndTheFactorsNone) {
+  const Operands in;
+  const NormalisedSum result = residual_layer_norm(in.x, in.residual, in.gamma, in.beta);
+  backward(sum(result.sum * 2.0));
+  EXPECT_EQ(in.x.grad().to_vector<float>(), (std::vector<float>{2, 2, 2, 2}));
+  EXPECT_EQ(in.residual.grad().to_vector<float>(), (std::vector<float>{2, 2, 2, 2}));
+  EXPECT_FALSE(in.gamma.grad().defined());
+}
+
+TEST(ResidualLayerNorm, RunsTwiceWhereTheGraphIsKept) {
+  const Operands in;
+  const NormalisedSum result = residual_layer_norm(in.x, in.residual, in.gamma, in.beta);
+  const Tensor y = sum(result.y * result.sum);
+  backward(y, {.retain_graph = true});
+  const auto once = in.gamma.grad().to_vector<float>(), dx = in.x.grad().to_vector<float>();
+  backward(y);
+  for (size_t i = 0; i < once.size(); ++i) {
+    EXPECT_FLOAT_EQ(in.gamma.grad().to_vector<float>()[i], 2 * once[i]);
+  }
+  for (size_t i = 0; i < dx.size(); ++i) {
+    EXPECT_FLOAT_EQ(in.x.grad().to_vector<float>()[i], 2 * dx[i]);
+  }
+}
+
+TEST(ResidualLayerNorm, NamesTheShapesThatDiffer) {
+  const Operands in;
+  EXPECT_EQ(message_of([&] { residual_layer_norm(in.x, in.gamma, in.gamma, in.beta); }),
+            "residual_layer_norm: x and residual must both be [.., features], got [2, 2] and [2]");
+  EXPECT_THAT(message_of([&] { residual_layer_norm(in.x, in.residual, in.x, in.beta); }),
+              HasSubstr("gamma must be [2]"));
+}
+
+TEST(CrossEntropyInplace, RefusesLeavesAndASecondBackward) {
+  const Tensor weight = leaf({1, 2, 3, 5}, {2, 2});
+  const Tensor targets = from_vector<int64_t>({0, 1}, {2});
+  EXPECT_THAT(message_of([&] { cross_entropy_inplace(weight, targets); }), HasSubstr("not a leaf"));
+  const Tensor loss = cross_entropy_inplace(weight + 1.0, targets);
+  backward(loss, {.retain_graph = true});
+  EXPECT_THAT(message_of([&] { backward(loss); }), HasSubstr("taken already"));
+}
+
+TEST(CrossEntropyInplace, OpsThatKeptTheLogitsSaySo) {
+  const Tensor weight = leaf({1, 2, 3, 5}, {2, 2});
+  const Tensor logits = tanh(weight);  // keeps its result
+  const Tensor loss = cross_entropy_inplace(logits, from_vector<int64_t>({0, 1}, {2}));
+  EXPECT_THAT(message_of([&] { backward(loss); }), HasSubstr("tanh"));
+}
+
+TEST(CrossEntropyInplace, LeavesTheLogitsAloneWhereNothingIsRecorded) {
+  const NoGrad no_grad;
+  const Tensor logits = from_vector<float>({1, 2, 3, 5}, {2, 2});
+  cross_entropy_inplace(logits, from_vector<int64_t>({0, 1}, {2}));
+  EXPECT_EQ(logits.to_vector<float>(), (std::vector<float>{1, 2, 3, 5}));
+}
+
+TEST(BiasGelu, NamesTheShapes) {
+  EXPECT_EQ(message_of([] {
+              bias_gelu(zeros({2, 3}), zeros({2}));
+            }),
+            "bias_gelu: x must be [.., features] and bias [features], got [2, 3] and [2]");
+}
+
+}  // namespace
+}  // namespace trireme

@@ -1,0 +1,84 @@
+// What FakeNccl's communicators share, and its collectives on the ranks' streams.
+
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "distributed/nccl_api.h"
+
+namespace trireme::testing::fake_nccl {
+
+using std::chrono::milliseconds;
+using Key = std::pair<int, int>;  // rank, number of its collective
+
+/// What the ranks of one collective have brought.
+struct Meeting {
+  std::map<int, const void*> in;
+  std::map<int, void*> out;
+  bool done = false;
+};
+
+struct World {
+  int ranks = 0;
+  std::set<int> joined;
+  std::map<int, Meeting> meetings;                     // by number
+  std::map<Key, std::vector<std::vector<char>>> mail;  // (from, to) -> messages
+  std::map<int, std::map<int, Key>> splits;            // split number -> rank -> (color, key)
+};
+
+struct Comm {
+  std::shared_ptr<World> world;
+  int rank = 0;
+  int calls = 0;  // collectives
+  int splits = 0;
+  int busy = 0;        // looks until the last call is accepted
+  bool hangs = false;  // never becomes ready
+  bool ended = false;
+  ncclResult_t state = ncclSuccess;
+};
+
+struct Fake {
+  std::mutex mutex;
+  std::condition_variable changed;
+
+  // Guarded by mutex.
+  std::map<std::string, std::shared_ptr<World>> worlds;  // by unique id
+  std::map<std::string, std::pair<ncclResult_t, int>> failures;
+  std::set<int> init_hangs;
+  std::set<Key> hangs;
+  std::map<Key, milliseconds> delays;
+  std::map<int, ncclResult_t> async_errors;
+  std::map<int, int> versions;
+  std::map<ncclRedOp_t, float> pre_scaled;
+  std::set<void*> registrations, memory;
+  bool abort_hangs = false;
+  int live = 0, aborts = 0, next_id = 1, max_ctas = 0;
+};
+
+extern Fake* fake;  // the one in force
+
+struct Call {
+  enum Kind { kAllReduce, kReduceScatter, kAllGather, kBroadcast, kSend, kRecv } kind;
+  const void* in;
+  void* out;
+  size_t count;
+  ncclDataType_t type;
+  ncclRedOp_t op;
+  int root;  // or peer
+  std::shared_ptr<Comm> comm;
+  cudaStream_t stream;
+  int number = 0;
+};
+
+/// Queues a call on its stream, collectives numbered per rank. Requires fake->mutex.
+void queue(Call call);
+
+}  // namespace trireme::testing::fake_nccl
