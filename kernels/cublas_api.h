@@ -10,14 +10,13 @@
 
 namespace trireme::kernels {
 
-#define TRIREME_CUBLAS_FUNCTIONS(X)                                                            \
-  X(Create)                                                                                    \
-  X(Destroy)                                                                                   \
-  X(GetVersion)                                                                                \
-  X(GetStatusName) X(MatmulDescCreate) X(MatmulDescDestroy) X(MatmulDescSetAttribute)          \
-      X(MatrixLayoutCreate) X(MatrixLayoutDestroy) X(MatrixLayoutSetAttribute)                 \
-          X(MatmulPreferenceCreate) X(MatmulPreferenceDestroy) X(MatmulPreferenceSetAttribute) \
-              X(MatmulAlgoGetHeuristic) X(MatmulAlgoCheck) X(Matmul)
+// clang-format off
+#define TRIREME_CUBLAS_FUNCTIONS(X) \
+  X(Create) X(Destroy) X(GetVersion) X(GetStatusName) X(MatmulDescCreate) X(MatmulDescDestroy) \
+  X(MatmulDescSetAttribute) X(MatrixLayoutCreate) X(MatrixLayoutDestroy) \
+  X(MatrixLayoutSetAttribute) X(MatmulPreferenceCreate) X(MatmulPreferenceDestroy) \
+  X(MatmulPreferenceSetAttribute) X(MatmulAlgoGetHeuristic) X(MatmulAlgoCheck) X(Matmul)
+// clang-format on
 
 /// cublasLt<name> for each name above.
 struct CublasApi {

@@ -10,14 +10,12 @@
 
 namespace trireme::kernels {
 
-#define TRIREME_CUDNN_FUNCTIONS(X)                                                           \
-  X(GetVersion)                                                                              \
-  X(GetErrorString)                                                                          \
-  X(GetLastErrorString)                                                                      \
-  X(Create)                                                                                  \
-  X(Destroy)                                                                                 \
-  X(SetStream) X(BackendCreateDescriptor) X(BackendDestroyDescriptor) X(BackendSetAttribute) \
-      X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute)
+// clang-format off
+#define TRIREME_CUDNN_FUNCTIONS(X) \
+  X(GetVersion) X(GetErrorString) X(GetLastErrorString) X(Create) X(Destroy) X(SetStream) \
+  X(BackendCreateDescriptor) X(BackendDestroyDescriptor) X(BackendSetAttribute) \
+  X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute)
+// clang-format on
 
 /// cudnn<name> for each name above.
 struct CudnnApi {
