@@ -13,14 +13,8 @@ constexpr int kWarps = kThreads / 32;
 
 /// The threads of a block.
 struct BlockTeam {
-  TRIREME_HD int64_t lane() const {
-#ifdef __CUDA_ARCH__
-    return threadIdx.x;
-#else
-    return 0;
-#endif
-  }
-  TRIREME_HD int64_t lanes() const { return kThreads; }
+  __device__ int64_t lane() const { return threadIdx.x; }
+  __device__ int64_t lanes() const { return kThreads; }
 
   template <typename A, typename Join>
   __device__ A join(A x, const Join& both) const {

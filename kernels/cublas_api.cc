@@ -37,12 +37,18 @@ const char* advice(cublasStatus_t status) {
   }
 }
 
+const CublasApi* replacement = nullptr;  // of a test
+
 }  // namespace
 
 const CublasApi& cublas_api() {
+  if (replacement) return *replacement;
   static const CublasApi api = load();
   return api;
 }
+
+ScopedCublasApi::ScopedCublasApi(const CublasApi& table) { replacement = &table; }
+ScopedCublasApi::~ScopedCublasApi() { replacement = nullptr; }
 
 void check_cublas(const CublasApi& api, const char* op, const char* call, cublasStatus_t status,
                   const std::string& detail) {

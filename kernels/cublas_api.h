@@ -29,6 +29,15 @@ struct CublasApi {
 /// where it is missing. Thread-safe.
 const CublasApi& cublas_api();
 
+/// Puts `table` in the place of the library while it lives: for tests. Not while another thread uses
+/// it, nor after this one has: what was made with the library stays with it.
+class ScopedCublasApi {
+ public:
+  explicit ScopedCublasApi(const CublasApi& table);
+  ~ScopedCublasApi();
+  ScopedCublasApi(const ScopedCublasApi&) = delete;
+};
+
 /// Throws CudaError `op: call failed, status; what to do` unless `status` is success.
 void check_cublas(const CublasApi& api, const char* op, const char* call, cublasStatus_t status,
                   const std::string& detail = "");

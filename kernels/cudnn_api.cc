@@ -25,12 +25,18 @@ CudnnApi load() {
   return api;
 }
 
+const CudnnApi* replacement = nullptr;  // of a test
+
 }  // namespace
 
 const CudnnApi& cudnn_api() {
+  if (replacement) return *replacement;
   static const CudnnApi api = load();
   return api;
 }
+
+ScopedCudnnApi::ScopedCudnnApi(const CudnnApi& table) { replacement = &table; }
+ScopedCudnnApi::~ScopedCudnnApi() { replacement = nullptr; }
 
 bool is_unsupported(cudnnStatus_t status) {
   return CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED;

@@ -28,6 +28,15 @@ struct CudnnApi {
 /// where it is missing, or too old. Thread-safe.
 const CudnnApi& cudnn_api();
 
+/// Puts `table` in the place of the library while it lives: for tests. Not while another thread uses
+/// it, nor after this one has: what was made with the library stays with it.
+class ScopedCudnnApi {
+ public:
+  explicit ScopedCudnnApi(const CudnnApi& table);
+  ~ScopedCudnnApi();
+  ScopedCudnnApi(const ScopedCudnnApi&) = delete;
+};
+
 /// Throws CudaError `op: what failed, status; what cuDNN says` unless `status` is success.
 void check_cudnn(const CudnnApi& api, const char* op, const std::string& what,
                  cudnnStatus_t status);

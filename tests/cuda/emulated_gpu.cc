@@ -1,0 +1,49 @@
+// Puts an emulated GPU behind the tests of a program, and libraries that compute on host memory:
+// the fake device, the emulator (this program links the kernels that it runs), and the mocks of
+// cuBLASLt and cuDNN, which compute what they are asked for.
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "core/cuda/stream.h"
+#include "tests/cuda/emulator/emulator.h"
+#include "tests/cuda/fake_device.h"
+#include "tests/kernels/cublas_mock.h"
+#include "tests/kernels/cudnn_interpreter.h"
+#include "tests/kernels/cudnn_mock.h"
+
+namespace trireme::testing {
+namespace {
+
+class EmulatedGpu : public ::testing::Environment {
+ public:
+  EmulatedGpu() {
+    setenv("TRIREME_TEST_DEVICE", "cuda", 1);
+    setenv("TRIREME_TUNE", "off", 1);  // nothing here has a speed
+  }
+  void SetUp() override {
+    gpu_ = std::make_unique<Gpu>();
+    gpu_->cudnn.state().execute = interpret;
+  }
+  void TearDown() override {
+    EXPECT_GT(emulator::grids_run(), 0) << "no kernel ran";
+    cuda::synchronize(0);  // throws what a kernel has reported
+  }
+
+ private:
+  struct Gpu {
+    FakeDeviceGuard device;
+    CublasMock cublas;
+    CudnnMock cudnn;
+    kernels::ScopedCublasApi cublas_api{cublas.api()};
+    kernels::ScopedCudnnApi cudnn_api{cudnn.api()};
+  };
+  std::unique_ptr<Gpu> gpu_;
+};
+
+[[maybe_unused]] const auto* const kGpu = ::testing::AddGlobalTestEnvironment(new EmulatedGpu);
+
+}  // namespace
+}  // namespace trireme::testing
