@@ -132,7 +132,7 @@ void run_rank(const Options& o, const RankEnv& place) {
       ddp.backward(loss);
     }
     const auto after_backward = seconds_since(start);
-    optimizer.step(precision.scales_loss ? 1 / scaler.scale() : 1);
+    optimizer.step(precision.scales_loss ? full({}, 1 / scaler.scale(), {DType::kF64}) : Tensor());
     optimizer.zero_grad();
     if (step == 2) warm = communicator->stats();
     if (step < 3) continue;

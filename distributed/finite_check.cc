@@ -33,7 +33,7 @@ std::string first_not_finite(const StateDict& parameters) {
 
 bool finite_on_all_ranks(bool mine, Communicator& communicator) {
   int32_t finite = mine;
-  communicator.all_reduce(&finite, 1, DType::kI32, ReduceOp::kMin)->wait();
+  communicator.host().all_reduce(&finite, 1, DType::kI32, ReduceOp::kMin)->wait();
   return finite != 0;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 /// One span; `Master` is what is stepped: the 32-bit copy of 16-bit parameters, else themselves.
 template <typename T, typename Master>
-void step_span(const AdamStep& s, double grad_scale, int64_t count, const T* __restrict grad,
+void step_span(const AdamStep& s, double grad_factor, int64_t count, const T* __restrict grad,
                T* __restrict param, Master* master, Acc<T>* __restrict m, Acc<T>* __restrict v) {
   using A = Acc<T>;
   const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
@@ -18,7 +18,7 @@ void step_span(const AdamStep& s, double grad_scale, int64_t count, const T* __r
   const auto number = static_cast<double>(s.step);
   const A rate = static_cast<A>(s.learning_rate / (1 - std::pow(s.beta1, number)));
   const A root = static_cast<A>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
-  const A scale = static_cast<A>(grad_scale), eps = static_cast<A>(s.eps);
+  const A scale = static_cast<A>(grad_factor), eps = static_cast<A>(s.eps);
   const A l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
   const A keep = static_cast<A>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
   parallel_for(count, kSerialElements, [=](int64_t begin, int64_t end) {
@@ -40,14 +40,13 @@ void step_span(const AdamStep& s, double grad_scale, int64_t count, const T* __r
 
 template <typename T>
 void adamw(Cpu, const AdamStep& step, std::span<const AdamSpan<T>> spans) {
-  const double factor = step.grad_factor ? static_cast<double>(*step.grad_factor) : 1;
+  const double factor = step.grad_factor ? *step.grad_factor : 1;
   if (factor == 0) return;
   for (const AdamSpan<T>& s : spans) {
-    const double scale = step.grad_scale * factor;
     if (s.master) {
-      step_span(step, scale, s.count, s.grad, s.param, s.master, s.m, s.v);
+      step_span(step, factor, s.count, s.grad, s.param, s.master, s.m, s.v);
     } else {
-      step_span(step, scale, s.count, s.grad, s.param, s.param, s.m, s.v);
+      step_span(step, factor, s.count, s.grad, s.param, s.param, s.m, s.v);
     }
   }
 }

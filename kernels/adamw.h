@@ -22,11 +22,11 @@ struct AdamStep {
   double eps = 1e-8;
   double weight_decay = 0;
   WeightDecay decay_form = WeightDecay::kDecoupled;
-  /// Multiplies every gradient as it is read: clipping and loss scaling need no pass of their own.
-  double grad_scale = 1;
-  /// One more factor, read from the device's memory, so that clipping need not wait for the norm;
-  /// null: 1. Where it is 0 the step leaves everything unchanged: gradients were not finite.
-  const float* grad_factor = nullptr;
+  /// Multiplies every gradient as it is read, so that clipping and loss scaling need no pass of
+  /// their own. In the device's memory, so that nobody waits for the norm; null: 1. Where it is 0
+  /// the step leaves everything unchanged: gradients were not finite (norm_to_factor in
+  /// kernels/global_norm.h).
+  const double* grad_factor = nullptr;
   /// Number of this step, from 1: corrects the bias of the averages, which start at zero.
   int64_t step = 1;
 };
@@ -44,7 +44,7 @@ struct AdamSpan {
   Acc<T>* v;
 };
 
-/// With g = grad_scale grad (+ decay param):
+/// With g = *grad_factor grad (+ decay param):
 ///   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 ///   param -= lr (m / (1 - beta1^step) / (sqrt(v / (1 - beta2^step)) + eps) (+ decay param))
 /// over all spans in one pass: four arrays are read and three written, once (with a master five and

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/half.h"
+#include "kernels/cuda/global_norm_body.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
 
@@ -42,6 +43,12 @@ void add_sum_of_squares(Cpu, const T* x, int64_t count, double* sum) {
     }
   });
   for (int64_t p = 0; p < pieces; ++p) *sum += partials[p];
+}
+
+void norm_to_factor(Cpu, const double* sum, double loss_scale, double max_norm, double* norm,
+                    double* factor) {
+  *norm = std::sqrt(*sum) / loss_scale;
+  *factor = factor_for(*norm, loss_scale, max_norm);
 }
 
 template void add_sum_of_squares(Cpu, const float*, int64_t, double*);

@@ -3,7 +3,7 @@
 // A block takes 16,384 elements of one array, a thread 16 bytes a step, summed in f64; a second
 // kernel of one block adds the blocks' sums in a fixed order. Each gradient is read once: 2 bytes
 // per element in 16-bit types, expected 80 % of 4.3 TB/s on an H200 (converting to f64 is then
-// nearly the limit).
+// nearly the limit). A third, of one thread, turns the sum into the factor that optimizers read.
 
 #include "kernels/global_norm.h"
 
@@ -37,6 +37,13 @@ __global__ void __launch_bounds__(kBlockThreads)
   const CheckedSpan<T>& s = table.span[chunk.span];
   const double sum = squares_of_chunk<kPack<T>>(group, s.x, s.is_packed, chunk.begin, chunk.end);
   if (group.rank() == 0) partials[blockIdx.x] = sum;
+}
+
+__global__ void factor_kernel(const double* sum, double loss_scale, double max_norm, double* norm,
+                              double* factor) {
+  const double value = sqrt(*sum) / loss_scale;
+  *norm = value;
+  *factor = factor_for(value, loss_scale, max_norm);
 }
 
 __global__ void __launch_bounds__(kBlockThreads)
@@ -74,6 +81,12 @@ template <typename T>
 void add_sum_of_squares(Cuda device, const T* x, int64_t count, double* sum) {
   const NormSpan<T> span{count, x};
   add_sum_of_squares(device, std::span<const NormSpan<T>>(&span, 1), sum);
+}
+
+void norm_to_factor(Cuda device, const double* sum, double loss_scale, double max_norm,
+                    double* norm, double* factor) {
+  launch("global_norm", device, factor_kernel, {.blocks = 1, .threads = 1}, sum, loss_scale,
+         max_norm, norm, factor);
 }
 
 #define TRIREME_INSTANTIATE(T)                                                   \

@@ -7,11 +7,11 @@ namespace {
 
 /// One span; `Master` is what is stepped: the 32-bit copy of 16-bit parameters, else themselves.
 template <typename T, typename Master>
-void step_span(const SgdStep& s, double grad_scale, int64_t count, const T* __restrict grad,
+void step_span(const SgdStep& s, double grad_factor, int64_t count, const T* __restrict grad,
                T* __restrict param, Master* master, Acc<T>* __restrict buffer) {
   using A = Acc<T>;
   const A rate = static_cast<A>(s.learning_rate), decay = static_cast<A>(s.weight_decay);
-  const A scale = static_cast<A>(grad_scale), momentum = static_cast<A>(s.momentum);
+  const A scale = static_cast<A>(grad_factor), momentum = static_cast<A>(s.momentum);
   // A fresh buffer may hold anything, NaN included: it is not read on the first step.
   const A fresh = static_cast<A>(s.is_first ? 1 : 1 - s.dampening);
   const bool nesterov = s.form == Momentum::kNesterov, first = s.is_first;
@@ -41,14 +41,13 @@ void step_span(const SgdStep& s, double grad_scale, int64_t count, const T* __re
 
 template <typename T>
 void sgd(Cpu, const SgdStep& step, std::span<const SgdSpan<T>> spans) {
-  const double factor = step.grad_factor ? static_cast<double>(*step.grad_factor) : 1;
+  const double factor = step.grad_factor ? *step.grad_factor : 1;
   if (factor == 0) return;
   for (const SgdSpan<T>& s : spans) {
-    const double scale = step.grad_scale * factor;
     if (s.master) {
-      step_span(step, scale, s.count, s.grad, s.param, s.master, s.buffer);
+      step_span(step, factor, s.count, s.grad, s.param, s.master, s.buffer);
     } else {
-      step_span(step, scale, s.count, s.grad, s.param, s.param, s.buffer);
+      step_span(step, factor, s.count, s.grad, s.param, s.param, s.buffer);
     }
   }
 }

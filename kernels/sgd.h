@@ -18,9 +18,7 @@ struct SgdStep {
   double dampening = 0;
   double weight_decay = 0;  // times the parameter, added to the gradient
   Momentum form = Momentum::kPlain;
-  /// Multiplies every gradient as it is read.
-  double grad_scale = 1;
-  const float* grad_factor = nullptr;  // as AdamStep::grad_factor
+  const double* grad_factor = nullptr;  // as AdamStep::grad_factor
   /// The first step starts the momentum buffer with the gradient itself, without dampening.
   bool is_first = false;
 };
@@ -35,7 +33,7 @@ struct SgdSpan {
   Acc<T>* buffer;  // null when momentum is 0
 };
 
-/// With g = grad_scale grad + decay param and momentum > 0:
+/// With g = *grad_factor grad + decay param and momentum > 0:
 ///   buffer = momentum buffer + (1 - dampening) g;  g = buffer, or g + momentum buffer (Nesterov)
 /// then param -= lr g, over all spans in one pass.
 template <typename T>

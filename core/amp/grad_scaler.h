@@ -1,9 +1,9 @@
 // GradScaler: keeps the small gradients of f16 above zero.
 //
 //   backward(scaler.scaled(loss));                       // gradients are scale() times too large
-//   const double norm = grad_norm(parameters) / scaler.scale();
-//   const bool finite = std::isfinite(norm);             // several ranks: finite_on_all_ranks()
-//   if (finite) optimizer.step(clip_factor(norm, max_norm) / scaler.scale());
+//   const GradientNorm g = clip_grad_norm(parameters, max_norm, scaler.scale());
+//   const bool finite = std::isfinite(g.norm.item());    // several ranks: finite_on_all_ranks()
+//   if (finite) optimizer.step(g.factor);
 //   scaler.update(finite);                               // a step that overflowed is left out
 //
 // The scale falls when gradients overflow and rises again after many steps without: so it stays

@@ -22,7 +22,7 @@ void Adam::update(const Update& u) {
                                .decay_form = decay_ == Decay::kDecoupled
                                                  ? kernels::WeightDecay::kDecoupled
                                                  : kernels::WeightDecay::kGradient,
-                               .grad_scale = u.grad_scale,
+                               .grad_factor = u.grad_factor,
                                .step = u.step};
   dispatch_floating("adam", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;

@@ -1,4 +1,4 @@
-// Gradient clipping.
+// The global gradient norm, and gradient clipping.
 
 #pragma once
 
@@ -6,14 +6,28 @@
 
 namespace trireme {
 
-/// L2 norm over all gradients of `parameters`, accumulated in f64. One read of the gradients; not
-/// finite exactly when some gradient is not.
-double grad_norm(const StateDict& parameters);
+/// What is known of all gradients together. Scalars in f64 where the gradients lie: on a CUDA
+/// device they are computed behind backward, and only reading them waits (DelayedScalar does not).
+struct GradientNorm {
+  Tensor norm;    // L2 norm over all gradients; not finite exactly when some gradient is not
+  Tensor factor;  // for Optimizer::step
+};
 
-/// The factor that brings gradients of norm `norm` down to at most `max_norm`: pass it to
-/// Optimizer::step, so that clipping costs no pass over the gradients. max_norm <= 0 means no
-/// limit. A norm that is not finite gives 1: the caller decides what to do with such gradients.
-double clip_factor(double norm, double max_norm);
+/// The L2 norm over all gradients of `parameters`, accumulated in f64, and the factor that brings
+/// it down to at most `max_norm` (<= 0: no limit), so that clipping costs no pass over the
+/// gradients:
+///
+///   const GradientNorm g = clip_grad_norm(parameters, 1.0);
+///   optimizer.step(g.factor);
+///
+/// The gradients themselves stay as they are: one read of them. Gradients of a loss that was
+/// multiplied by `loss_scale` (core/amp/grad_scaler.h) are taken as that much smaller. A norm that
+/// is not finite gives the factor 0, with which an optimizer changes nothing. Requires all
+/// gradients on one device.
+GradientNorm clip_grad_norm(const StateDict& parameters, double max_norm, double loss_scale = 1);
+
+/// The norm alone. Waits for a CUDA device.
+double grad_norm(const StateDict& parameters);
 
 /// Limits every gradient element to [-limit, limit], in place. Requires limit > 0.
 void clip_grad_value(const StateDict& parameters, double limit);

@@ -73,7 +73,7 @@ void Optimizer::Entry::refresh_master() const {
   note_versions();
 }
 
-Optimizer::Update& Optimizer::update_for(const Entry& entry, double grad_scale) {
+Optimizer::Update& Optimizer::update_for(const Entry& entry, const double* grad_factor) {
   const int64_t step = ++*entry.updates.data<int64_t>();
   for (Update& u : updates_) {
     if (u.parts.empty() ||
@@ -81,7 +81,7 @@ Optimizer::Update& Optimizer::update_for(const Entry& entry, double grad_scale) 
          u.device() == entry.parameter.device())) {
       u.options = entry.options;
       u.lr = lr_ * entry.options.lr_factor;
-      u.grad_scale = grad_scale;
+      u.grad_factor = grad_factor;
       u.step = step;
       return u;
     }
@@ -89,18 +89,22 @@ Optimizer::Update& Optimizer::update_for(const Entry& entry, double grad_scale) 
   return updates_.emplace_back(Update{.parts = {},
                                       .options = entry.options,
                                       .lr = lr_ * entry.options.lr_factor,
-                                      .grad_scale = grad_scale,
+                                      .grad_factor = grad_factor,
                                       .step = step});
 }
 
-void Optimizer::step(double grad_scale) {
+void Optimizer::step(const Tensor& grad_factor) {
   NoGrad no_grad;
+  const double* const factor = grad_factor ? grad_factor.data<double>() : nullptr;
   for (Update& u : updates_) u.parts.clear();
   for (const Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;
     entry.refresh_master();
-    update_for(entry, grad_scale)
+    require(!factor || gradient.device() == grad_factor.device(), "optimizer", "grad_factor is on ",
+            grad_factor ? grad_factor.device() : Device{}, ", the gradient of ", entry.name, " on ",
+            gradient.device());
+    update_for(entry, factor)
         .parts.push_back({entry.parameter, to_contiguous(gradient), entry.master, &entry.moments});
   }
   for (Update& u : updates_) {

@@ -2,7 +2,7 @@
 //
 //   AdamW optimizer(decay_matrices_only(model.named_parameters(), 0.1), {.beta2 = 0.95});
 //   backward(loss);
-//   optimizer.step(clip_factor(grad_norm(optimizer.parameters()), 1.0));
+//   optimizer.step(clip_grad_norm(optimizer.parameters(), 1.0).factor);
 //   optimizer.zero_grad();
 //
 // step() updates all parameters of a group in one fused pass, without temporaries: one call of one
@@ -50,9 +50,13 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update with the gradients as they are times `grad_scale`. Clipping passes its factor here,
-  /// so that it needs no pass of its own.
-  void step(double grad_scale = 1);
+  /// One update with the gradients as they are.
+  void step() { step(Tensor()); }
+  /// One update with the gradients times `grad_factor`, an f64 scalar on their device, as from
+  /// clip_grad_norm (core/optim/clip.h): clipping and loss scaling need no pass of their own, and
+  /// nobody waits for the factor. Where it is 0 parameters and moments stay as they are, though the
+  /// update is counted.
+  void step(const Tensor& grad_factor);
   void zero_grad();
 
   double lr() const { return lr_; }
@@ -86,9 +90,9 @@ class Optimizer {
   struct Update {
     std::vector<Part> parts;
     GroupOptions options;
-    double lr = 0;  // of this group
-    double grad_scale = 1;
-    int64_t step = 1;  // number of this update of these parameters, from 1
+    double lr = 0;              // of this group
+    const double* grad_factor;  // on device(), or null
+    int64_t step = 1;           // number of this update of these parameters, from 1
 
     DType dtype() const { return parts.front().parameter.dtype(); }
     Device device() const { return parts.front().parameter.device(); }
@@ -109,7 +113,7 @@ class Optimizer {
     void refresh_master() const;
     void note_versions() const;
   };
-  Update& update_for(const Entry& entry, double grad_scale);
+  Update& update_for(const Entry& entry, const double* grad_factor);
 
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;

@@ -24,7 +24,7 @@ void Sgd::update(const Update& u) {
       .dampening = options_.dampening,
       .weight_decay = u.options.weight_decay,
       .form = options_.nesterov ? kernels::Momentum::kNesterov : kernels::Momentum::kPlain,
-      .grad_scale = u.grad_scale,
+      .grad_factor = u.grad_factor,
       .is_first = u.step == 1};
   dispatch_floating("sgd", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;

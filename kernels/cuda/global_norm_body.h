@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "kernels/cuda/group.h"
 #include "kernels/cuda/pack.h"
 
@@ -25,6 +27,13 @@ TRIREME_HD double squares_of_chunk(const Group& group, const T* x, bool is_packe
     sum += v * v;
   }
   return group_sum(group, sum);
+}
+
+/// norm_to_factor's arithmetic (kernels/global_norm.h).
+TRIREME_HD inline double factor_for(double norm, double loss_scale, double max_norm) {
+  if (!(norm <= 1.7976931348623157e308)) return 0;  // inf, nan
+  const double clip = max_norm > 0 && norm > max_norm ? max_norm / norm : 1;
+  return clip / loss_scale;
 }
 
 }  // namespace trireme::kernels

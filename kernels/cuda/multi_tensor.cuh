@@ -29,18 +29,18 @@ inline constexpr int kStepPack = 4;
 
 template <typename Rule, typename A, typename Span>
 __global__ void __launch_bounds__(kBlockThreads)
-    multi_tensor_kernel(const __grid_constant__ Rule rule, const float* grad_factor,
+    multi_tensor_kernel(const __grid_constant__ Rule rule, const double* grad_factor,
                         const __grid_constant__ SpanTable<Span> table) {
-  const double factor = grad_factor ? static_cast<double>(*grad_factor) : 1.0;
+  const double factor = grad_factor ? *grad_factor : 1.0;
   if (factor == 0) return;  // gradients were not finite: nothing changes
   const auto chunk = table.chunk(static_cast<int32_t>(blockIdx.x));
   const CheckedSpan<Span>& s = table.span[chunk.span];
-  step_chunk<kStepPack>(rule, static_cast<A>(rule.grad_scale * factor), s.span, s.is_packed,
-                        chunk.begin, chunk.end, static_cast<int>(threadIdx.x), kBlockThreads);
+  step_chunk<kStepPack>(rule, static_cast<A>(factor), s.span, s.is_packed, chunk.begin, chunk.end,
+                        static_cast<int>(threadIdx.x), kBlockThreads);
 }
 
 template <typename A, typename Rule, typename Span>
-void launch_multi_tensor(const char* op, Cuda device, const Rule& rule, const float* grad_factor,
+void launch_multi_tensor(const char* op, Cuda device, const Rule& rule, const double* grad_factor,
                          std::span<const Span> spans) {
   std::vector<CheckedSpan<Span>> checked;
   checked.reserve(spans.size());

@@ -14,7 +14,6 @@ namespace trireme::kernels {
 template <typename A>
 struct AdamRule {
   A beta1, beta2, rest1, rest2, rate, root, eps, l2, keep;
-  double grad_scale;
 
   explicit AdamRule(const AdamStep& s) {
     const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
@@ -28,7 +27,6 @@ struct AdamRule {
     eps = static_cast<A>(s.eps);
     l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
     keep = static_cast<A>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
-    grad_scale = s.grad_scale;
   }
 
   TRIREME_HD void step(A scale, A grad, A& p, A& m, A& v) const {
@@ -68,7 +66,6 @@ template <typename A>
 struct SgdRule {
   A rate, decay, momentum, fresh;
   bool nesterov, first;
-  double grad_scale;
 
   explicit SgdRule(const SgdStep& s)
       : rate(static_cast<A>(s.learning_rate)),
@@ -76,8 +73,7 @@ struct SgdRule {
         momentum(static_cast<A>(s.momentum)),
         fresh(static_cast<A>(s.is_first ? 1 : 1 - s.dampening)),
         nesterov(s.form == Momentum::kNesterov),
-        first(s.is_first),
-        grad_scale(s.grad_scale) {}
+        first(s.is_first) {}
 
   template <int W, typename T>
   TRIREME_HD void step_pack(A scale, const SgdSpan<T>& s, int64_t i) const {

@@ -88,9 +88,9 @@ TEST(GradScaler, KeepsGradientsThatF16CannotHold) {
 // One step as the header shows it; returns whether it was done.
 bool step(Line& line, double x, Sgd& optimizer, GradScaler& scaler, Communicator& comm) {
   backward(scaler.scaled(line.loss(x)));
-  const double norm = grad_norm(optimizer.parameters()) / scaler.scale();
-  const bool finite = finite_on_all_ranks(std::isfinite(norm), comm);
-  if (finite) optimizer.step(clip_factor(norm, 1e-3) / scaler.scale());
+  const GradientNorm g = clip_grad_norm(optimizer.parameters(), 1e-3, scaler.scale());
+  const bool finite = finite_on_all_ranks(std::isfinite(g.norm.item()), comm);
+  if (finite) optimizer.step(g.factor);
   scaler.update(finite);
   optimizer.zero_grad();
   return finite;

@@ -77,7 +77,7 @@ Weights trained(Rule rule, int64_t batch, int micro_batches, Communicator& comm)
       const Tensor ids = sequences(step, place * batch, batch);
       ddp.backward(model.loss(ids, ids));
     }
-    optimizer->step(clip_factor(grad_norm(model.named_parameters()), 1.0));
+    optimizer->step(clip_grad_norm(model.named_parameters(), 1.0).factor);
     optimizer->zero_grad();
   }
   ddp.check_replicas();

@@ -125,23 +125,20 @@ void check_optimizer(int64_t count, bool has_master, size_t start) {
              draw<A>(count + 1, 4)};
   for (A& v : want.v) v *= v;
   State got = want;
-  const float factor = 0.5f;
+  const double factor = 1.5;
   const auto step = [&](State& s, bool on_cpu) {
     A* const master = has_master ? s.master.data() + start : nullptr;
     const auto run = [&](const auto& rule, const auto& span) {
       for (int64_t begin = 0; begin < count; begin += kChunk) {
         for (int thread = 0; thread < 5; ++thread) {
-          step_chunk<4>(rule, static_cast<A>(rule.grad_scale * static_cast<double>(factor)), span,
-                        start == 0, begin, std::min(count, begin + kChunk), thread, 5);
+          step_chunk<4>(rule, static_cast<A>(factor), span, start == 0, begin,
+                        std::min(count, begin + kChunk), thread, 5);
         }
       }
     };
     if constexpr (kAdam) {
-      const AdamStep adam{.learning_rate = 0.01,
-                          .weight_decay = 0.1,
-                          .grad_scale = 3,
-                          .grad_factor = &factor,
-                          .step = 3};
+      const AdamStep adam{
+          .learning_rate = 0.01, .weight_decay = 0.1, .grad_factor = &factor, .step = 3};
       const AdamSpan<T> span{count,  grad.data() + start, s.param.data() + start,
                              master, s.m.data() + start,  s.v.data() + start};
       on_cpu ? adamw<T>(Cpu{}, adam, {&span, 1}) : run(AdamRule<A>(adam), span);
@@ -150,7 +147,6 @@ void check_optimizer(int64_t count, bool has_master, size_t start) {
                              .dampening = 0.1,
                              .weight_decay = 0.1,
                              .form = Momentum::kNesterov,
-                             .grad_scale = 3,
                              .grad_factor = &factor};
       const SgdSpan<T> span{count, grad.data() + start, s.param.data() + start, master,
                             s.m.data() + start};

@@ -24,13 +24,14 @@ void check_adam(WeightDecay form, double tolerance) {
   std::vector<T> param(kCount), m(kCount), v(kCount), grad(kCount);
   std::vector<double> p0(kCount), m0(kCount), v0(kCount);
   for (int64_t i = 0; i < kCount; ++i) param[i] = static_cast<T>(p0[i] = 0.01 * double(i) - 0.1);
+  const double half = 0.5;
   AdamStep s{.learning_rate = 0.02,
              .beta1 = 0.8,
              .beta2 = 0.95,
              .eps = 1e-6,
              .weight_decay = 0.1,
              .decay_form = form,
-             .grad_scale = 0.5};
+             .grad_factor = &half};
   for (s.step = 1; s.step <= 5; ++s.step) {
     for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, s.step));
     const AdamSpan<T> span{kCount, grad.data(), param.data(), nullptr, m.data(), v.data()};
@@ -71,7 +72,8 @@ void check_sgd(SgdStep s, double tolerance) {
                           s.momentum > 0 ? buffer.data() : nullptr};
     sgd<T>(Cpu{}, s, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
-      double g = s.grad_scale * gradient_at(i, step) + s.weight_decay * p0[i];
+      double g =
+          (s.grad_factor ? *s.grad_factor : 1) * gradient_at(i, step) + s.weight_decay * p0[i];
       if (s.momentum > 0) {
         b0[i] = step == 1 ? g : s.momentum * b0[i] + (1 - s.dampening) * g;
         g = s.form == Momentum::kNesterov ? g + s.momentum * b0[i] : b0[i];
@@ -83,7 +85,8 @@ void check_sgd(SgdStep s, double tolerance) {
 }
 
 TEST(Sgd, EqualsItsFormula) {
-  const SgdStep plain{.learning_rate = 0.1, .weight_decay = 0.01, .grad_scale = 2};
+  const double twice = 2;
+  const SgdStep plain{.learning_rate = 0.1, .weight_decay = 0.01, .grad_factor = &twice};
   const SgdStep heavy{
       .learning_rate = 0.1, .momentum = 0.9, .dampening = 0.2, .weight_decay = 0.01};
   const SgdStep nesterov{.learning_rate = 0.1, .momentum = 0.9, .form = Momentum::kNesterov};

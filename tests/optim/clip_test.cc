@@ -8,6 +8,7 @@
 
 #include "core/autograd/gradient_slot.h"
 #include "core/ops/ops.h"
+#include "core/optim/adam.h"
 
 namespace trireme {
 namespace {
@@ -41,14 +42,36 @@ TEST(GradNorm, IsNotFiniteExactlyWhenAGradientIsNot) {
   EXPECT_EQ(grad_norm(with_gradients({1}, {-std::numeric_limits<float>::infinity()})), kInf);
 }
 
-TEST(ClipFactor, BringsTheNormDownAndNeverUp) {
-  EXPECT_DOUBLE_EQ(clip_factor(10, 2.5), 0.25);
-  EXPECT_EQ(clip_factor(2.5, 2.5), 1);
-  EXPECT_EQ(clip_factor(0, 2.5), 1);
-  EXPECT_EQ(clip_factor(10, 0), 1);
-  EXPECT_EQ(clip_factor(10, -1), 1);
-  EXPECT_EQ(clip_factor(kInf, 1), 1);
-  EXPECT_EQ(clip_factor(std::nan(""), 1), 1);
+double factor_for(double norm, double max_norm, double loss_scale = 1) {
+  return clip_grad_norm(with_gradients({norm}, {0}), max_norm, loss_scale).factor.item();
+}
+
+TEST(ClipGradNorm, BringsTheNormDownAndNeverUp) {
+  EXPECT_DOUBLE_EQ(factor_for(10, 2.5), 0.25);
+  EXPECT_EQ(factor_for(2.5, 2.5), 1);
+  EXPECT_EQ(factor_for(0, 2.5), 1);
+  EXPECT_EQ(factor_for(10, 0), 1);
+  EXPECT_EQ(factor_for(10, -1), 1);
+  EXPECT_EQ(clip_grad_norm({}, 1).factor.item(), 1);
+}
+
+TEST(ClipGradNorm, TakesAwayTheLossScale) {
+  const GradientNorm g = clip_grad_norm(with_gradients({3 * 8, -4 * 8}, {0}), 2.5, 8);
+  EXPECT_DOUBLE_EQ(g.norm.item(), 5);
+  EXPECT_DOUBLE_EQ(g.factor.item(), 0.5 / 8);
+  EXPECT_DOUBLE_EQ(factor_for(8, 2.5, 8), 1.0 / 8);
+  EXPECT_THAT([] { clip_grad_norm({}, 1, 0); },
+              ThrowsMessage<InvalidArgument>("clip_grad_norm: loss_scale must be positive, got 0"));
+}
+
+TEST(ClipGradNorm, LetsAnOptimizerLeaveOutGradientsThatAreNotFinite) {
+  EXPECT_EQ(factor_for(kInf, 1), 0);
+  EXPECT_EQ(factor_for(std::nan(""), 0), 0);
+  const StateDict parameters = with_gradients({1, std::nan("")}, {1});
+  AdamW optimizer({{parameters, {}}}, {.lr = 1});
+  optimizer.step(clip_grad_norm(parameters, 1).factor);
+  EXPECT_THAT(parameters[0].second.to_vector<double>(), ElementsAre(0, 0));
+  EXPECT_THAT(parameters[1].second.to_vector<float>(), ElementsAre(0));
 }
 
 TEST(ClipGradValue, LimitsEveryElementInPlace) {
