@@ -89,3 +89,4 @@ endif()
 execute_process(COMMAND git rev-parse --short HEAD WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
                 OUTPUT_VARIABLE TRIREME_GIT_COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
 configure_file(core/base/config.h.in ${CMAKE_BINARY_DIR}/generated/core/base/config.h @ONLY)
+configure_file(core/base/git_commit.cc.in ${CMAKE_BINARY_DIR}/generated/core/base/git_commit.cc @ONLY)

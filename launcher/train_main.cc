@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "core/base/config.h"
+#include "core/base/git_commit.h"
 #include "core/base/log.h"
 #include "core/base/parallel_for.h"
 #include "distributed/env.h"

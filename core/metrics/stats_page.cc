@@ -13,6 +13,7 @@
 #include <new>
 
 #include "core/base/config.h"
+#include "core/base/git_commit.h"
 #include "core/base/error.h"
 #include "core/base/shm_name.h"
 #include "core/metrics/shm_page_file.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/config.h"
+#include "core/base/git_commit.h"
 #include "core/base/error.h"
 
 namespace trireme {
