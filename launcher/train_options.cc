@@ -88,10 +88,13 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
 
   parser.section("Device and ranks");
   o.device = get_setting("TRIREME_DEVICE");
-  parser.add("--device", &o.device, "where tensors live; so far cpu")
+  parser
+      .add("--device", &o.device, "cpu, cuda (the GPU of the rank's number on its node) or cuda:N")
       .default_text("TRIREME_DEVICE, else cpu");
-  parser.add("--backend", &o.backend, "how ranks exchange gradients")
-      .one_of({"auto", "shm", "mpi"});
+  parser
+      .add("--backend", &o.backend,
+           "how ranks exchange gradients; on GPUs that is nccl, and this how their hosts meet")
+      .one_of({"auto", "shm", "mpi", "store"});
   parser.add("--bucket-mb", &o.bucket_mb, "largest gradient bucket in MiB")
       .at_least(0)
       .at_most(kMostOfSize)
@@ -185,8 +188,6 @@ RankFlags rank_flags_of(const TrainOptions& o) {
 }
 
 void check(const TrainOptions& o, int world_size) {
-  require(o.device == "cpu", "trireme-train",
-          "--device (or TRIREME_DEVICE) must be cpu, the only device so far, got '", o.device, "'");
   const int64_t parts = world_size * o.accumulate;
   require(o.batch % parts == 0, "trireme-train", "--batch ", o.batch,
           " cannot be split evenly into ", world_size, " ranks x ", o.accumulate,

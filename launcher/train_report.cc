@@ -78,7 +78,7 @@ void TrainReport::publish() {
 }
 
 void TrainReport::update_memory() {
-  const MemoryStats memory = memory_stats();
+  const MemoryStats memory = memory_stats(communicator_.device());
   for (int k = 0; k < kMemoryKinds; ++k) {
     stats().memory_allocated_bytes[static_cast<size_t>(k)] = memory.allocated_bytes[k];
   }
@@ -192,7 +192,7 @@ void TrainReport::write_summary(const std::string& path, const RunSummary& summa
 }
 
 void TrainReport::finish(int64_t steps) {
-  int64_t peak = memory_stats().peak_allocated_bytes;
+  int64_t peak = memory_stats(communicator_.device()).peak_allocated_bytes;
   communicator_.host().all_reduce(&peak, 1, DType::kI64, ReduceOp::kMax)->wait();
   if (env_.rank != 0) return;
   progress_->clear_bar();

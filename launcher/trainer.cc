@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/amp/autocast.h"
 #include "core/autograd/backward.h"
@@ -42,14 +43,38 @@ ReducerOptions reducer_options(const TrainOptions& o) {
   return options;
 }
 
-// Micro-batch `i` of `count`: an equal slice of the rank's samples.
-Batch micro_batch(const Batch& batch, int64_t i, int64_t count) {
-  if (count == 1) return batch;
+// The batch's `count` micro-batches: equal slices of the rank's samples.
+std::vector<Batch> micro_batches(const Batch& batch, int64_t count) {
+  if (count == 1) return {batch};
   const int64_t each = batch.samples / count;
-  return {.inputs = slice(batch.inputs, 0, i * each, (i + 1) * each),
-          .targets = slice(batch.targets, 0, i * each, (i + 1) * each),
-          .samples = each,
-          .tokens = batch.tokens / count};
+  std::vector<Batch> parts;
+  for (int64_t i = 0; i < count; ++i) {
+    parts.push_back({.inputs = slice(batch.inputs, 0, i * each, (i + 1) * each),
+                     .targets = slice(batch.targets, 0, i * each, (i + 1) * each),
+                     .samples = each,
+                     .tokens = batch.tokens / count});
+  }
+  return parts;
+}
+
+Batch moved_to(Device device, Batch batch) {
+  if (batch.samples == 0) return batch;
+  batch.inputs = to_device(batch.inputs, device);
+  batch.targets = to_device(batch.targets, device);
+  return batch;
+}
+
+// Before the members that hold on to the parameters.
+Module& moved_to(Device device, Module& model) {
+  model.to(device);
+  return model;
+}
+
+// Over the rank's samples, from the means of micro-batches of equal size.
+double loss_sum(const Batch& batch, const std::vector<DelayedScalar>& losses) {
+  double sum = 0;
+  for (const DelayedScalar& loss : losses) sum += loss.get();
+  return sum * static_cast<double>(batch.samples) / static_cast<double>(losses.size());
 }
 
 // Every rank reads the data by itself. Files that differ would give other samplers, or other
@@ -75,10 +100,11 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
     : task_(task),
       options_(options),
       communicator_(communicator),
+      device_(communicator.device()),
       report_(report),
       checkpoints_(out, options, communicator),
       shard_{communicator.rank(), communicator.world_size()},
-      ddp_(task.model(), communicator, reducer_options(options)),
+      ddp_(moved_to(device_, task.model()), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
       precision_(parse_precision(options.precision)),
       scaler_(precision_.scales_loss ? std::optional<GradScaler>(std::in_place) : std::nullopt),
@@ -98,22 +124,18 @@ Trainer::Outcome Trainer::run() {
       task_.training_data(),
       task_.training_sampler(options_.batch, static_cast<uint64_t>(options_.seed), shard_),
       {.first_step = first_step_});
+  const auto is_due = [](int64_t every, int64_t step) { return every > 0 && step % every == 0; };
   int64_t done = first_step_;
   while (done < options_.steps && !stop_) {
     if (done == first_step_ && options_.eval_every > 0) validate(done);
     if (stop_) break;
-    report_.step_begins();
-    step(done, next_batch(loader));
+    step(done, loader);
     ++done;
-    if (options_.check_replicas_every > 0 && done % options_.check_replicas_every == 0) {
-      ddp_.check_replicas();
-    }
-    if (options_.eval_every > 0 && done % options_.eval_every == 0 && done < options_.steps) {
-      if (!stop_) validate(done);
-    }
-    const bool due = options_.checkpoint_every > 0 && done % options_.checkpoint_every == 0;
-    if (due || done == options_.steps) save(done);
+    if (is_due(options_.check_replicas_every, done)) ddp_.check_replicas();
+    if (is_due(options_.eval_every, done) && done < options_.steps) validate(done);
+    if (is_due(options_.checkpoint_every, done) || done == options_.steps) save(done);
   }
+  drain();
   if (!stop_) validate(done);
   if (stop_ && saved_step_ != done) save(done);
   // A run that was stopped in its last validation gets its summary when it is run again.
@@ -129,43 +151,39 @@ Trainer::Outcome Trainer::run() {
   return stop_ ? Outcome::kStopped : Outcome::kFinished;
 }
 
-void Trainer::step(int64_t step, const Batch& batch) {
+void Trainer::step(int64_t step, Loader& loader) {
   const MemoryKindGuard kind(MemoryKind::kActivations);
-  StepReport mine{.samples = batch.samples, .tokens = batch.tokens};
-  for (int64_t i = 0; i < options_.accumulate; ++i) {
-    const Batch part = micro_batch(batch, i, options_.accumulate);
+  report_.step_begins();
+  QueuedStep now{.step = step,
+                 .batch = next_batch(loader),
+                 .lr = learning_rate(step),
+                 .loss_scale = loss_scale()};
+  forward_backward(now);
+  report_.backward_done();
+  std::optional<QueuedStep> before = std::exchange(queued_, std::nullopt);
+  if (before) agree(*before);
+  update(now);
+  if (reads_late()) {
+    if (before) report(*before);
+    queued_ = std::move(now);
+  } else {
+    agree(now);
+    report(now);
+  }
+}
+
+void Trainer::forward_backward(QueuedStep& now) {
+  for (const Batch& part : micro_batches(now.batch, options_.accumulate)) {
     const Tensor loss = forward(part);
-    mine.loss_sum += loss.item() * static_cast<double>(part.samples);
+    now.losses.emplace_back().set(loss.detach());
     const auto scope = report_.phase(Phase::kBackward);
     ddp_.backward(scaler_ ? scaler_->scaled(loss) : loss);
   }
-  report_.backward_done();
-  const double lr = learning_rate(step);
-  const double norm = gradient_norm();
-  // The averages are the same on every rank, so all of them decide alike. An overflow says nothing
-  // of the run as long as a smaller scale may avoid it.
-  const bool overflow_is_fair = scaler_ && scaler_->scale() > kSmallestScale;
-  if (!std::isfinite(norm) && !overflow_is_fair) fail_not_finite(step, batch, mine.loss_sum);
-  const double scale_of_step = loss_scale();
-  update(norm, lr);
-  mine.wants_stop = stop_wished();
-  const StepAgreement all = agree(mine);
-  stop_ = all.stop;
-  report_.step_done({.step = step + 1,
-                     .loss = all.mean_loss,
-                     .lr = lr,
-                     .grad_norm = norm,
-                     .loss_scale = scaler_ ? std::optional(scale_of_step) : std::nullopt,
-                     .skipped_steps = scaler_ ? scaler_->state().skipped_steps : 0,
-                     .samples = all.samples,
-                     .tokens = all.tokens,
-                     .local_samples = batch.samples,
-                     .local_tokens = batch.tokens});
 }
 
 Batch Trainer::next_batch(Loader& loader) {
   const auto scope = report_.phase(Phase::kDataWait);
-  return *loader.next();  // the samplers of training have no end
+  return moved_to(device_, *loader.next());  // the samplers of training have no end
 }
 
 Tensor Trainer::forward(const Batch& batch) {
@@ -174,23 +192,60 @@ Tensor Trainer::forward(const Batch& batch) {
   return task_.loss(batch);
 }
 
-StepAgreement Trainer::agree(const StepReport& mine) {
-  const auto scope = report_.phase(Phase::kCommExposed);
-  return agree_on_step(mine, communicator_);
-}
-
-double Trainer::gradient_norm() const {
+void Trainer::update(QueuedStep& now) {
   const auto scope = report_.phase(Phase::kOptimizer);
-  return grad_norm(parameters_) / loss_scale();
-}
-
-void Trainer::update(double norm, double lr) {
-  const auto scope = report_.phase(Phase::kOptimizer);
-  optimizer_->set_lr(lr);
-  const bool finite = !scaler_ || finite_on_all_ranks(std::isfinite(norm), communicator_);
-  if (finite) optimizer_->step(clip_factor(norm, options_.clip) / loss_scale());
-  if (scaler_) scaler_->update(finite);
+  optimizer_->set_lr(now.lr);
+  const GradientNorm g = clip_grad_norm(parameters_, options_.clip, now.loss_scale);
+  now.norm.set(g.norm);
+  if (scaler_) {
+    const bool finite = finite_on_all_ranks(std::isfinite(now.norm.get()), communicator_);
+    // An overflow says nothing of the run as long as a smaller scale may avoid it.
+    if (!finite && now.loss_scale <= kSmallestScale) fail_not_finite(now);
+    if (finite) optimizer_->step(g.factor);
+    scaler_->update(finite);
+  } else {
+    if (!reads_late() && !std::isfinite(now.norm.get())) fail_not_finite(now);
+    optimizer_->step(g.factor);
+  }
   optimizer_->zero_grad();
+}
+
+void Trainer::agree(QueuedStep& step) {
+  {
+    const auto scope = report_.phase(Phase::kDeviceWait);
+    step.norm.get();  // the last that the step computes for the host
+  }
+  const auto scope = report_.phase(Phase::kCommExposed);
+  // The averages are the same on every rank, so all of them decide alike.
+  if (!scaler_ && !std::isfinite(step.norm.get())) fail_not_finite(step);
+  const StepAgreement all = agree_on_step({.loss_sum = loss_sum(step.batch, step.losses),
+                                           .samples = step.batch.samples,
+                                           .tokens = step.batch.tokens,
+                                           .wants_stop = stop_wished()},
+                                          communicator_);
+  stop_ = all.stop;
+  step.all = all;
+}
+
+void Trainer::report(const QueuedStep& step) {
+  report_.step_done({.step = step.step + 1,
+                     .loss = step.all.mean_loss,
+                     .lr = step.lr,
+                     .grad_norm = step.norm.get(),
+                     .loss_scale = scaler_ ? std::optional(step.loss_scale) : std::nullopt,
+                     .skipped_steps = scaler_ ? scaler_->state().skipped_steps : 0,
+                     .samples = step.all.samples,
+                     .tokens = step.all.tokens,
+                     .local_samples = step.batch.samples,
+                     .local_tokens = step.batch.tokens});
+}
+
+void Trainer::drain() {
+  std::optional<QueuedStep> last = std::exchange(queued_, std::nullopt);
+  if (!last) return;
+  report_.step_begins();
+  agree(*last);
+  report(*last);
 }
 
 double Trainer::learning_rate(int64_t step) const {
@@ -204,6 +259,8 @@ double Trainer::learning_rate(int64_t step) const {
 }
 
 void Trainer::validate(int64_t step) {
+  drain();
+  if (stop_) return;
   const auto scope = report_.phase(Phase::kEval);
   const std::shared_ptr<const Dataset> data = task_.validation_data();
   // A classifier's last accuracy is what people quote: it is of all images.
@@ -219,7 +276,7 @@ void Trainer::validate(int64_t step) {
     if (i % kBatchesBetweenLooks == kBatchesBetweenLooks - 1) {
       stop_ = agree_on_step({.wants_stop = stop_wished()}, communicator_).stop;
     }
-    const Batch batch = data->collate(sampler.indices(i));
+    const Batch batch = moved_to(device_, data->collate(sampler.indices(i)));
     if (batch.samples == 0) continue;
     const Autocast autocast(precision_.autocast);
     const TrainingTask::Evaluation e = task_.evaluate(batch);
@@ -240,25 +297,29 @@ void Trainer::validate(int64_t step) {
 }
 
 void Trainer::save(int64_t step) {
+  drain();
   const auto scope = report_.phase(Phase::kCheckpoint);
   checkpoints_.save(step, task_, *optimizer_, scaler());
   saved_step_ = step;
   report_.checkpointed(step);
 }
 
-void Trainer::fail_not_finite(int64_t step, const Batch& batch, double loss_sum) {
+void Trainer::fail_not_finite(const QueuedStep& failed) {
+  const std::vector<Batch> parts = micro_batches(failed.batch, options_.accumulate);
+  if (reads_late()) {  // the gradients are those of the next step by now
+    optimizer_->zero_grad();
+    for (const Batch& part : parts) ddp_.backward(forward(part));
+  }
   const std::string first = first_not_finite(parameters_);
   std::string ranks = ranks_not_finite(
-      loss_sum, parameters_,
+      loss_sum(failed.batch, failed.losses), parameters_,
       [&] {
         const auto local = ddp_.no_sync();
-        for (int64_t i = 0; i < options_.accumulate; ++i) {
-          backward(forward(micro_batch(batch, i, options_.accumulate)));
-        }
+        for (const Batch& part : parts) backward(forward(part));
       },
       communicator_);
   if (ranks.empty()) ranks = "no rank alone, only the average";
-  throw Error(concat("training: gradients are not finite at step ", step + 1,
+  throw Error(concat("training: gradients are not finite at step ", failed.step + 1,
                      ", first in parameter ", first, "; at fault: ", ranks,
                      "; lower --lr, raise --warmup, or look at the data"));
 }

@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/amp/grad_scaler.h"
 #include "core/data/loader.h"
 #include "core/optim/optimizer.h"
+#include "core/tensor/transfer.h"
 #include "distributed/communicator.h"
 #include "distributed/control_channel.h"
 #include "distributed/ddp.h"
@@ -19,10 +21,15 @@
 
 namespace trireme {
 
+/// On a GPU the host runs a step ahead: while the device computes step n, the host queues step n +
+/// 1 and only then reads loss and gradient norm of step n, so that the device never waits for it.
+/// What is reported, and a stop that was asked for, are therefore a step late there. Gradients that
+/// are not finite change no parameter, however late the host sees them. With a loss scale (f16) the
+/// host must know them at once and waits in each step.
 class Trainer {
  public:
-  /// Collective: checks and broadcasts the model, resumes if asked to. Everything given must
-  /// outlive the trainer.
+  /// Collective: moves the model to the communicator's device, checks and broadcasts it, resumes if
+  /// asked to. Everything given must outlive the trainer.
   Trainer(TrainingTask& task, const TrainOptions& options, const std::string& out,
           Communicator& communicator, TrainReport& report);
 
@@ -32,26 +39,42 @@ class Trainer {
   Outcome run();
 
  private:
-  void step(int64_t step, const Batch& batch);
+  /// A step that has been queued, and what is read of it later.
+  struct QueuedStep {
+    int64_t step = 0;  // from 0
+    Batch batch;
+    double lr = 0;
+    double loss_scale = 1;
+    std::vector<DelayedScalar> losses = {};  // means over the micro-batches
+    DelayedScalar norm = {};                 // of the gradients without loss scale
+    StepAgreement all = {};                  // from agree() on
+  };
+
+  void step(int64_t step, Loader& loader);
   Batch next_batch(Loader& loader);
   Tensor forward(const Batch& batch);
-  /// Of the gradients as they would be without a loss scale.
-  double gradient_norm() const;
+  void forward_backward(QueuedStep& now);
   /// Clips and applies the gradients; leaves them out where they overflowed because of the scale.
-  void update(double norm, double lr);
-  StepAgreement agree(const StepReport& mine);
+  void update(QueuedStep& now);
+  /// Collective: reads the step's numbers, shares them and the wish to stop.
+  void agree(QueuedStep& step);
+  void report(const QueuedStep& step);
+  /// Reads and reports the step that is still under way, if there is one. Collective.
+  void drain();
   double learning_rate(int64_t step) const;
   /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
   /// Collective: finds out whose loss or gradients were not finite.
-  [[noreturn]] void fail_not_finite(int64_t step, const Batch& batch, double loss_sum);
+  [[noreturn]] void fail_not_finite(const QueuedStep& step);
   double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
+  bool reads_late() const { return !device_.is_cpu() && !scaler_; }
   GradScaler* scaler() { return scaler_ ? &*scaler_ : nullptr; }
 
   TrainingTask& task_;
   const TrainOptions& options_;
   Communicator& communicator_;
+  const Device device_;
   TrainReport& report_;
   TrainCheckpoints checkpoints_;
   const Shard shard_;
@@ -60,6 +83,7 @@ class Trainer {
   const Precision precision_;
   std::optional<GradScaler> scaler_;  // where the precision needs one
   StateDict parameters_;
+  std::optional<QueuedStep> queued_;  // not read yet
   int64_t first_step_ = 0;
   int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written
   bool stop_ = false;

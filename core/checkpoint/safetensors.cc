@@ -14,6 +14,7 @@
 #include "core/checkpoint/safetensors_header.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
+#include "core/tensor/transfer.h"
 
 namespace trireme {
 namespace {
@@ -64,8 +65,6 @@ void write_safetensors(DurableFile& file, const StateDict& tensors,
   std::vector<const StateDict::value_type*> order;
   for (const auto& item : tensors) {
     require(item.second.defined(), "safetensors", "tensor ", item.first, " must be defined");
-    require(item.second.device().is_cpu(), "safetensors", "tensor ", item.first,
-            " must be on the cpu, got ", item.second.device());
     order.push_back(&item);
   }
   // Wide elements first: then every tensor is aligned without padding, which the format forbids.
@@ -85,7 +84,7 @@ void write_safetensors(DurableFile& file, const StateDict& tensors,
   }
   file.write(make_safetensors_header(header));
   for (const auto* item : order) {
-    const Tensor dense = to_contiguous(item->second);
+    const Tensor dense = to_contiguous(to_device(item->second, Device{}));
     file.write(dense.raw_data(), static_cast<size_t>(dense.nbytes()));
   }
 }

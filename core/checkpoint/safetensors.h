@@ -30,7 +30,8 @@ SafetensorsFile read_safetensors(const std::shared_ptr<const MappedFile>& file);
 
 /// Writes `tensors` to `path`, replacing a file of that name only once the new one is complete and
 /// on the disk. The result is the same for the same content, whatever the order of `tensors`.
-/// Requires CPU tensors with unique names. Throws IoError, and then leaves no file behind.
+/// Requires unique names; tensors of a GPU are brought to the host one by one. Throws IoError, and
+/// then leaves no file behind.
 void save_safetensors(const std::string& path, const StateDict& tensors,
                       const SafetensorsMetadata& metadata = {});
 /// The same into a file that is open, without commit.

@@ -12,7 +12,7 @@
 namespace trireme {
 
 inline constexpr uint64_t kStatsPageMagic = 0x5354'4154'5349'5254;  // "TRISTATS"
-inline constexpr uint32_t kStatsPageVersion = 1;
+inline constexpr uint32_t kStatsPageVersion = 2;
 
 static_assert(std::is_trivially_copyable_v<StepStats> && sizeof(StepStats) % 8 == 0);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);

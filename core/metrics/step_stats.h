@@ -16,13 +16,15 @@ enum class Phase : int32_t {
   kBackward,
   kCommExposed,  // waiting for collectives that computation did not hide
   kOptimizer,
+  kDeviceWait,  // the host waited for a GPU that has more to do than the host
   kCheckpoint,
   kEval,
   kOther,
 };
-inline constexpr int kPhases = 8;
+inline constexpr int kPhases = 9;
 inline constexpr std::array<const char*, kPhases> kPhaseNames = {
-    "data_wait", "forward", "backward", "comm_exposed", "optimizer", "checkpoint", "eval", "other"};
+    "data_wait",   "forward",    "backward", "comm_exposed", "optimizer",
+    "device_wait", "checkpoint", "eval",     "other"};
 
 /// Kinds of memory, in the order and with the names of MemoryKind in core/base/memory_kind.h.
 inline constexpr int kMemoryKindsReported = 7;

@@ -181,7 +181,8 @@ std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t c
   for (int64_t i = 0; i < count; ++i) {
     const int64_t time = std::min<int64_t>(static_cast<int64_t>(tokens.size()), config_.context);
     const std::vector<int64_t> window(tokens.end() - time, tokens.end());
-    const Tensor last = slice(hidden(from_vector(window, {1, time})), 1, time - 1, time);
+    const Tensor ids = from_vector(window, {1, time}, wte_.weight().device());
+    const Tensor last = slice(hidden(ids), 1, time - 1, time);
     tokens.push_back(draw(logits(last).to_vector<double>(), sampling, generator));
   }
   return tokens;

@@ -149,6 +149,10 @@ cuda::Api make_api() {
     return status ? status : fake().events_are_done ? cudaSuccess : cudaErrorNotReady;
   };
   api.event_synchronize = [](cudaEvent_t) { return enter("event_synchronize"); };
+  api.event_elapsed_time = [](float* ms, cudaEvent_t, cudaEvent_t) {
+    *ms = 1;
+    return enter("event_elapsed_time");
+  };
   api.mem_get_info = [](size_t* free, size_t* total) {
     *free = static_cast<size_t>(fake().memory_bytes - fake().used_bytes);
     *total = static_cast<size_t>(fake().memory_bytes);
@@ -174,7 +178,16 @@ cuda::Api make_api() {
     *to = from;
     return enter("host_get_device_pointer");
   };
+  api.free_host = [](void* data) {
+    std::free(data);
+    return enter("free_host");
+  };
   api.memcpy_async = copy;
+  api.memset_async = [](void* to, int value, size_t bytes, cudaStream_t) {
+    if (const cudaError_t status = enter("memset_async")) return status;
+    std::memset(to, value, bytes);
+    return cudaSuccess;
+  };
   api.memcpy_peer_async = [](void* to, int, const void* from, int, size_t bytes, cudaStream_t) {
     std::memcpy(to, from, bytes);
     return enter("memcpy_peer_async");

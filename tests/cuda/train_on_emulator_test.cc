@@ -1,0 +1,177 @@
+// The trainer on an emulated GPU beside the CPU: the same losses, the same checkpoints, and nobody
+// waits for the device in a step.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/checkpoint/catalog.h"
+#include "core/cuda/stream.h"
+#include "core/tensor/allocator.h"
+#include "distributed/make_communicator.h"
+#include "launcher/train_report.h"
+#include "launcher/trainer.h"
+#include "tests/data/idx_files.h"
+#include "tests/support/temp_dir.h"
+
+namespace trireme {
+namespace {
+
+using testing::TempDir;
+
+constexpr Device kGpu{DeviceType::kCuda, 0};
+using MakeTask = std::function<std::unique_ptr<TrainingTask>(const TrainOptions&)>;
+
+std::unique_ptr<TrainingTask> gpt(const TrainOptions& options) {
+  return make_gpt_task(options,
+                       {.size = "", .layers = 1, .heads = 2, .dim = 16, .context = 8, .sample = 1});
+}
+
+class TrainingOnEmulatedGpu : public ::testing::Test {
+ protected:
+  TrainingOnEmulatedGpu() {
+    ::setenv("TRIREME_METRICS", "off", 1);
+    std::ofstream(dir_ / "text.txt") << [] {
+      std::string text;
+      for (int i = 0; i < 60; ++i) text += "three ranks of oars, one beat " + std::to_string(i * 7);
+      return text;
+    }();
+    options_.data = dir_ / "text.txt";
+    options_.steps = 4;
+    options_.batch = 4;
+    options_.warmup = 2;
+    options_.clip = 0.5;
+    options_.eval_every = 0;
+    options_.eval_batches = 2;
+    options_.log_every = 1;
+  }
+
+  void train(Device device, const std::string& out, const MakeTask& make_task = gpt) {
+    const auto communicator =
+        make_communicator({.run_id = "test", .timeout = {}, .device = device});
+    std::filesystem::create_directories(out);
+    TrainReport report({.task = "gpt", .precision = options_.precision, .out = out, .run_id = "t"},
+                       {}, *communicator);
+    const auto task = make_task(options_);
+    Trainer trainer(*task, options_, out, *communicator, report);
+    trainer.run();
+  }
+
+  static std::vector<nlohmann::json> lines(const std::string& out) {
+    std::ifstream file(out + "/metrics.jsonl");
+    std::vector<nlohmann::json> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  }
+
+  /// Both devices report the same steps, with numbers that differ relatively by at most this.
+  void expect_alike(double tolerance, const MakeTask& make_task = gpt) {
+    train({}, dir_ / "cpu", make_task);
+    train(kGpu, dir_ / "gpu", make_task);
+    const auto cpu = lines(dir_ / "cpu"), gpu = lines(dir_ / "gpu");
+    ASSERT_EQ(gpu.size(), cpu.size());
+    for (size_t i = 0; i < cpu.size(); ++i) {
+      for (const char* name : {"step", "loss", "grad_norm", "learning_rate", "val_loss"}) {
+        ASSERT_EQ(gpu[i].contains(name), cpu[i].contains(name)) << i << " " << name;
+        if (!cpu[i].contains(name)) continue;
+        const double want = cpu[i][name];
+        EXPECT_NEAR(gpu[i][name], want, tolerance * std::abs(want)) << i << " " << name;
+      }
+    }
+  }
+
+  int64_t waits_of(int64_t steps, int64_t accumulate, const std::string& precision) {
+    options_.steps = steps;
+    options_.accumulate = accumulate;
+    options_.precision = precision;
+    const int64_t before = cuda::sync_count();
+    train(kGpu, dir_ / concat("waits-", steps, "-", accumulate, "-", precision));
+    return cuda::sync_count() - before;
+  }
+
+  TempDir dir_;
+  TrainOptions options_;
+};
+
+TEST_F(TrainingOnEmulatedGpu, GivesTheCpusLosses) { expect_alike(1e-5); }
+
+TEST_F(TrainingOnEmulatedGpu, GivesTheCpusLossesInMicroBatches) {
+  options_.accumulate = 2;
+  options_.eval_every = 2;
+  expect_alike(1e-5);
+}
+
+TEST_F(TrainingOnEmulatedGpu, GivesTheCpusLossesInBf16) {
+  options_.precision = "bf16";
+  expect_alike(2e-2);
+}
+
+TEST_F(TrainingOnEmulatedGpu, GivesTheCpusLossesInF16WithItsLossScale) {
+  options_.precision = "f16";
+  expect_alike(5e-3);
+}
+
+TEST_F(TrainingOnEmulatedGpu, TrainsAResidualNetwork) {
+  const std::string images = dir_ / "images";
+  std::filesystem::create_directory(images);
+  std::string pixels, labels;
+  for (int i = 0; i < 30 * 64; ++i) pixels += static_cast<char>(i * 37 % 251);
+  for (int i = 0; i < 30; ++i) labels += static_cast<char>(i % 3);
+  std::ofstream(images + "/train-images-idx3-ubyte") << testing::idx_bytes({30, 8, 8}, pixels);
+  std::ofstream(images + "/train-labels-idx1-ubyte") << testing::idx_bytes({30}, labels);
+  options_.data = images;
+  options_.steps = 3;
+  expect_alike(1e-4, [](const TrainOptions& options) {
+    return make_resnet_task(options, {.width = 4, .crop_padding = 1});
+  });
+}
+
+TEST_F(TrainingOnEmulatedGpu, WaitsForTheDeviceInNoStep) {
+  for (const char* precision : {"f32", "bf16"}) {
+    const int64_t few = waits_of(2, 1, precision);
+    EXPECT_GT(few, 0) << "validation and checkpoint wait, or nobody counts";
+    EXPECT_EQ(waits_of(5, 1, precision), few) << precision;
+    EXPECT_EQ(waits_of(5, 2, precision), few) << precision << " in micro-batches";
+  }
+}
+
+TEST_F(TrainingOnEmulatedGpu, ResumesWhereTheCpuStopped) {
+  options_.steps = 3;
+  options_.schedule = "constant";
+  train({}, dir_ / "moved");
+  options_.steps = 6;
+  train(kGpu, dir_ / "moved");
+  train({}, dir_ / "whole");
+  EXPECT_NEAR(lines(dir_ / "moved").back()["val_loss"], lines(dir_ / "whole").back()["val_loss"],
+              1e-4);
+}
+
+TEST_F(TrainingOnEmulatedGpu, NamesTheStepWhoseGradientsAreNotFiniteThoughItIsReadLate) {
+  options_.lr = 1e30;
+  options_.warmup = 0;
+  const auto failure_on = [&](Device device, const std::string& out) -> std::string {
+    try {
+      train(device, out);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  const std::string cpu = failure_on({}, dir_ / "cpu"), gpu = failure_on(kGpu, dir_ / "gpu");
+  EXPECT_NE(cpu.find("gradients are not finite at step 2"), std::string::npos) << cpu;
+  EXPECT_EQ(gpu, cpu);
+}
+
+TEST_F(TrainingOnEmulatedGpu, ReportsTheDevicesMemory) {
+  reset_peak_memory(kGpu);
+  train(kGpu, dir_ / "gpu");
+  nlohmann::json summary;
+  std::ifstream(dir_ / "gpu/summary.json") >> summary;
+  EXPECT_EQ(summary["peak_memory_bytes"], memory_stats(kGpu).peak_allocated_bytes);
+  EXPECT_GT(memory_stats(kGpu).peak_allocated_bytes, 0);
+}
+
+}  // namespace
+}  // namespace trireme
