@@ -1,27 +1,23 @@
 #include "tests/cuda/emulator/emulator.h"
 
-#include <sys/mman.h>
-#include <ucontext.h>
-
 #include <algorithm>
 #include <memory>
 #include <vector>
 
 #include "core/base/error.h"
+#include "tests/cuda/emulator/fiber.h"
 
 namespace trireme::emulator {
 namespace {
 
 constexpr int kWarp = 32;
-constexpr size_t kStackBytes = 256 << 10;
 
 enum class State { kReady, kAtWarp, kAtBlock, kEnded };
 
-struct Fiber {
-  ucontext_t context;
-  std::unique_ptr<char, void (*)(char*)> stack{nullptr, [](char* p) { munmap(p, kStackBytes); }};
+struct Thread {
   State state = State::kReady;
   Place place;
+  Fiber* fiber = nullptr;  // that it runs on, once it has begun
   // Two exchanges of a warp follow each other with one barrier between them, so a thread may give
   // its next value while others still take the last one.
   uint64_t given[2] = {};
@@ -29,10 +25,13 @@ struct Fiber {
 };
 
 struct Block {
-  std::vector<Fiber> fibers;
-  ucontext_t scheduler;
-  Fiber* running = nullptr;
-  int count = 0;  // threads of this block; fibers are kept for larger ones
+  std::vector<Thread> threads;
+  int count = 0;  // threads of this block; entries are kept for larger ones
+  int begun = 0;
+  Thread* running = nullptr;
+  std::vector<std::unique_ptr<Fiber>> fibers;
+  std::vector<Fiber*> idle;
+  Fiber* resumed = nullptr;  // to begin threads
   const std::function<void()>* kernel = nullptr;
   std::vector<uint64_t> shared;
 };
@@ -44,79 +43,89 @@ Block& block() {
 thread_local Order order = Order::kForward;
 int64_t grids = 0;
 
-void run_fiber() {
-  Block& b = block();
-  (*b.kernel)();
-  b.running->state = State::kEnded;
-  swapcontext(&b.running->context, &b.scheduler);
+Thread& nth(Block& b, int i) {
+  return b.threads[static_cast<size_t>(order == Order::kForward ? i : b.count - 1 - i)];
 }
 
-void prepare(Fiber& fiber) {
-  if (!fiber.stack) {
-    void* memory =
-        mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw Error("emulator: no memory for a thread's stack");
-    fiber.stack.reset(static_cast<char*>(memory));
+/// A fiber's life: it begins threads one after another as long as none of its own waits, so threads
+/// that never wait share one fiber without a switch.
+void begin_threads() {
+  Block& b = block();
+  Fiber* const mine = b.resumed;
+  for (;;) {
+    while (b.begun < b.count) {
+      Thread& thread = nth(b, b.begun++);
+      thread.fiber = mine;
+      b.running = &thread;
+      (*b.kernel)();
+      thread.state = State::kEnded;
+    }
+    b.idle.push_back(mine);
+    mine->pause();
   }
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
-  fiber.context.uc_stack.ss_size = kStackBytes;
-  fiber.context.uc_link = nullptr;
-  makecontext(&fiber.context, run_fiber, 0);
-  fiber.state = State::kReady;
-  fiber.exchanges = 0;
+}
+
+void begin_on_idle_fiber(Block& b) {
+  if (b.idle.empty()) {
+    b.fibers.push_back(std::make_unique<Fiber>(begin_threads));
+    b.idle.push_back(b.fibers.back().get());
+  }
+  b.resumed = b.idle.back();
+  b.idle.pop_back();
+  b.resumed->resume();
 }
 
 void wait_as(State state) {
-  Block& b = block();
-  b.running->state = state;
-  swapcontext(&b.running->context, &b.scheduler);
+  Thread& thread = *block().running;
+  thread.state = state;
+  thread.fiber->pause();
 }
 
 /// Opens the barrier of threads [begin, end) if all that have not ended stand before it.
 bool open(Block& b, int begin, int end, State barrier) {
   bool waiting = false;
   for (int t = begin; t < end; ++t) {
-    if (b.fibers[static_cast<size_t>(t)].state == State::kReady) return false;
-    if (b.fibers[static_cast<size_t>(t)].state == State::kEnded) continue;
-    if (b.fibers[static_cast<size_t>(t)].state != barrier) return false;
+    if (b.threads[static_cast<size_t>(t)].state == State::kReady) return false;
+    if (b.threads[static_cast<size_t>(t)].state == State::kEnded) continue;
+    if (b.threads[static_cast<size_t>(t)].state != barrier) return false;
     waiting = true;
   }
   if (!waiting) return false;
   for (int t = begin; t < end; ++t) {
-    State& state = b.fibers[static_cast<size_t>(t)].state;
+    State& state = b.threads[static_cast<size_t>(t)].state;
     if (state == barrier) state = State::kReady;
   }
   return true;
 }
 
-/// One turn for every thread that can run; false when none could.
-bool run_ready(Block& b) {
-  bool ran = false;
+/// One turn for every thread that can go on.
+void run_ready(Block& b) {
   for (int i = 0; i < b.count; ++i) {
-    Fiber& fiber = b.fibers[static_cast<size_t>(order == Order::kForward ? i : b.count - 1 - i)];
-    if (fiber.state != State::kReady) continue;
-    b.running = &fiber;
-    swapcontext(&b.scheduler, &fiber.context);
-    ran = true;
+    Thread& thread = nth(b, i);
+    if (thread.state != State::kReady) continue;
+    b.running = &thread;
+    thread.fiber->resume();
   }
-  return ran;
+}
+
+/// Opens what barriers it can; false if that is none.
+bool open_barriers(Block& b) {
+  bool opened = false;
+  for (int begin = 0; begin < b.count; begin += kWarp) {
+    opened = open(b, begin, std::min(begin + kWarp, b.count), State::kAtWarp) || opened;
+  }
+  return opened || open(b, 0, b.count, State::kAtBlock);
 }
 
 void run_block(const char* op, Block& b) {
-  for (;;) {
-    while (run_ready(b)) {
-    }
-    bool opened = false, ended = true;
-    for (int begin = 0; begin < b.count; begin += kWarp) {
-      opened = open(b, begin, std::min(begin + kWarp, b.count), State::kAtWarp) || opened;
-    }
-    opened = opened || open(b, 0, b.count, State::kAtBlock);
-    for (int t = 0; t < b.count; ++t) {
-      ended = ended && b.fibers[static_cast<size_t>(t)].state == State::kEnded;
-    }
-    if (ended) return;
-    if (!opened) throw Error(concat(op, ": threads of a block wait at barriers that cannot open"));
+  b.begun = 0;
+  while (b.begun < b.count) begin_on_idle_fiber(b);
+  while (open_barriers(b)) run_ready(b);
+  for (int t = 0; t < b.count; ++t) {
+    if (b.threads[static_cast<size_t>(t)].state == State::kEnded) continue;
+    b.idle.clear();
+    b.fibers.clear();  // some stand in the middle of a thread
+    throw Error(concat(op, ": threads of a block wait at barriers that cannot open"));
   }
 }
 
@@ -129,12 +138,12 @@ void sync_warp() { wait_as(State::kAtWarp); }
 
 uint64_t exchange(uint64_t bits, int from) {
   Block& b = block();
-  Fiber& mine = *b.running;
+  Thread& mine = *b.running;
   const int turn = mine.exchanges++ % 2;
   mine.given[turn] = bits;
   sync_warp();
   const size_t first = here().thread.x / kWarp * kWarp;
-  return b.fibers[first + static_cast<size_t>(from)].given[turn];
+  return b.threads[first + static_cast<size_t>(from)].given[turn];
 }
 
 uint32_t lanes_with(uint64_t bits) {
@@ -144,7 +153,7 @@ uint32_t lanes_with(uint64_t bits) {
   const size_t first = here().thread.x / kWarp * kWarp;
   uint32_t lanes = 0;
   for (size_t l = 0; l < kWarp && first + l < static_cast<size_t>(b.count); ++l) {
-    const Fiber& other = b.fibers[first + l];
+    const Thread& other = b.threads[first + l];
     if (other.state != State::kEnded && other.given[turn] == bits) lanes |= uint32_t{1} << l;
   }
   return lanes;
@@ -163,14 +172,12 @@ void run_grid(const char* op, dim3 blocks, dim3 threads, int64_t shared_bytes,
   Block& b = block();
   b.count = static_cast<int>(threads.x);
   b.kernel = &kernel;
-  if (b.fibers.size() < threads.x) b.fibers = std::vector<Fiber>(threads.x);
+  if (b.threads.size() < threads.x) b.threads.resize(threads.x);
   for (unsigned number = 0; number < blocks.x; ++number) {
     // Shared memory starts out as anything: here as what is no number.
     b.shared.assign(static_cast<size_t>(shared_bytes + 7) / 8 + 2, ~uint64_t{0});
     for (unsigned t = 0; t < threads.x; ++t) {
-      Fiber& fiber = b.fibers[t];
-      prepare(fiber);
-      fiber.place = {uint3{t, 0, 0}, uint3{number, 0, 0}, threads, blocks};
+      b.threads[t] = {.place = {uint3{t, 0, 0}, uint3{number, 0, 0}, threads, blocks}};
     }
     run_block(op, b);
   }
