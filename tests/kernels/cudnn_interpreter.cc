@@ -80,6 +80,25 @@ void each_index(const Index& extents, const std::function<void(const Index&)>& f
   }
 }
 
+/// Zeros of some shape to sum in.
+class Wide {
+ public:
+  explicit Wide(const Index& extents) : extents_(extents) {
+    int64_t count = 1;
+    for (int64_t e : extents) count *= e;
+    values_.resize(static_cast<size_t>(count));
+  }
+  double& operator[](const Index& index) {
+    int64_t at = 0;
+    for (size_t d = 0; d < extents_.size(); ++d) at = at * extents_[d] + index[d];
+    return values_[static_cast<size_t>(at)];
+  }
+
+ private:
+  Index extents_;
+  std::vector<double> values_;
+};
+
 double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
   switch (mode) {
     case CUDNN_POINTWISE_ADD:
@@ -222,7 +241,7 @@ class Interpreter {
     const Tensor& result = forward ? y : to_input ? x : w;
     const int64_t in_group = w.extents[1];
     const int64_t out_group = w.extents[0] / (x.extents[1] / in_group);
-    each_index(result.extents, [&](const Index& i) { result.set(i, 0); });
+    Wide sum(result.extents);  // as cuDNN's f32 sums, which are rounded once
     each_index(y.extents, [&](const Index& o) {
       each_index({in_group, w.extents[2], w.extents[3]}, [&](const Index& f) {
         const int64_t row = o[2] * stride[0] - pad[0] + f[1] * dilation[0];
@@ -233,9 +252,10 @@ class Interpreter {
         const double a = forward ? x.get(from) : to_input ? y.get(o) : x.get(from);
         const double b = forward ? w.get(filter) : to_input ? w.get(filter) : y.get(o);
         const Index& to = forward ? o : to_input ? from : filter;
-        result.set(to, result.get(to) + a * b);
+        sum[to] += a * b;
       });
     });
+    each_index(result.extents, [&](const Index& i) { result.set(i, sum[i]); });
   }
 
   const std::map<int64_t, void*>& memory_;

@@ -155,7 +155,7 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
              .op =
                  [=](const Tensors& in) {
                    const bool factors = in.size() > 1;
-                   const TensorOptions like{acc_dtype(in[0].dtype())};
+                   const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
                    const Tensor mean = training ? Tensor() : full({in[0].size(-1)}, kMean, like);
                    const Tensor var = training ? Tensor() : full({in[0].size(-1)}, kVar, like);
                    return batch_norm(in[0], factors ? in[1] : Tensor(), factors ? in[2] : Tensor(),

@@ -7,10 +7,10 @@
 //    .reference = elementwise([](double a, double b) { return a * b; }),
 //    .empty_shapes = {{{0, 1}, {4}}}},
 //
-// For each row: against the reference in every dtype; gradients against central differences in f64,
-// and those of the other dtypes against those in f64 of the same numbers; operands that are not
-// contiguous, and a dy that is not; an empty tensor; one element. A failure prints the case, the
-// operands and the first element that differs.
+// For each row: against the reference in every dtype; gradients against central differences in f64
+// (on a device, against the CPU's), and those of the other dtypes against those in f64 of the same
+// numbers; operands that are not contiguous, and a dy that is not; an empty tensor; one element. A
+// failure prints the case, the operands and the first element that differs.
 //
 // Everything runs on the device that the environment variable TRIREME_TEST_DEVICE names, on the CPU
 // where it is not set.
@@ -79,6 +79,9 @@ struct OpCase {
   /// result is off by at most that many times the unit roundoff (2^-8 in bf16, 2^-11 in f16)
   /// relative to itself, plus the f32 tolerance. 0: the op does not take 16-bit operands.
   int roundings = 1;
+  /// How many more of them the op's values go through on CUDA, by the contract of its kernel. They
+  /// do not widen the bound on gradients.
+  int more_roundings_on_cuda = 0;
   /// 16-bit operands give an f32 result, which is held to the f32 tolerance.
   bool widens = false;
   /// Dtype of the result. Unset: that of the operands under test where they are floating.
@@ -100,9 +103,10 @@ Reference elementwise(std::function<double(double, double, double)> fn);
 // The checks. Each reports through GoogleTest's EXPECT.
 
 void check_reference(const OpCase& row);
-/// Requires row.differentiable. Also compares the f32 gradients with the f64 ones, within 100 times
-/// the row's tolerance, and the 16-bit ones within 8 more roundings: of saved results, of each
-/// addend of a sum.
+/// Requires row.differentiable. On a device the f64 gradients are compared with the CPU's, whose
+/// own run compares them with differences. Also compares the f32 gradients with the f64 ones,
+/// within 100 times the row's tolerance, and the 16-bit ones within 8 more roundings: of saved
+/// results, of each addend of a sum.
 void check_gradient(const OpCase& row);
 /// Operands with transposed (rank 1: doubled) strides that do not start their storage, operands
 /// that repeat one element along their first dimension, and the same for dy: values and gradients
