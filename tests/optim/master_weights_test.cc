@@ -51,7 +51,7 @@ struct Problem {
   void steps(int count) {
     for (int i = 0; i < count; ++i) {
       backward(mean(square(to(w, DType::kF32) - goal)) + mean(square(to(b, DType::kF32))));
-      optimizer->step(0.5);
+      optimizer->step(full({}, 0.5, {DType::kF64}));
       optimizer->zero_grad();
     }
   }

@@ -64,7 +64,7 @@ TEST(Optimizer, ScalesGradientsAsItReadsThem) {
   for (int i = 0; i < 3; ++i) {
     backward(sum(square(a)));
     backward(sum(square(b)) * 0.25);
-    scaled.step(0.25);
+    scaled.step(full({}, 0.25, {DType::kF64}));
     plain.step();
     scaled.zero_grad();
     plain.zero_grad();
