@@ -15,12 +15,12 @@ void step_span(const AdamStep& s, double grad_factor, int64_t count, const T* __
   const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
   const A beta1 = static_cast<A>(s.beta1), beta2 = static_cast<A>(s.beta2);
   const A rest1 = static_cast<A>(1 - s.beta1), rest2 = static_cast<A>(1 - s.beta2);
-  const auto number = static_cast<double>(s.step);
-  const A rate = static_cast<A>(s.learning_rate / (1 - std::pow(s.beta1, number)));
+  const double number = s.number_now(), lr = s.rate_now();
+  const A rate = static_cast<A>(lr / (1 - std::pow(s.beta1, number)));
   const A root = static_cast<A>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
   const A scale = static_cast<A>(grad_factor), eps = static_cast<A>(s.eps);
   const A l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
-  const A keep = static_cast<A>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
+  const A keep = static_cast<A>(decoupled ? 1 - lr * s.weight_decay : 1);
   parallel_for(count, kSerialElements, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const A p{master[i]};

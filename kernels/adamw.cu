@@ -14,7 +14,7 @@ namespace trireme::kernels {
 template <typename T>
 void adamw(Cuda device, const AdamStep& step, std::span<const AdamSpan<T>> spans) {
   using A = Acc<T>;
-  launch_multi_tensor<A>("adamw", device, AdamRule<A>(step), step.grad_factor, spans);
+  launch_multi_tensor<A, AdamRule<A>>("adamw", device, step, spans);
 }
 
 template void adamw(Cuda, const AdamStep&, std::span<const AdamSpan<double>>);

@@ -7,6 +7,7 @@
 
 #include "core/base/device_tag.h"
 #include "core/base/half.h"
+#include "core/base/host_device.h"
 
 namespace trireme::kernels {
 
@@ -29,6 +30,16 @@ struct AdamStep {
   const double* grad_factor = nullptr;
   /// Number of this step, from 1: corrects the bias of the averages, which start at zero.
   int64_t step = 1;
+  /// Two numbers in the device's memory, for a step that is captured once and replayed: the first
+  /// multiplies learning_rate, the second stands for `step`. Null: none.
+  const double* schedule = nullptr;
+
+  TRIREME_HD double rate_now() const {
+    return schedule ? learning_rate * schedule[0] : learning_rate;
+  }
+  TRIREME_HD double number_now() const {
+    return schedule ? schedule[1] : static_cast<double>(step);
+  }
 };
 
 /// One parameter (or a run of them) of `count` elements; the arrays do not overlap.

@@ -10,11 +10,11 @@ template <typename T, typename Master>
 void step_span(const SgdStep& s, double grad_factor, int64_t count, const T* __restrict grad,
                T* __restrict param, Master* master, Acc<T>* __restrict buffer) {
   using A = Acc<T>;
-  const A rate = static_cast<A>(s.learning_rate), decay = static_cast<A>(s.weight_decay);
+  const A rate = static_cast<A>(s.rate_now()), decay = static_cast<A>(s.weight_decay);
   const A scale = static_cast<A>(grad_factor), momentum = static_cast<A>(s.momentum);
   // A fresh buffer may hold anything, NaN included: it is not read on the first step.
-  const A fresh = static_cast<A>(s.is_first ? 1 : 1 - s.dampening);
-  const bool nesterov = s.form == Momentum::kNesterov, first = s.is_first;
+  const A fresh = static_cast<A>(s.is_first_now() ? 1 : 1 - s.dampening);
+  const bool nesterov = s.form == Momentum::kNesterov, first = s.is_first_now();
   const auto write = [=](int64_t i, A value) {
     master[i] = Master(value);
     if constexpr (!std::is_same_v<T, Master>) param[i] = T(value);

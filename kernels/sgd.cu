@@ -11,7 +11,7 @@ namespace trireme::kernels {
 template <typename T>
 void sgd(Cuda device, const SgdStep& step, std::span<const SgdSpan<T>> spans) {
   using A = Acc<T>;
-  launch_multi_tensor<A>("sgd", device, SgdRule<A>(step), step.grad_factor, spans);
+  launch_multi_tensor<A, SgdRule<A>>("sgd", device, step, spans);
 }
 
 template void sgd(Cuda, const SgdStep&, std::span<const SgdSpan<double>>);

@@ -7,6 +7,7 @@
 
 #include "core/base/device_tag.h"
 #include "core/base/half.h"
+#include "core/base/host_device.h"
 
 namespace trireme::kernels {
 
@@ -21,6 +22,12 @@ struct SgdStep {
   const double* grad_factor = nullptr;  // as AdamStep::grad_factor
   /// The first step starts the momentum buffer with the gradient itself, without dampening.
   bool is_first = false;
+  const double* schedule = nullptr;  // as AdamStep::schedule; the second number says what is first
+
+  TRIREME_HD double rate_now() const {
+    return schedule ? learning_rate * schedule[0] : learning_rate;
+  }
+  TRIREME_HD bool is_first_now() const { return schedule ? schedule[1] <= 1 : is_first; }
 };
 
 /// One parameter (or a run of them) of `count` elements; the arrays do not overlap.

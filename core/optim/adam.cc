@@ -23,7 +23,8 @@ void Adam::update(const Update& u) {
                                                  ? kernels::WeightDecay::kDecoupled
                                                  : kernels::WeightDecay::kGradient,
                                .grad_factor = u.grad_factor,
-                               .step = u.step};
+                               .step = u.step,
+                               .schedule = u.schedule};
   dispatch_floating("adam", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     std::vector<kernels::AdamSpan<T>> spans;

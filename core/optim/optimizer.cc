@@ -4,12 +4,25 @@
 #include <set>
 
 #include "core/autograd/no_grad.h"
+#include "core/base/config.h"
+#include "core/cuda/graph.h"
 #include "core/optim/master_weights.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
+#include "core/tensor/view.h"
 
 namespace trireme {
+namespace {
+
+// Each replay would repeat the learning rate and the number of the update that were captured.
+void refuse_in_captured_step() {
+  if constexpr (kHasCuda) {
+    cuda::refuse_while_capturing("optimizer", "call keep_schedule_on_device() before capturing");
+  }
+}
+
+}  // namespace
 
 std::vector<ParameterGroup> decay_matrices_only(const StateDict& parameters, double weight_decay) {
   ParameterGroup decayed{{}, {.weight_decay = weight_decay}}, rest;
@@ -60,6 +73,27 @@ void Optimizer::set_lr(double lr) {
   require(std::isfinite(lr) && lr >= 0, "optimizer", "lr must be finite and not negative, got ",
           lr);
   lr_ = lr;
+  if (device_lr_) copy_inplace(device_lr_, full({}, lr, {DType::kF64}));
+}
+
+void Optimizer::keep_schedule_on_device() {
+  if (device_lr_) return;
+  const Device device = entries_.front().parameter.device();
+  const auto updates = *entries_.front().updates.data<int64_t>();
+  for (const Entry& e : entries_) {
+    require(e.parameter.device() == device && *e.updates.data<int64_t>() == updates, "optimizer",
+            "a schedule on the device needs all parameters there and equally often updated, '",
+            e.name, "' is on ", e.parameter.device(), " and had ", *e.updates.data<int64_t>(),
+            " updates, '", entries_.front().name, "' is on ", device, " and had ", updates);
+  }
+  const MemoryKindGuard kind(MemoryKind::kOptimizer);
+  const Tensor pair = from_vector<double>({lr_, static_cast<double>(updates)}, {2}, device);
+  device_lr_ = views::reshape(views::slice(pair, 0, 0, 1), {});
+  device_updates_ = views::reshape(views::slice(pair, 0, 1, 2), {});
+}
+
+void Optimizer::count_update_on_device() {
+  accumulate_inplace(device_updates_, ones_like(device_updates_));
 }
 
 void Optimizer::Entry::note_versions() const {
@@ -74,31 +108,43 @@ void Optimizer::Entry::refresh_master() const {
 }
 
 Optimizer::Update& Optimizer::update_for(const Entry& entry, const double* grad_factor) {
-  const int64_t step = ++*entry.updates.data<int64_t>();
+  const double* const schedule = device_lr_ ? device_lr_.data<double>() : nullptr;
+  const double lr = (schedule ? 1 : lr_) * entry.options.lr_factor;
+  const int64_t step = schedule ? 1 : ++*entry.updates.data<int64_t>();
   for (Update& u : updates_) {
     if (u.parts.empty() ||
         (u.step == step && u.options == entry.options && u.dtype() == entry.parameter.dtype() &&
          u.device() == entry.parameter.device())) {
       u.options = entry.options;
-      u.lr = lr_ * entry.options.lr_factor;
+      u.lr = lr;
       u.grad_factor = grad_factor;
       u.step = step;
+      u.schedule = schedule;
       return u;
     }
   }
   return updates_.emplace_back(Update{.parts = {},
                                       .options = entry.options,
-                                      .lr = lr_ * entry.options.lr_factor,
+                                      .lr = lr,
                                       .grad_factor = grad_factor,
-                                      .step = step});
+                                      .step = step,
+                                      .schedule = schedule});
 }
 
 void Optimizer::step(const Tensor& grad_factor) {
   NoGrad no_grad;
   const double* const factor = grad_factor ? grad_factor.data<double>() : nullptr;
   for (Update& u : updates_) u.parts.clear();
+  if (device_lr_) {
+    count_update_on_device();
+  } else {
+    refuse_in_captured_step();
+  }
   for (const Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
+    require(gradient.defined() || !device_lr_, "optimizer",
+            "with a schedule on the device every parameter needs a gradient, '", entry.name,
+            "' has none");
     if (!gradient.defined()) continue;
     entry.refresh_master();
     require(!factor || gradient.device() == grad_factor.device(), "optimizer", "grad_factor is on ",
@@ -131,6 +177,10 @@ StateDict Optimizer::parameters() const {
 
 StateDict Optimizer::state_dict() const {
   StateDict result;
+  if (device_lr_) {
+    const auto updates = static_cast<int64_t>(device_updates_.item());
+    for (const Entry& entry : entries_) *entry.updates.data<int64_t>() = updates;
+  }
   for (const Entry& entry : entries_) {
     entry.refresh_master();
     if (entry.master) result.emplace_back(kMasterPrefix + entry.name, entry.master);

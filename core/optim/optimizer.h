@@ -62,6 +62,14 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr);
 
+  /// For steps that are captured once and replayed (core/cuda/graph.h): from now on learning rate
+  /// and number of updates lie beside the parameters, where every step, replayed ones too, reads
+  /// and counts them. set_lr() then queues a copy, so it is called between replays, not in the
+  /// captured step. Requires that all parameters lie on one device and have had equally many
+  /// updates; each step then needs the gradients of all of them. Reading state_dict() waits for the
+  /// device. Load a checkpoint before.
+  void keep_schedule_on_device();
+
   /// The whole state but the learning rate, by parameter: moments ("exp_avg.wte.weight"), zero at
   /// first, in f32 for 16-bit parameters; their f32 form ("master.wte.weight"); and the number of
   /// updates ("updates.wte.weight", an i64 scalar). Handles: writing into them restores it. A
@@ -90,9 +98,10 @@ class Optimizer {
   struct Update {
     std::vector<Part> parts;
     GroupOptions options;
-    double lr = 0;              // of this group
-    const double* grad_factor;  // on device(), or null
-    int64_t step = 1;           // number of this update of these parameters, from 1
+    double lr = 0;                     // of this group
+    const double* grad_factor;         // on device(), or null
+    int64_t step = 1;                  // number of this update of these parameters, from 1
+    const double* schedule = nullptr;  // on device(), as kernels::AdamStep's; null without
 
     DType dtype() const { return parts.front().parameter.dtype(); }
     Device device() const { return parts.front().parameter.device(); }
@@ -114,11 +123,13 @@ class Optimizer {
     void note_versions() const;
   };
   Update& update_for(const Entry& entry, const double* grad_factor);
+  void count_update_on_device();
 
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;
   std::vector<Update> updates_;  // of the running step; kept for its memory
   double lr_ = 0;
+  Tensor device_lr_, device_updates_;  // two views of one f64 pair; undefined without
 };
 
 }  // namespace trireme

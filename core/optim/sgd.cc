@@ -25,7 +25,8 @@ void Sgd::update(const Update& u) {
       .weight_decay = u.options.weight_decay,
       .form = options_.nesterov ? kernels::Momentum::kNesterov : kernels::Momentum::kPlain,
       .grad_factor = u.grad_factor,
-      .is_first = u.step == 1};
+      .is_first = u.step == 1,
+      .schedule = u.schedule};
   dispatch_floating("sgd", u.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     std::vector<kernels::SgdSpan<T>> spans;

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "core/cuda/memory.h"
 #include "kernels/cuda/chunk_table.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/optimizer_body.h"
@@ -27,21 +28,34 @@ using SpanTable = ChunkTable<CheckedSpan<Span>, kMostSpans>;
 /// A thread takes 4 elements a step: 16 bytes of the f32 arrays, 8 of 16-bit ones.
 inline constexpr int kStepPack = 4;
 
+/// The rule of a step whose numbers lie on the device.
+template <typename Rule, typename Step>
+__global__ void rule_kernel(Step step, Rule* rule) {
+  *rule = Rule(step);
+}
+
 template <typename Rule, typename A, typename Span>
 __global__ void __launch_bounds__(kBlockThreads)
-    multi_tensor_kernel(const __grid_constant__ Rule rule, const double* grad_factor,
-                        const __grid_constant__ SpanTable<Span> table) {
+    multi_tensor_kernel(const __grid_constant__ Rule rule_of_host, const Rule* rule_of_device,
+                        const double* grad_factor, const __grid_constant__ SpanTable<Span> table) {
   const double factor = grad_factor ? *grad_factor : 1.0;
   if (factor == 0) return;  // gradients were not finite: nothing changes
+  const Rule rule = rule_of_device ? *rule_of_device : rule_of_host;
   const auto chunk = table.chunk(static_cast<int32_t>(blockIdx.x));
   const CheckedSpan<Span>& s = table.span[chunk.span];
   step_chunk<kStepPack>(rule, static_cast<A>(factor), s.span, s.is_packed, chunk.begin, chunk.end,
                         static_cast<int>(threadIdx.x), kBlockThreads);
 }
 
-template <typename A, typename Rule, typename Span>
-void launch_multi_tensor(const char* op, Cuda device, const Rule& rule, const double* grad_factor,
+template <typename A, typename Rule, typename Step, typename Span>
+void launch_multi_tensor(const char* op, Cuda device, const Step& step,
                          std::span<const Span> spans) {
+  const cuda::Workspace workspace(device, step.schedule ? int64_t{sizeof(Rule)} : 0);
+  Rule* const rule_of_device = workspace.as<Rule>();
+  const Rule rule = step.schedule ? Rule() : Rule(step);
+  if (step.schedule) {
+    launch(op, device, rule_kernel<Rule, Step>, {.blocks = 1, .threads = 1}, step, rule_of_device);
+  }
   std::vector<CheckedSpan<Span>> checked;
   checked.reserve(spans.size());
   for (const Span& s : spans) {
@@ -53,7 +67,7 @@ void launch_multi_tensor(const char* op, Cuda device, const Rule& rule, const do
     rest = fill_table(rest, table);
     if (table.spans == 0) return;
     launch(op, device, multi_tensor_kernel<Rule, A, Span>, {.blocks = table.chunks()}, rule,
-           grad_factor, table);
+           rule_of_device, step.grad_factor, table);
   }
 }
 

@@ -10,23 +10,25 @@
 
 namespace trireme::kernels {
 
-/// AdamStep in the arithmetic of the kernel; computed once on the host, in f64.
+/// AdamStep in the arithmetic of the kernel; computed once, in f64: on the host, or by one thread
+/// of the device where the step has a schedule.
 template <typename A>
 struct AdamRule {
   A beta1, beta2, rest1, rest2, rate, root, eps, l2, keep;
 
-  explicit AdamRule(const AdamStep& s) {
+  AdamRule() = default;
+  TRIREME_HD explicit AdamRule(const AdamStep& s) {
     const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
-    const auto number = static_cast<double>(s.step);
+    const double number = s.number_now(), lr = s.rate_now();
     beta1 = static_cast<A>(s.beta1);
     beta2 = static_cast<A>(s.beta2);
     rest1 = static_cast<A>(1 - s.beta1);
     rest2 = static_cast<A>(1 - s.beta2);
-    rate = static_cast<A>(s.learning_rate / (1 - std::pow(s.beta1, number)));
+    rate = static_cast<A>(lr / (1 - std::pow(s.beta1, number)));
     root = static_cast<A>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
     eps = static_cast<A>(s.eps);
     l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
-    keep = static_cast<A>(decoupled ? 1 - s.learning_rate * s.weight_decay : 1);
+    keep = static_cast<A>(decoupled ? 1 - lr * s.weight_decay : 1);
   }
 
   TRIREME_HD void step(A scale, A grad, A& p, A& m, A& v) const {
@@ -67,13 +69,14 @@ struct SgdRule {
   A rate, decay, momentum, fresh;
   bool nesterov, first;
 
-  explicit SgdRule(const SgdStep& s)
-      : rate(static_cast<A>(s.learning_rate)),
+  SgdRule() = default;
+  TRIREME_HD explicit SgdRule(const SgdStep& s)
+      : rate(static_cast<A>(s.rate_now())),
         decay(static_cast<A>(s.weight_decay)),
         momentum(static_cast<A>(s.momentum)),
-        fresh(static_cast<A>(s.is_first ? 1 : 1 - s.dampening)),
+        fresh(static_cast<A>(s.is_first_now() ? 1 : 1 - s.dampening)),
         nesterov(s.form == Momentum::kNesterov),
-        first(s.is_first) {}
+        first(s.is_first_now()) {}
 
   template <int W, typename T>
   TRIREME_HD void step_pack(A scale, const SgdSpan<T>& s, int64_t i) const {

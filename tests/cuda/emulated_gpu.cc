@@ -25,7 +25,16 @@ class EmulatedGpu : public ::testing::Environment {
   }
   void SetUp() override {
     gpu_ = std::make_unique<Gpu>();
-    gpu_->cudnn.state().execute = interpret;
+    emulator::set_queue(enqueue);
+    gpu_->cublas.state().queue = [](cudaStream_t stream, std::function<cublasStatus_t()> product) {
+      enqueue(stream, [product] { EXPECT_EQ(product(), CUBLAS_STATUS_SUCCESS); });
+      return CUBLAS_STATUS_SUCCESS;
+    };
+    // A plan keeps its graph, and the library its plans.
+    gpu_->cudnn.state().execute = [](const CudnnDescribed& graph,
+                                     const std::map<int64_t, void*>& memory) {
+      enqueue(cuda::current_stream(0), [&graph, memory] { interpret(graph, memory); });
+    };
   }
   void TearDown() override {
     EXPECT_GT(emulator::grids_run(), 0) << "no kernel ran";

@@ -81,9 +81,9 @@ cudaError_t pool_attribute(cudaMemPool_t, cudaMemPoolAttr which, void* value) {
   return enter("mem_pool_get_attribute");
 }
 
-cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t) {
+cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
   if (const cudaError_t status = enter("memcpy_async")) return status;
-  std::memcpy(to, from, bytes);
+  enqueue(stream, [=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
 
@@ -183,9 +183,9 @@ cuda::Api make_api() {
     return enter("free_host");
   };
   api.memcpy_async = copy;
-  api.memset_async = [](void* to, int value, size_t bytes, cudaStream_t) {
+  api.memset_async = [](void* to, int value, size_t bytes, cudaStream_t stream) {
     if (const cudaError_t status = enter("memset_async")) return status;
-    std::memset(to, value, bytes);
+    enqueue(stream, [=] { std::memset(to, value, bytes); });
     return cudaSuccess;
   };
   api.memcpy_peer_async = [](void* to, int, const void* from, int, size_t bytes, cudaStream_t) {
@@ -206,23 +206,33 @@ cuda::Api make_api() {
   api.stream_end_capture = [](cudaStream_t stream, cudaGraph_t* graph) {
     fake().capturing.erase(stream);
     *graph = make_handle<cudaGraph_t>();
+    fake().graphs[*graph] = std::exchange(fake().recorded[stream], {});
     return enter("stream_end_capture");
   };
   api.graph_get_nodes = [](cudaGraph_t, cudaGraphNode_t*, size_t* count) {
     *count = static_cast<size_t>(fake().graph_nodes);
     return enter("graph_get_nodes");
   };
-  api.graph_instantiate = [](cudaGraphExec_t* exec, cudaGraph_t, unsigned long long) {
+  api.graph_instantiate = [](cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
     *exec = make_handle<cudaGraphExec_t>();
+    fake().execs[*exec] = fake().graphs[graph];
     return enter("graph_instantiate");
   };
-  api.graph_launch = [](cudaGraphExec_t, cudaStream_t) { return enter("graph_launch"); };
+  api.graph_launch = [](cudaGraphExec_t exec, cudaStream_t) {
+    for (const auto& work : fake().execs[exec]) work();
+    return enter("graph_launch");
+  };
   api.graph_exec_destroy = [](cudaGraphExec_t) { return enter("graph_exec_destroy"); };
   api.graph_destroy = [](cudaGraph_t) { return enter("graph_destroy"); };
   return api;
 }
 
 }  // namespace
+
+void enqueue(cudaStream_t stream, std::function<void()> work) {
+  if (!fake().capturing.contains(stream)) return work();
+  fake().recorded[stream].push_back(std::move(work));
+}
 
 FakeDevice& fake() {
   static auto* const device = new FakeDevice;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -34,6 +35,11 @@ struct FakeDevice {
   std::set<cudaStream_t> capturing;
   std::vector<std::string> order;  // "record 3 on 1", "wait 3 on 2"
   int64_t graph_nodes = 1;
+  // Work recorded on capturing streams, and what graphs replay.
+  using Work = std::vector<std::function<void()>>;
+  std::map<cudaStream_t, Work> recorded;
+  std::map<cudaGraph_t, Work> graphs;
+  std::map<cudaGraphExec_t, Work> execs;
 
   int call_count(const std::string& name) const {
     const auto it = calls.find(name);
@@ -52,6 +58,9 @@ class FakeDeviceGuard {
  private:
   cuda::ScopedApi api_;
 };
+
+/// The device's work: done at once, or at each replay if the stream is being captured.
+void enqueue(cudaStream_t stream, std::function<void()> work);
 
 /// The name under which a stream or event appears in FakeDevice::order.
 int number_of(const void* handle);

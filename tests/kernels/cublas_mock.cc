@@ -177,17 +177,21 @@ cublasStatus_t matmul(cublasLtHandle_t, cublasLtMatmulDesc_t op, const void* alp
                       cublasLtMatrixLayout_t la, const void* b, cublasLtMatrixLayout_t lb,
                       const void* beta, const void* c, cublasLtMatrixLayout_t lc, void* d,
                       cublasLtMatrixLayout_t ld, const cublasLtMatmulAlgo_t* algorithm,
-                      void* workspace, size_t workspace_bytes, cudaStream_t) {
+                      void* workspace, size_t workspace_bytes, cudaStream_t stream) {
   if (answer("Matmul") != CUBLAS_STATUS_SUCCESS) return answer("Matmul");
   EXPECT_EQ(lc, ld);
   EXPECT_GE(workspace_bytes, the_state.workspace_bytes);
-  if (workspace_bytes) std::memset(workspace, 0xFF, workspace_bytes);  // ours to write
   ++the_state.products;
   the_state.last_algorithm = algorithm->data[0];
   const Operation operation(described(op));
   const int type = operation.scale_type;
-  return multiply(operation, load(alpha, 0, type), a, Matrix(described(la)), b,
-                  Matrix(described(lb)), load(beta, 0, type), c, d, Matrix(described(ld)));
+  const auto run = [=, alpha = load(alpha, 0, type), beta = load(beta, 0, type),
+                    la = Matrix(described(la)), lb = Matrix(described(lb)),
+                    ld = Matrix(described(ld))] {
+    if (workspace_bytes) std::memset(workspace, 0xFF, workspace_bytes);  // ours to write
+    return multiply(operation, alpha, a, la, b, lb, beta, c, d, ld);
+  };
+  return the_state.queue ? the_state.queue(stream, run) : run();
 }
 
 cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t operation, cublasLtMatrixLayout_t,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct CublasMockState {
   size_t workspace_bytes = 64;         // what each algorithm asks for
   std::string failing;                 // this function returns `failure`
   cublasStatus_t failure = CUBLAS_STATUS_INTERNAL_ERROR;
+  /// Runs a product, now or later; empty: now.
+  std::function<cublasStatus_t(cudaStream_t, std::function<cublasStatus_t()>)> queue;
 };
 
 class CublasMock {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/base/error.h"
@@ -181,6 +182,16 @@ void run_grid(const char* op, dim3 blocks, dim3 threads, int64_t shared_bytes,
     }
     run_block(op, b);
   }
+}
+
+namespace {
+Queue the_queue;
+}  // namespace
+
+void set_queue(Queue queue) { the_queue = std::move(queue); }
+
+void queue_grid(cudaStream_t stream, std::function<void()> grid) {
+  the_queue ? the_queue(stream, std::move(grid)) : grid();
 }
 
 }  // namespace trireme::emulator

@@ -43,6 +43,11 @@ void set_order(Order order);
 void run_grid(const char* op, dim3 blocks, dim3 threads, int64_t shared_bytes,
               const std::function<void()>& kernel);
 
+/// How a launched grid gets to run on its stream; nothing set: at once.
+using Queue = std::function<void(cudaStream_t, std::function<void()> grid)>;
+void set_queue(Queue queue);
+void queue_grid(cudaStream_t stream, std::function<void()> grid);
+
 /// Grids run so far by this process: for tests that want to know that kernels ran at all.
 int64_t grids_run();
 

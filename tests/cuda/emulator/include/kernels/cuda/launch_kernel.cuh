@@ -25,8 +25,9 @@ void launch(const char* op, Cuda device, void (*kernel)(Params...), const Geomet
   cuda::check(
       op, cuda::api().launch_kernel(reinterpret_cast<const void*>(kernel), blocks, threads, nullptr,
                                     static_cast<size_t>(geometry.shared_bytes), device.stream));
-  emulator::run_grid(op, blocks, threads, geometry.shared_bytes,
-                     [&] { std::apply(kernel, values); });
+  emulator::queue_grid(device.stream, [=, shared_bytes = geometry.shared_bytes] {
+    emulator::run_grid(op, blocks, threads, shared_bytes, [&] { std::apply(kernel, values); });
+  });
   cuda::check_launch(op, device);
 }
 
