@@ -164,10 +164,9 @@ Tensor Gpt::logits(const Tensor& x) const {
 Tensor Gpt::forward(const Tensor& ids) const { return logits(hidden(ids)); }
 
 Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) const {
-  const Tensor padded = padded_logits(hidden(ids));
-  if (padded.size(-1) == config_.vocab_size) return cross_entropy_inplace(padded, targets);
   constexpr int64_t kNoneIgnored = -100;
-  return cross_entropy(padded, targets, kNoneIgnored, config_.vocab_size);
+  return cross_entropy_inplace(padded_logits(hidden(ids)), targets, kNoneIgnored,
+                               config_.vocab_size);
 }
 
 std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t count,

@@ -9,13 +9,14 @@
 
 namespace trireme {
 
-Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets, int64_t ignore_index) {
+Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets, int64_t ignore_index,
+                             int64_t classes) {
   constexpr const char* kOp = "cross_entropy_inplace";
   detail::check_defined(kOp, {{"logits", &logits}, {"targets", &targets}});
   // Nothing is to be had from the logits' memory where no gradient is wanted, and in f16 small
   // gradients would vanish before the loss scale reaches them.
   if (!is_recording() || !logits.requires_grad() || logits.dtype() == DType::kF16) {
-    return cross_entropy(logits, targets, ignore_index);
+    return cross_entropy(logits, targets, ignore_index, classes);
   }
   require(!logits.is_leaf(), kOp, "logits must be the result of an op, not a leaf: they are lost");
   require(logits.is_contiguous(), kOp, "logits must be contiguous, got strides ", logits.strides(),
@@ -28,14 +29,17 @@ Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets, int64_
           ", got ", ids.shape());
   require(ids.device() == logits.device(), kOp, "devices differ, logits are on ", logits.device(),
           " but targets are on ", ids.device());
-  require_inside(kOp, "target", ids, logits.size(-1), ignore_index);
+  require(classes >= 0 && classes <= logits.size(-1), kOp, "classes must be in [0, ",
+          logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
+  const int64_t counted = classes > 0 ? classes : logits.size(-1);
+  require_inside(kOp, "target", ids, counted, ignore_index);
   const Tensor result = empty({2}, {acc_dtype(logits.dtype()), logits.device()});
   dispatch_floating(kOp, logits.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     with_ids(kOp, ids, [&](const auto* values) {
       on_device(logits.device(), [&](auto device) {
-        kernels::cross_entropy_inplace(device, as_rows<T>(logits), logits.size(-1), values,
-                                       ignore_index, result.data<Acc<T>>());
+        kernels::cross_entropy_inplace(device, as_rows<T>(logits), counted, values, ignore_index,
+                                       result.data<Acc<T>>());
       });
     });
   });

@@ -145,12 +145,13 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 /// Zhang, Sennrich, "Root mean square layer normalization", 2019.
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps = 1e-5);
 /// cross_entropy that turns its logits into their gradient, so that no second tensor of their size
-/// is needed: afterwards `logits` hold d loss / d logits, and any other use of their values is an
-/// error. They must be contiguous and the result of an op that does not keep them (matmul, linear),
-/// and backward may run once. It is cross_entropy, and leaves them alone, where no gradient is
-/// recorded and in f16: small gradients would vanish there before the loss scale reaches them.
+/// is needed: afterwards `logits` hold d loss / d logits, zero in columns that do not count, and
+/// any other use of their values is an error. They must be contiguous and the result of an op that
+/// does not keep them (matmul, linear), and backward may run once. It is cross_entropy, and leaves
+/// them alone, where no gradient is recorded and in f16: small gradients would vanish there before
+/// the loss scale reaches them.
 Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets,
-                             int64_t ignore_index = -100);
+                             int64_t ignore_index = -100, int64_t classes = 0);
 /// sum = x + residual and y = layer_norm(sum, gamma, beta, eps), all four operands defined, in one
 /// pass each way. A tensor hook on `sum` sees its gradient without the part that comes through y.
 struct NormalisedSum {

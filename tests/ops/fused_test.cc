@@ -75,6 +75,21 @@ TEST(CrossEntropyInplace, OpsThatKeptTheLogitsSaySo) {
   EXPECT_THAT(message_of([&] { backward(loss); }), HasSubstr("tanh"));
 }
 
+TEST(CrossEntropyInplace, PaddingGetsNoGradientAndIsNoTarget) {
+  const Tensor weight = leaf({1, 2, 30, 5, 3, 40}, {2, 3});
+  const Tensor logits = weight + 0.0;
+  const Tensor loss = cross_entropy_inplace(logits, from_vector<int64_t>({0, 1}, {2}), -100, 2);
+  const auto gradient = logits.detach().to_vector<float>();  // stands there before backward
+  EXPECT_EQ(gradient[2], 0);
+  EXPECT_EQ(gradient[5], 0);
+  EXPECT_LT(gradient[0], -0.1);
+  const Tensor targets = from_vector<int64_t>({0, 2}, {2});
+  EXPECT_EQ(message_of([&] { cross_entropy_inplace(weight + 0.0, targets, -100, 2); }),
+            "cross_entropy_inplace: target must lie in [0, 2), got 2 at position 1");
+  EXPECT_EQ(message_of([&] { cross_entropy_inplace(weight + 0.0, targets, -100, 4); }),
+            "cross_entropy_inplace: classes must be in [0, 3] for logits of [2, 3], got 4");
+}
+
 TEST(CrossEntropyInplace, LeavesTheLogitsAloneWhereNothingIsRecorded) {
   const NoGrad no_grad;
   const Tensor logits = from_vector<float>({1, 2, 3, 5}, {2, 2});

@@ -62,38 +62,42 @@ OpCase bias_gelu_case(const std::string& name, const Shape& shape) {
 }
 
 /// The logits are the result of an op, as they must be; addition keeps none of its operands.
+/// `padding` more columns stand behind those of the classes.
 OpCase cross_entropy_inplace_case(const std::string& name, const Shape& rows, DType ids,
-                                  int64_t ignored) {
+                                  int64_t ignored, int64_t padding = 0) {
   constexpr int64_t kClasses = 5;
   Shape logits = rows, none = rows, one = Dims::filled(rows.rank(), 1);
-  logits.push_back(kClasses);
+  const int64_t width = kClasses + padding;
+  logits.push_back(width);
   none[0] = 0;
   Shape no_logits = none, one_logits = one;
-  no_logits.push_back(kClasses);
-  one_logits.push_back(kClasses);
-  return {
-      .name = "cross_entropy_inplace_" + name,
-      .inputs = {real(logits), integers(rows, 0, kClasses, ids)},
-      .op = [ignored](
-                const Tensors& in) { return cross_entropy_inplace(in[0] + 0.0, in[1], ignored); },
-      .reference =
-          [ignored](const Arrays& in) {
-            double sum = 0, count = 0;
-            for (int64_t r = 0; r < in[1].shape.product(); ++r) {
-              const auto target = static_cast<int64_t>(in[1][r]);
-              if (target == ignored) continue;
-              double exponentials = 0;
-              for (int64_t c = 0; c < kClasses; ++c) {
-                exponentials += std::exp(in[0][r * kClasses + c]);
-              }
-              sum += std::log(exponentials) - in[0][r * kClasses + target];
-              count += 1;
-            }
-            return Array{{}, {sum / count}};
-          },
-      .widens = true,
-      .empty_shapes = {{no_logits, none}},
-      .one_shapes = {{one_logits, one}}};
+  no_logits.push_back(width);
+  one_logits.push_back(width);
+  return {.name = "cross_entropy_inplace_" + name,
+          .inputs = {real(logits), integers(rows, 0, kClasses, ids)},
+          .op =
+              [=](const Tensors& in) {
+                const int64_t classes = padding > 0 ? kClasses : 0;
+                return cross_entropy_inplace(in[0] + 0.0, in[1], ignored, classes);
+              },
+          .reference =
+              [=](const Arrays& in) {
+                double sum = 0, count = 0;
+                for (int64_t r = 0; r < in[1].shape.product(); ++r) {
+                  const auto target = static_cast<int64_t>(in[1][r]);
+                  if (target == ignored) continue;
+                  double exponentials = 0;
+                  for (int64_t c = 0; c < kClasses; ++c) {
+                    exponentials += std::exp(in[0][r * width + c]);
+                  }
+                  sum += std::log(exponentials) - in[0][r * width + target];
+                  count += 1;
+                }
+                return Array{{}, {sum / count}};
+              },
+          .widens = true,
+          .empty_shapes = {{no_logits, none}},
+          .one_shapes = {{one_logits, one}}};
 }
 
 }  // namespace
@@ -108,6 +112,7 @@ std::vector<OpCase> fused_cases() {
       cross_entropy_inplace_case("rows", {7}, DType::kI64, -100),
       cross_entropy_inplace_case("batch_i32", {2, 3}, DType::kI32, -100),
       cross_entropy_inplace_case("ignoring", {9}, DType::kI64, 2),
+      cross_entropy_inplace_case("padded", {2, 4}, DType::kI64, 1, 3),
   };
 }
 
