@@ -1,6 +1,7 @@
 #include "kernels/batch_norm.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
@@ -33,10 +34,48 @@ void sum_rows(int64_t rows, int64_t cols, int64_t count, A* out, const Fn& fn) {
   }
 }
 
+/// y[r, i] = finish(r, i, part, normalised x[r, i]).
+template <typename T, typename Finish>
+void normalise(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T>* rstd,
+               const Acc<T>* gamma, const Acc<T>* beta, const MatrixView<T>& y,
+               const Finish& finish) {
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T* from = x.row(r);
+    T* to = y.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      Vec<T> v = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
+      if (gamma) v *= part.load(gamma + i);
+      if (beta) v += part.load(beta + i);
+      part.store(to + i, finish(r, i, part, v));
+    });
+  });
+}
+
+/// The sums of xhat times what upstream(r, i, part) gives, and of that alone.
+template <typename T, typename Upstream>
+void gradient_sums(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T>* rstd,
+                   Acc<T>* dgamma, Acc<T>* dbeta, const Upstream& upstream) {
+  using A = Acc<T>;
+  A* both = scratch<A>(Scratch::kBlock, 2 * x.cols);
+  sum_rows(x.rows, x.cols, 2, both, [&](int64_t r, A* sums) {
+    const T* from = x.row(r);
+    A *gamma_sum = sums, *beta_sum = sums + x.cols;
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> d = upstream(r, i, part);
+      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
+      part.store(gamma_sum + i, part.load(gamma_sum + i) + d * xhat);
+      part.store(beta_sum + i, part.load(beta_sum + i) + d);
+    });
+  });
+  std::copy_n(both, x.cols, dgamma);
+  std::copy_n(both + x.cols, x.cols, dbeta);
+}
+
 }  // namespace
 
 template <typename T>
-void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
+void batch_moments(Cpu, MatrixView<const T> x, Acc<T> eps, RunningMoments<Acc<T>> running,
+                   Acc<T>* mean, Acc<T>* rstd) {
   using A = Acc<T>;
   const A per_row = A{1} / static_cast<A>(x.rows);
   sum_rows(x.rows, x.cols, 1, mean, [&](int64_t r, A* sum) {
@@ -61,42 +100,46 @@ void column_moments(Cpu, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
   for (int64_t c = 0; c < x.cols; ++c) {
     const A shift = both[c] * per_row;
     mean[c] += shift;
-    var[c] = std::max(both[x.cols + c] * per_row - shift * shift, A{0});
+    const A var = std::max(both[x.cols + c] * per_row - shift * shift, A{0});
+    rstd[c] = A{1} / std::sqrt(var + eps);
+    if (running.mean) move_running(running, c, x.rows, mean[c], var);
   }
 }
 
 template <typename T>
 void batch_norm(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                 const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y) {
-  each_row(x.rows, x.cols, [&](int64_t r) {
-    const T* from = x.row(r);
-    T* to = y.row(r);
-    each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      Vec<T> v = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
-      if (gamma) v *= part.load(gamma + i);
-      if (beta) v += part.load(beta + i);
-      part.store(to + i, v);
-    });
+  normalise<T>(x, mean, rstd, gamma, beta, y,
+               [](int64_t, int64_t, auto, const Vec<T>& v) { return v; });
+}
+
+template <typename T>
+void batch_norm_relu(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     const Acc<T>* gamma, const Acc<T>* beta, MatrixView<const T> residual,
+                     MatrixView<T> y) {
+  normalise<T>(x, mean, rstd, gamma, beta, y, [&](int64_t r, int64_t i, auto part, Vec<T> v) {
+    if (residual.data) v += part.load(residual.row(r) + i);
+    return max_of(v, Vec<T>{});
   });
 }
 
 template <typename T>
 void batch_norm_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                      MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
-  using A = Acc<T>;
-  A* both = scratch<A>(Scratch::kBlock, 2 * x.cols);
-  sum_rows(x.rows, x.cols, 2, both, [&](int64_t r, A* sums) {
-    const T *from = x.row(r), *g = dy.row(r);
-    A *gamma_sum = sums, *beta_sum = sums + x.cols;
-    each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      const Vec<T> d = part.load(g + i);
-      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
-      part.store(gamma_sum + i, part.load(gamma_sum + i) + d * xhat);
-      part.store(beta_sum + i, part.load(beta_sum + i) + d);
-    });
+  gradient_sums<T>(x, mean, rstd, dgamma, dbeta,
+                   [&](int64_t r, int64_t i, auto part) { return part.load(dy.row(r) + i); });
+}
+
+template <typename T>
+void batch_norm_relu_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                          MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> g,
+                          Acc<T>* dgamma, Acc<T>* dbeta) {
+  gradient_sums<T>(x, mean, rstd, dgamma, dbeta, [&](int64_t r, int64_t i, auto part) {
+    const Vec<T> none{}, d = part.load(dy.row(r) + i);
+    const Vec<T> kept = part.load(y.row(r) + i) <= none ? none : d;
+    part.store(g.row(r) + i, kept);
+    return kept;
   });
-  std::copy_n(both, x.cols, dgamma);
-  std::copy_n(both + x.cols, x.cols, dbeta);
 }
 
 template <typename T>
@@ -119,19 +162,25 @@ void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, c
   });
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                    \
-  template void column_moments(Cpu, MatrixView<const T>, Acc<T>*, Acc<T>*);                       \
-  template void batch_norm(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, \
-                           const Acc<T>*, MatrixView<T>);                                         \
-  template void batch_norm_sums(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,           \
-                                MatrixView<const T>, Acc<T>*, Acc<T>*);                           \
-  template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, \
-                                          const Acc<T>*, const Acc<T>*, const Acc<T>*,            \
-                                          MatrixView<const T>, MatrixView<T>);
-TRIREME_INSTANTIATE(float)
-TRIREME_INSTANTIATE(double)
-TRIREME_INSTANTIATE(BFloat16)
-TRIREME_INSTANTIATE(Float16)
+#define TRIREME_INSTANTIATE(T)                                                                     \
+  template void batch_moments(Cpu, MatrixView<const T>, Acc<T>, RunningMoments<Acc<T>>, Acc<T>*,   \
+                              Acc<T>*);                                                            \
+  template void batch_norm(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*,  \
+                           const Acc<T>*, MatrixView<T>);                                          \
+  template void batch_norm_relu(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,            \
+                                const Acc<T>*, const Acc<T>*, MatrixView<const T>, MatrixView<T>); \
+  template void batch_norm_sums(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,            \
+                                MatrixView<const T>, Acc<T>*, Acc<T>*);                            \
+  template void batch_norm_relu_sums(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,       \
+                                     MatrixView<const T>, MatrixView<const T>, MatrixView<T>,      \
+                                     Acc<T>*, Acc<T>*);                                            \
+  template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,  \
+                                          const Acc<T>*, const Acc<T>*, const Acc<T>*,             \
+                                          MatrixView<const T>, MatrixView<T>)
+TRIREME_INSTANTIATE(double);
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
 #undef TRIREME_INSTANTIATE
 
 }  // namespace trireme::kernels

@@ -8,7 +8,9 @@
 // elements of x: moments read 1 (deviations from a mean guessed from 32 rows: one pass, no
 // cancellation), normalising reads 1 and writes 1, the sums of the gradient read 2, its last pass
 // reads 2 and writes 1: 3 forward and 5 backward; ResNet-50 in bf16 has 11.1 M elements per
-// image: 41 us at 4.3 TB/s.
+// image: 41 us at 4.3 TB/s. With relu the sums read the result too and write what is left of the
+// gradient, 3 and 7, and 4 and 7 with a residual; relu, addition and their gradients on their own
+// would add 2 and 3, or 5 and 3, to 3 and 5.
 
 #include "core/cuda/memory.h"
 #include "kernels/batch_norm.h"
@@ -58,10 +60,26 @@ void with_width(bool parameters_aligned, const Fn& fn, const First& x, const Mat
   fn(Width<1>{}, abreast(1));
 }
 
+/// dgamma and dbeta of rows * cols elements, with `abreast` rows beside each other.
+template <int W, typename Terms, typename A>
+void launch_gradient_sums(Cuda device, int64_t rows, int64_t cols, int64_t abreast,
+                          const Terms& terms, A* dgamma, A* dbeta) {
+  if (abreast == 1) {
+    return launch_column_sums<W>(kOp, device, rows, cols, terms,
+                                 ColumnResults<A, 2>{{dgamma, dbeta}});
+  }
+  const cuda::Workspace sums(device, 2 * abreast * cols * int64_t{sizeof(A)});
+  A* first = sums.as<A>();
+  launch_column_sums<W>(kOp, device, rows / abreast, cols * abreast, terms,
+                        ColumnResults<A, 2>{{first, first + abreast * cols}});
+  launch_packs<1>(kOp, device, cols, FoldBody<A>{first, cols, abreast, dgamma, dbeta});
+}
+
 }  // namespace
 
 template <typename T>
-void column_moments(Cuda device, MatrixView<const T> x, Acc<T>* mean, Acc<T>* var) {
+void batch_moments(Cuda device, MatrixView<const T> x, Acc<T> eps, RunningMoments<Acc<T>> running,
+                   Acc<T>* mean, Acc<T>* rstd) {
   using A = Acc<T>;
   if (x.cols == 0) return;
   launch_packs<1>(kOp, device, x.cols, SampleBody<T>{x.data, x.rows, x.row_stride, mean});
@@ -75,7 +93,7 @@ void column_moments(Cuda device, MatrixView<const T> x, Acc<T>* mean, Acc<T>* va
                               MomentTerms<T>{x.data, x.row_stride * abreast, x.cols, mean},
                               ColumnResults<A, 2>{{first, first + abreast * x.cols}});
         launch_packs<1>(kOp, device, x.cols,
-                        MomentFinish<A>{first, x.rows, x.cols, abreast, mean, var});
+                        MomentFinish<A>{first, x.rows, x.cols, abreast, eps, running, mean, rstd});
       },
       x);
 }
@@ -96,27 +114,54 @@ void batch_norm(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Ac
 }
 
 template <typename T>
+void batch_norm_relu(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                     const Acc<T>* gamma, const Acc<T>* beta, MatrixView<const T> residual,
+                     MatrixView<T> y) {
+  if (x.rows == 0 || x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd, gamma, beta),
+      [&](auto width, int64_t abreast) {
+        const NormalizeBody<T> plain{
+            x.data, y.data, x.row_stride * abreast, y.row_stride * abreast, x.cols, mean, rstd,
+            gamma,  beta};
+        launch_apply<decltype(width)::value>(
+            device, x.rows / abreast, x.cols * abreast,
+            NormalizeReluBody<T>{plain, residual.data, residual.row_stride * abreast});
+      },
+      x, y, residual.data ? residual : x);
+}
+
+template <typename T>
 void batch_norm_sums(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                      MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
-  using A = Acc<T>;
   if (x.cols == 0) return;
   with_width<T>(
       are_aligned(mean, rstd),
       [&](auto width, int64_t abreast) {
-        constexpr int W = decltype(width)::value;
         const GradientTerms<T> terms{
             x.data, dy.data, x.row_stride * abreast, dy.row_stride * abreast, x.cols, mean, rstd};
-        if (abreast == 1) {
-          return launch_column_sums<W>(kOp, device, x.rows, x.cols, terms,
-                                       ColumnResults<A, 2>{{dgamma, dbeta}});
-        }
-        const cuda::Workspace sums(device, 2 * abreast * x.cols * int64_t{sizeof(A)});
-        A* first = sums.as<A>();
-        launch_column_sums<W>(kOp, device, x.rows / abreast, x.cols * abreast, terms,
-                              ColumnResults<A, 2>{{first, first + abreast * x.cols}});
-        launch_packs<1>(kOp, device, x.cols, FoldBody<A>{first, x.cols, abreast, dgamma, dbeta});
+        launch_gradient_sums<decltype(width)::value>(device, x.rows, x.cols, abreast, terms, dgamma,
+                                                     dbeta);
       },
       x, dy);
+}
+
+template <typename T>
+void batch_norm_relu_sums(Cuda device, MatrixView<const T> x, const Acc<T>* mean,
+                          const Acc<T>* rstd, MatrixView<const T> y, MatrixView<const T> dy,
+                          MatrixView<T> g, Acc<T>* dgamma, Acc<T>* dbeta) {
+  if (x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd),
+      [&](auto width, int64_t abreast) {
+        const GradientTerms<T> plain{
+            x.data, dy.data, x.row_stride * abreast, dy.row_stride * abreast, x.cols, mean, rstd};
+        const ReluGradientTerms<T> terms{plain, y.data, g.data, y.row_stride * abreast,
+                                         g.row_stride * abreast};
+        launch_gradient_sums<decltype(width)::value>(device, x.rows, x.cols, abreast, terms, dgamma,
+                                                     dbeta);
+      },
+      x, y, dy, g);
 }
 
 template <typename T>
@@ -137,11 +182,17 @@ void batch_norm_input_gradient(Cuda device, MatrixView<const T> x, const Acc<T>*
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                     \
-  template void column_moments(Cuda, MatrixView<const T>, Acc<T>*, Acc<T>*);                       \
+  template void batch_moments(Cuda, MatrixView<const T>, Acc<T>, RunningMoments<Acc<T>>, Acc<T>*,  \
+                              Acc<T>*);                                                            \
   template void batch_norm(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, \
                            const Acc<T>*, MatrixView<T>);                                          \
+  template void batch_norm_relu(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*,           \
+                                const Acc<T>*, const Acc<T>*, MatrixView<const T>, MatrixView<T>); \
   template void batch_norm_sums(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*,           \
                                 MatrixView<const T>, Acc<T>*, Acc<T>*);                            \
+  template void batch_norm_relu_sums(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*,      \
+                                     MatrixView<const T>, MatrixView<const T>, MatrixView<T>,      \
+                                     Acc<T>*, Acc<T>*);                                            \
   template void batch_norm_input_gradient(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, \
                                           const Acc<T>*, const Acc<T>*, const Acc<T>*,             \
                                           MatrixView<const T>, MatrixView<T>)

@@ -33,6 +33,9 @@ struct ConvNorm {
       : conv(trireme::conv(in, out, kernel, stride, generator, options)),
         norm(out, 0.1, 1e-5, options) {}
   Tensor forward(const Tensor& x) const { return norm.forward(conv.forward(x)); }
+  Tensor forward_relu(const Tensor& x, const Tensor& residual = {}) const {
+    return norm.forward_relu(conv.forward(x), residual);
+  }
   Conv2d conv;
   BatchNorm norm;
 };
@@ -65,11 +68,8 @@ class ResNet::Block : public Module {
   Tensor forward(const Tensor& x) const {
     const TraceRange range("residual_block");
     Tensor y = x;
-    for (size_t i = 0; i < steps_.size(); ++i) {
-      y = steps_[i]->forward(y);
-      if (i + 1 < steps_.size()) y = relu(y);
-    }
-    return relu(y + (shortcut_ ? shortcut_->forward(x) : x));
+    for (size_t i = 0; i + 1 < steps_.size(); ++i) y = steps_[i]->forward_relu(y);
+    return steps_.back()->forward_relu(y, shortcut_ ? shortcut_->forward(x) : x);
   }
 
  private:
@@ -133,7 +133,7 @@ ResNet::ResNet(const ResNetConfig& config, Generator& generator, TensorOptions o
 Tensor ResNet::forward(const Tensor& images) const {
   require(images.rank() == 4 && images.size(3) == config_.in_channels, "resnet",
           "images must be [batch, height, width, ", config_.in_channels, "], got ", images.shape());
-  Tensor x = relu(bn1_.forward(conv1_.forward(images)));
+  Tensor x = bn1_.forward_relu(conv1_.forward(images));
   if (config_.stem == Stem::kImageNet) {
     x = max_pool2d(x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
   }

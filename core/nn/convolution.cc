@@ -37,9 +37,16 @@ BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOption
   register_buffer("running_var", running_var_);
 }
 
+BatchNormOptions BatchNorm::options() const {
+  return {.training = is_training(), .momentum = momentum_, .eps = eps_};
+}
+
 Tensor BatchNorm::forward(const Tensor& x) const {
-  return batch_norm(x, weight_, bias_, running_mean_, running_var_,
-                    {.training = is_training(), .momentum = momentum_, .eps = eps_});
+  return batch_norm(x, weight_, bias_, running_mean_, running_var_, options());
+}
+
+Tensor BatchNorm::forward_relu(const Tensor& x, const Tensor& residual) const {
+  return batch_norm_relu(x, residual, weight_, bias_, running_mean_, running_var_, options());
 }
 
 }  // namespace trireme

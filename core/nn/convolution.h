@@ -31,9 +31,13 @@ class BatchNorm : public Module {
   explicit BatchNorm(int64_t channels, double momentum = 0.1, double eps = 1e-5,
                      TensorOptions options = {});
   Tensor forward(const Tensor& x) const;
+  /// relu(forward(x) + residual), fused. residual: like x, or undefined.
+  Tensor forward_relu(const Tensor& x, const Tensor& residual = {}) const;
   const Tensor& weight() const { return weight_; }
 
  private:
+  BatchNormOptions options() const;
+
   double momentum_, eps_;
   Tensor weight_, bias_;
   Tensor running_mean_, running_var_;

@@ -74,6 +74,7 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"gelu", Precision::kAsGiven},
     {"clamp", Precision::kAsGiven},
     {"batch_norm", Precision::kAsGiven},  // f32 inside, f32 factors beside any x
+    {"batch_norm_relu", Precision::kAsGiven},
     {"argmax", Precision::kAsGiven},
     {"max", Precision::kAsGiven},
     {"reshape", Precision::kAsGiven},

@@ -220,13 +220,18 @@ struct BatchNormOptions {
 };
 /// (x - mean) / sqrt(var + eps) * gamma + beta per channel (the last dimension) of x [batch, ..,
 /// channels]. In training, mean and var are those of this batch, and the running statistics, if
-/// given, move towards them in place (var unbiased there). Otherwise the running statistics are
-/// used. gamma, beta, running_mean, running_var: [channels], each may be undefined (the last two
-/// together). Beside 16-bit x, running statistics are f32, and gamma and beta may be. Ioffe,
-/// Szegedy, "Batch normalization", 2015.
+/// given (contiguous), move towards them in place (var unbiased there). Otherwise the running
+/// statistics are used. gamma, beta, running_mean, running_var: [channels], each may be undefined
+/// (the last two together). Beside 16-bit x, running statistics are f32, and gamma and beta may be.
+/// Ioffe, Szegedy, "Batch normalization", 2015.
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                   const Tensor& running_mean = {}, const Tensor& running_var = {},
                   BatchNormOptions options = {});
+/// relu(batch_norm(x, gamma, ..) + residual) in one pass over memory less for each op that it
+/// joins, and as much less backward. residual: like x, or undefined.
+Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                       const Tensor& beta, const Tensor& running_mean = {},
+                       const Tensor& running_var = {}, BatchNormOptions options = {});
 
 // --- in place, without history ------------------------------------------------------------------
 

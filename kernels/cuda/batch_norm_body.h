@@ -6,10 +6,13 @@
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
+#include "kernels/batch_norm.h"
 #include "kernels/cuda/column_geometry.h"
 #include "kernels/cuda/pack.h"
+#include "kernels/functors.h"
 #include "kernels/view.h"
 
 namespace trireme::kernels {
@@ -64,14 +67,16 @@ struct MomentTerms {
   }
 };
 
-/// mean = guess + mean deviation; var = mean squared deviation from the mean. `sums` is
-/// [2, abreast, cols]; the guess lies in mean.
+/// mean = guess + mean deviation; rstd from the mean squared deviation from the mean; moves
+/// `running`. `sums` is [2, abreast, cols]; the guess lies in mean.
 template <typename A>
 struct MomentFinish {
   const A* sums;
   int64_t rows, cols, abreast;
+  A eps;
+  RunningMoments<A> running;
   A* mean;
-  A* var;
+  A* rstd;
   template <int N>
   TRIREME_HD void run(int64_t c) const {
     A sum = 0, squares = 0;
@@ -80,9 +85,12 @@ struct MomentFinish {
       squares += sums[(abreast + j) * cols + c];
     }
     const A deviation = sum / static_cast<A>(rows);
-    const A v = squares / static_cast<A>(rows) - deviation * deviation;
-    mean[c] += deviation;
-    var[c] = v < 0 ? A(0) : v;  // NaN stays
+    const A difference = squares / static_cast<A>(rows) - deviation * deviation;
+    const A var = difference < 0 ? A(0) : difference;  // NaN stays
+    const A center = mean[c] + deviation;
+    mean[c] = center;
+    rstd[c] = A(1) / std::sqrt(var + eps);
+    if (running.mean) move_running(running, c, rows, center, var);
   }
 };
 
@@ -97,13 +105,38 @@ struct GradientTerms {
   const Acc<T>* rstd;
   template <int W>
   TRIREME_HD void operator()(int64_t r, int64_t c, Acc<T> (&terms)[2][W]) const {
+    load_values<W>(dy + r * dy_stride + c, terms[1]);
+    multiply<W>(r, c, terms);
+  }
+  /// terms[0] = xhat terms[1].
+  template <int W>
+  TRIREME_HD void multiply(int64_t r, int64_t c, Acc<T> (&terms)[2][W]) const {
     Acc<T> shift[W], scale[W];
     load_values<W>(x + r * x_stride + c, terms[0]);
-    load_values<W>(dy + r * dy_stride + c, terms[1]);
     load_values<W>(mean + c % cols, shift);
     load_values<W>(rstd + c % cols, scale);
     TRIREME_UNROLL
     for (int k = 0; k < W; ++k) terms[0][k] = (terms[0][k] - shift[k]) * scale[k] * terms[1][k];
+  }
+};
+
+/// The same of g, which is dy where y is not 0 and written as it is summed.
+template <typename T>
+struct ReluGradientTerms {
+  static constexpr int kSums = 2;
+  GradientTerms<T> plain;
+  const T* y;
+  T* g;
+  int64_t y_stride, g_stride;
+  template <int W>
+  TRIREME_HD void operator()(int64_t r, int64_t c, Acc<T> (&terms)[2][W]) const {
+    Acc<T> result[W];
+    load_values<W>(y + r * y_stride + c, result);
+    load_values<W>(plain.dy + r * plain.dy_stride + c, terms[1]);
+    TRIREME_UNROLL
+    for (int k = 0; k < W; ++k) terms[1][k] = Relu{}.grad(terms[1][k], result[k]);
+    store_values<W>(g + r * g_stride + c, terms[1]);
+    plain.template multiply<W>(r, c, terms);
   }
 };
 
@@ -159,10 +192,41 @@ struct NormalizeBody {
   template <int W>
   TRIREME_HD void row(const Columns<W>& p, int64_t r, int64_t c) const {
     A v[W];
+    normalised<W>(p, r, c, v);
+    store_values<W>(y + r * y_stride + c, v);
+  }
+  template <int W>
+  TRIREME_HD void normalised(const Columns<W>& p, int64_t r, int64_t c, A (&v)[W]) const {
     load_values<W>(x + r * x_stride + c, v);
     TRIREME_UNROLL
     for (int k = 0; k < W; ++k) v[k] = (v[k] - p.mean[k]) * p.scale[k] + p.shift[k];
-    store_values<W>(y + r * y_stride + c, v);
+  }
+};
+
+/// y = relu of that + residual, which may be null.
+template <typename T>
+struct NormalizeReluBody {
+  using A = Acc<T>;
+  NormalizeBody<T> plain;
+  const T* residual;
+  int64_t residual_stride;
+
+  template <int W>
+  TRIREME_HD auto columns(int64_t c) const {
+    return plain.template columns<W>(c);
+  }
+  template <int W, typename Columns>
+  TRIREME_HD void row(const Columns& p, int64_t r, int64_t c) const {
+    A v[W], added[W];
+    plain.template normalised<W>(p, r, c, v);
+    if (residual) {
+      load_values<W>(residual + r * residual_stride + c, added);
+      TRIREME_UNROLL
+      for (int k = 0; k < W; ++k) v[k] += added[k];
+    }
+    TRIREME_UNROLL
+    for (int k = 0; k < W; ++k) v[k] = Relu{}(v[k]);
+    store_values<W>(plain.y + r * plain.y_stride + c, v);
   }
 };
 

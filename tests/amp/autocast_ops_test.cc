@@ -102,6 +102,11 @@ const std::map<std::string, Call>& calls() {
          const Tensor one = ones({4}, wide), zero = zeros({4}, wide);
          return batch_norm(a, one, zero, zero, one);
        })},
+      {"batch_norm_relu", one([](auto& a) {
+         const TensorOptions wide{acc_dtype(a.dtype())};
+         const Tensor one = ones({4}, wide), zero = zeros({4}, wide);
+         return batch_norm_relu(a, a, one, zero, zero, one);
+       })},
       {"argmax", {[](auto& a, auto&) { return argmax(a, 0); }, false, true}},
       {"max", one([](auto& a) { return max(a, 0); })},
       {"reshape", one([](auto& a) { return reshape(a, {16}); })},

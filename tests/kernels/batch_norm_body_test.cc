@@ -70,19 +70,34 @@ void check(int64_t rows, int64_t cols, int64_t padding, double offset, bool has_
       vdy{dy.data(), rows, cols, stride};
   const auto make = [&] { return std::vector<double>(static_cast<size_t>(cols)); };
 
-  auto mean = make(), var = make(), want_mean = make(), want_var = make();
-  column_moments(Cpu{}, vx, want_mean.data(), want_var.data());
+  auto mean = make(), rstd = make(), want_mean = make(), want_rstd = make();
+  auto running_mean = draw(cols, 5, 0), running_var = draw(cols, 6, 2);
+  auto want_running_mean = running_mean, want_running_var = running_var;
+  const bool moves = rows > 1;
+  const auto running = [&](auto& of_mean, auto& of_var) {
+    return moves ? RunningMoments<double>{of_mean.data(), of_var.data(), 0.25}
+                 : RunningMoments<double>{};
+  };
+  constexpr double kEps = 1e-5;
+  batch_moments(Cpu{}, vx, kEps, running(want_running_mean, want_running_var), want_mean.data(),
+                want_rstd.data());
   each_column(cols, SampleBody<double>{x.data(), rows, stride, mean.data()});
   auto sums = column_sums<W>(rows / abreast, wide,
                              MomentTerms<double>{x.data(), stride * abreast, cols, mean.data()});
   each_column(cols,
-              MomentFinish<double>{sums.data(), rows, cols, abreast, mean.data(), var.data()});
+              MomentFinish<double>{sums.data(), rows, cols, abreast, kEps,
+                                   running(running_mean, running_var), mean.data(), rstd.data()});
   expect_near(mean, want_mean, 1e-12 * (1 + std::abs(offset)));
   // The offset itself costs digits of x: 1e6 leaves ten of sin's.
-  expect_near(var, want_var, 1e-12 + 1e-15 * std::abs(offset));
+  expect_near(rstd, want_rstd, 1e-11 + 1e-14 * std::abs(offset));
+  expect_near(running_mean, want_running_mean, 1e-12 * (1 + std::abs(offset)));
+  expect_near(running_var, want_running_var, 1e-12 + 1e-15 * std::abs(offset));
+  if (moves) {
+    const double before = draw(cols, 5, 0)[0];
+    EXPECT_NEAR(running_mean[0], 0.75 * before + 0.25 * want_mean[0], 1e-12 * (1 + offset));
+  }
+  rstd = want_rstd;
 
-  auto rstd = make();
-  for (size_t c = 0; c < rstd.size(); ++c) rstd[c] = 1 / std::sqrt(want_var[c] + 1e-5);
   std::vector<double> y(x.size(), 5), want_y = y;
   batch_norm(Cpu{}, vx, want_mean.data(), rstd.data(), gamma, beta,
              MatrixView<double>{want_y.data(), rows, cols, stride});
@@ -112,6 +127,35 @@ void check(int64_t rows, int64_t cols, int64_t padding, double offset, bool has_
                                 stride * abreast, cols, rows, want_mean.data(), rstd.data(), gamma,
                                 want_dgamma.data(), want_dbeta.data()});
   expect_near(dx, want_dx, 1e-9);
+
+  for (const bool has_residual : {false, true}) {
+    const auto residual = draw(rows * stride, 7, 0);
+    const double* addend = has_residual ? residual.data() : nullptr;
+    batch_norm_relu(Cpu{}, vx, want_mean.data(), rstd.data(), gamma, beta,
+                    MatrixView<const double>{addend, rows, cols, stride},
+                    MatrixView<double>{want_y.data(), rows, cols, stride});
+    const NormalizeBody<double> normalize{x.data(),         y.data(), stride * abreast,
+                                          stride * abreast, cols,     want_mean.data(),
+                                          rstd.data(),      gamma,    beta};
+    apply<W>(rows / abreast, wide, NormalizeReluBody<double>{normalize, addend, stride * abreast});
+    expect_near(y, want_y, 1e-9);
+
+    std::vector<double> g(x.size(), 5), want_g = g;
+    batch_norm_relu_sums(Cpu{}, vx, want_mean.data(), rstd.data(),
+                         MatrixView<const double>{want_y.data(), rows, cols, stride}, vdy,
+                         MatrixView<double>{want_g.data(), rows, cols, stride}, want_dgamma.data(),
+                         want_dbeta.data());
+    const GradientTerms<double> terms{x.data(),         dy.data(), stride * abreast,
+                                      stride * abreast, cols,      want_mean.data(),
+                                      rstd.data()};
+    sums = column_sums<W>(rows / abreast, wide,
+                          ReluGradientTerms<double>{terms, want_y.data(), g.data(),
+                                                    stride * abreast, stride * abreast});
+    each_column(cols, FoldBody<double>{sums.data(), cols, abreast, dgamma.data(), dbeta.data()});
+    expect_near(g, want_g, 0);
+    expect_near(dgamma, want_dgamma, 1e-8);
+    expect_near(dbeta, want_dbeta, 1e-10);
+  }
 }
 
 TEST(BatchNormBody, EqualsTheCpuKernel) {

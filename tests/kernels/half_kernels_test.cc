@@ -160,14 +160,14 @@ TYPED_TEST(HalfKernels, BatchNorm) {
   using T = TypeParam;
   check_rows<T, 2>([](auto& x, int64_t cols, auto& y) {
     const auto n = static_cast<size_t>(cols);
-    std::vector<float> mean(n), var(n), gamma(n, 1.5f), dgamma(n), dbeta(n);
-    column_moments(Cpu{}, in(x[0], cols), mean.data(), var.data());
+    std::vector<float> mean(n), rstd(n), gamma(n, 1.5f), dgamma(n), dbeta(n);
+    batch_moments(Cpu{}, in(x[0], cols), 1e-5f, {}, mean.data(), rstd.data());
     auto normal = y;
-    batch_norm(Cpu{}, in(x[0], cols), mean.data(), var.data(), gamma.data(), nullptr,
+    batch_norm(Cpu{}, in(x[0], cols), mean.data(), rstd.data(), gamma.data(), nullptr,
                out(normal, cols));
-    batch_norm_sums(Cpu{}, in(x[0], cols), mean.data(), var.data(), in(x[1], cols), dgamma.data(),
+    batch_norm_sums(Cpu{}, in(x[0], cols), mean.data(), rstd.data(), in(x[1], cols), dgamma.data(),
                     dbeta.data());
-    batch_norm_input_gradient(Cpu{}, in(x[0], cols), mean.data(), var.data(), gamma.data(),
+    batch_norm_input_gradient(Cpu{}, in(x[0], cols), mean.data(), rstd.data(), gamma.data(),
                               dgamma.data(), dbeta.data(), in(x[1], cols), out(y, cols));
     std::copy_n(normal.begin(), 2 * cols, y.begin());  // rows of either result
   });

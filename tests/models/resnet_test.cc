@@ -81,6 +81,42 @@ TEST(ResNet, Learns) {
   EXPECT_LT(cross_entropy(model.forward(images), targets).item(), 0.05);
 }
 
+// What the fused op leaves to the ops that it joins: values, gradients and running statistics.
+TEST(BatchNorm, WithReluEqualsTheOpsOnTheirOwn) {
+  Generator generator(1);
+  for (const bool has_residual : {false, true}) {
+    for (const bool training : {true, false}) {
+      BatchNorm fused(5), plain(5);
+      for (BatchNorm* norm : {&fused, &plain}) norm->train(training);
+      std::vector<Tensor> x, residual, y;
+      const Tensor values = randn({3, 2, 4, 5}, generator), added = randn({3, 2, 4, 5}, generator);
+      for (int i = 0; i < 2; ++i) {
+        x.push_back(clone_detached(values).set_requires_grad());
+        residual.push_back(clone_detached(added).set_requires_grad());
+      }
+      y.push_back(fused.forward_relu(x[0], has_residual ? residual[0] : Tensor()));
+      y.push_back(has_residual ? relu(plain.forward(x[1]) + residual[1])
+                               : relu(plain.forward(x[1])));
+      for (int i = 0; i < 2; ++i) backward(y[i], {.gradient = values});
+      const auto expect_equal = [](const Tensor& got, const Tensor& want, const std::string& what) {
+        const auto a = got.to_vector<float>(), b = want.to_vector<float>();
+        ASSERT_EQ(a.size(), b.size());
+        for (size_t i = 0; i < a.size(); ++i) EXPECT_NEAR(a[i], b[i], 1e-6) << what << " " << i;
+      };
+      expect_equal(y[0].detach(), y[1].detach(), "y");
+      expect_equal(x[0].grad(), x[1].grad(), "dx");
+      if (has_residual) expect_equal(residual[0].grad(), residual[1].grad(), "dresidual");
+      const StateDict got = fused.state_dict(), want = plain.state_dict();
+      for (size_t i = 0; i < got.size(); ++i) {
+        expect_equal(got[i].second.detach(), want[i].second.detach(), got[i].first);
+        if (got[i].second.requires_grad()) {
+          expect_equal(got[i].second.grad(), want[i].second.grad(), got[i].first + ".grad");
+        }
+      }
+    }
+  }
+}
+
 TEST(BatchNorm, AveragesStatisticsWhileTrainingOnly) {
   BatchNorm norm(1, 0.25);
   const Tensor x = from_vector<float>({1, 3, 5, 7}, {4, 1});  // mean 4, unbiased variance 20/3

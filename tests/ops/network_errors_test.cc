@@ -165,6 +165,15 @@ TEST(ImageErrors, SayWhatDoesNotFit) {
                 batch_norm(zeros({1, 3}), {}, {});
               }),
               HasSubstr("more than one value per channel"));
+  EXPECT_EQ(message_of([] {
+              batch_norm_relu(zeros({4, 3}), zeros({4, 1}), {}, {});
+            }),
+            "batch_norm_relu: residual must be like x, f32[4, 3], got f32[4, 1]");
+  const Tensor apart = slice(zeros({3, 2}), 1, 0, 1), pair = ones({3});
+  EXPECT_THAT(message_of([&] {
+                batch_norm(zeros({4, 3}), {}, {}, squeeze(apart, 1), pair);
+              }),
+              HasSubstr("must be contiguous"));
 }
 
 }  // namespace

@@ -145,21 +145,32 @@ OpCase adaptive_case(const std::string& name, const Shape& x, int64_t height, in
 }
 
 /// With running statistics (constants of the row) in evaluation, without them in training.
-OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors, bool training) {
+/// kRelu: relu of it, kReluOfSum: after adding the second operand.
+enum class End { kPlain, kRelu, kReluOfSum };
+
+OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors, bool training,
+                       End end = End::kPlain) {
   constexpr double kEps = 1e-3, kMean = 0.25, kVar = 1.5;
   const Shape channels{x.back()};
   Shape none = x;
   none[0] = 0;
-  OpCase row{.name = "batch_norm_" + name,
-             .inputs = {real(x)},
+  const size_t operands = end == End::kReluOfSum ? 2 : 1;
+  OpCase row{.name = (end == End::kPlain ? "batch_norm_" : "batch_norm_relu_") + name,
+             .inputs = std::vector<OpInput>(operands, real(x)),
              .op =
                  [=](const Tensors& in) {
-                   const bool factors = in.size() > 1;
-                   const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
+                    const bool factors = in.size() > operands;
+                    const Tensor gamma = factors ? in[operands] : Tensor();
+                    const Tensor beta = factors ? in[operands + 1] : Tensor();
+                    const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
                    const Tensor mean = training ? Tensor() : full({in[0].size(-1)}, kMean, like);
                    const Tensor var = training ? Tensor() : full({in[0].size(-1)}, kVar, like);
-                   return batch_norm(in[0], factors ? in[1] : Tensor(), factors ? in[2] : Tensor(),
-                                     mean, var, {.training = training, .eps = kEps});
+                   const BatchNormOptions options{.training = training, .eps = kEps};
+                   if (end == End::kPlain) {
+                     return batch_norm(in[0], gamma, beta, mean, var, options);
+                   }
+                   const Tensor residual = end == End::kReluOfSum ? in[1] : Tensor();
+                   return batch_norm_relu(in[0], residual, gamma, beta, mean, var, options);
                  },
              .reference =
                  [=](const Arrays& in) {
@@ -175,15 +186,19 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
                      for (int64_t r = 0; r < rows; ++r) {
                        double& v = y[r * c + k];
                        v = (v - mean) / std::sqrt(var + kEps);
-                       if (in.size() > 1) v = v * in[1][k] + in[2][k];
+                       if (in.size() > operands) {
+                         v = v * in[operands][k] + in[operands + 1][k];
+                       }
+                       if (end == End::kReluOfSum) v += in[1][r * c + k];
+                       if (end != End::kPlain) v = std::max(v, 0.0);
                      }
                    }
                    return y;
                  },
              .tolerance = 1e-5,
-             .empty_shapes = {{none}},
+             .empty_shapes = Shapes(operands, none),
              .one_shapes = kNotApplicable};  // one value per channel has no variance
-  if (!training) row.one_shapes = Shapes{Dims::filled(x.rank(), 1)};
+  if (!training) row.one_shapes = Shapes(operands, Dims::filled(x.rank(), 1));
   if (!has_factors) return row;
   for (int i = 0; i < 2; ++i) {
     row.inputs.push_back(real(channels));
@@ -221,6 +236,13 @@ std::vector<OpCase> image_cases() {
       batch_norm_case("rows", {150, 21}, true, true),
       batch_norm_case("no_factors", {6, 3}, false, true),
       batch_norm_case("running", {3, 2, 2, 5}, true, false),
+      batch_norm_case("training", {3, 4, 2, 5}, true, true, End::kRelu),
+      batch_norm_case("rows", {150, 21}, true, true, End::kRelu),
+      batch_norm_case("running", {3, 2, 2, 5}, true, false, End::kRelu),
+      batch_norm_case("residual", {3, 4, 2, 5}, true, true, End::kReluOfSum),
+      batch_norm_case("residual_rows", {150, 21}, true, true, End::kReluOfSum),
+      batch_norm_case("residual_no_factors", {6, 3}, false, true, End::kReluOfSum),
+      batch_norm_case("residual_running", {3, 2, 2, 5}, true, false, End::kReluOfSum),
   };
 }
 
