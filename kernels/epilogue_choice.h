@@ -17,7 +17,8 @@ using EpilogueKey = std::array<int64_t, 10>;
 /// Belongs to one thread and one device.
 class EpilogueChoice {
  public:
-  explicit EpilogueChoice(LibraryDevice& device) : device_(device) {}
+  /// tune: false (TRIREME_TUNE) takes the epilogue, the same in every run.
+  EpilogueChoice(LibraryDevice& device, bool tune) : device_(device), tune_(tune) {}
 
   /// Runs `fused` or `passes`, which do the same. The first call of a key times both, unless a CUDA
   /// graph is being captured: then `passes` run, and nothing is kept.
@@ -26,6 +27,7 @@ class EpilogueChoice {
 
  private:
   LibraryDevice& device_;
+  bool tune_;
   std::map<EpilogueKey, bool> is_fused_;
 };
 

@@ -1,10 +1,11 @@
 // Queues one cuBLASLt product with GELU (or its gradient and the bias's) in its epilogue, or a
-// product and one pass (backward: two), whichever is faster for the shape. The epilogue saves
-// reading rows * out elements forward, and reading three times and writing once that many backward.
+// product and one pass, whichever is faster for the shape. The epilogue saves reading rows * out
+// elements forward, and reading and writing that many backward.
 
 #include <array>
 #include <memory>
 
+#include "core/base/settings.h"
 #include "core/cuda/device.h"
 #include "kernels/cublas_matmul.h"
 #include "kernels/epilogue_choice.h"
@@ -17,7 +18,10 @@ namespace {
 EpilogueChoice& choice_of(int index) {
   thread_local std::array<std::unique_ptr<EpilogueChoice>, cuda::kMaxDevices> choices;
   auto& choice = choices[static_cast<size_t>(index)];
-  if (!choice) choice = std::make_unique<EpilogueChoice>(library_device(index));
+  if (!choice) {
+    choice = std::make_unique<EpilogueChoice>(library_device(index),
+                                              get_setting("TRIREME_TUNE") == "on");
+  }
   return *choice;
 }
 

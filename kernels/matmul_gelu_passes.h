@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/functors.h"
+#include "kernels/gelu_gradient.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_gelu.h"
 #include "kernels/pointwise.h"
@@ -29,9 +30,7 @@ void gelu_backward_in_passes(Device device, const StridedView<const T>& dz,
                              const StridedView<const T>& weight, const MatrixView<const T>& pre,
                              const MatrixView<T>& dpre, T* dbias) {
   matmul<T>(device, dz, weight, as_strided(dpre));
-  map(device, GradOf<GeluTanh>{}, std::array<const T*, 2>{dpre.data, pre.data}, dpre.data,
-      pre.rows * pre.cols);
-  column_sums<T>(device, dpre, dbias);
+  gelu_bias_gradient<T>(device, pre, dpre, dpre, dbias);
 }
 
 }  // namespace trireme::kernels

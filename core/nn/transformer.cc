@@ -42,8 +42,8 @@ FeedForward::FeedForward(int64_t dim, double dropout, Generator& generator, Tens
 
 Tensor FeedForward::forward(const Tensor& x) const {
   const TraceRange range("feed_forward");
-  const Tensor hidden = bias_gelu(linear(x, c_fc_.weight()), c_fc_.bias());
-  return dropout_.forward(c_proj_.forward(hidden));
+  return dropout_.forward(
+      feed_forward(x, c_fc_.weight(), c_fc_.bias(), c_proj_.weight(), c_proj_.bias()));
 }
 
 }  // namespace trireme

@@ -30,7 +30,7 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"matmul", Precision::kLow},
     {"linear", Precision::kLow},
     {"conv2d", Precision::kLow},
-    {"bias_gelu", Precision::kLow},  // the end of a product
+    {"feed_forward", Precision::kLow},
     {"scaled_dot_product_attention", Precision::kLow},
     {"scaled_dot_product_attention_qkv", Precision::kLow},
     // normalisations, losses and reductions

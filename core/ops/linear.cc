@@ -1,31 +1,29 @@
 #include "core/autograd/attach.h"
-#include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
+#include "core/ops/linear_parts.h"
 #include "core/ops/ops.h"
 #include "kernels/matmul.h"
 
 namespace trireme {
-namespace {
+namespace detail {
 
-/// A matrix, or the dense form of anything else, so that its leading dimensions are one.
-Tensor flat(const Tensor& x) { return x.rank() == 2 ? x : dense(x); }
-
-template <typename T>
-Tensor forward(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear_result(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   Shape shape = x.shape();
   shape.back() = weight.size(1);
   Tensor y = empty(shape, {x.dtype(), x.device()});
   const Tensor rows = flat(x), shift = bias ? dense(bias) : bias;
-  on_device(x.device(), [&](auto device) {
-    kernels::matmul(device, as_matrix<const T>(rows), as_view<const T>(weight), as_matrix<T>(y),
-                    shift ? shift.data<T>() : nullptr);
+  dispatch_floating("linear", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(x.device(), [&](auto device) {
+      kernels::matmul(device, as_matrix<const T>(rows), as_view<const T>(weight), as_matrix<T>(y),
+                      shift ? shift.data<T>() : nullptr);
+    });
   });
   return y;
 }
 
-/// dy [.., out] x weight^T [out, in] -> [.., in].
-Tensor input_gradient(const Tensor& dy, const Tensor& weight, const Shape& shape) {
+Tensor linear_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& shape) {
   Tensor dx = empty(shape, {dy.dtype(), dy.device()});
   const Tensor rows = flat(dy);
   dispatch_floating("linear", dy.dtype(), [&](auto tag) {
@@ -38,8 +36,7 @@ Tensor input_gradient(const Tensor& dy, const Tensor& weight, const Shape& shape
   return dx;
 }
 
-/// x^T [in, rows] x dy [rows, out] -> [in, out].
-Tensor weight_gradient(const Tensor& x, const Tensor& dy) {
+Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy) {
   Tensor dweight = empty({x.size(-1), dy.size(-1)}, {dy.dtype(), dy.device()});
   const Tensor rows = flat(x), drows = flat(dy);
   dispatch_floating("linear", dy.dtype(), [&](auto tag) {
@@ -52,8 +49,7 @@ Tensor weight_gradient(const Tensor& x, const Tensor& dy) {
   return dweight;
 }
 
-/// dy [.., out] -> [out].
-Tensor bias_gradient(const Tensor& dy) {
+Tensor linear_bias_gradient(const Tensor& dy) {
   Tensor dbias = empty({dy.size(-1)}, {dy.dtype(), dy.device()});
   const Tensor rows = dense(dy);
   dispatch_floating("linear", dy.dtype(), [&](auto tag) {
@@ -65,38 +61,37 @@ Tensor bias_gradient(const Tensor& dy) {
   return dbias;
 }
 
-void check(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  detail::check_defined("linear", {{"x", &x}, {"weight", &weight}});
-  require(weight.rank() == 2, "linear", "weight must be [in, out], got ", weight.shape());
-  require(x.rank() >= 1 && x.size(-1) == weight.size(0), "linear", "x must be [.., ",
-          weight.size(0), "] for a weight of ", weight.shape(), ", got ", x.shape());
-  require(x.dtype() == weight.dtype() && x.device() == weight.device(), "linear",
+void check_linear(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  detail::check_defined(op, {{"x", &x}, {"weight", &weight}});
+  require(weight.rank() == 2, op, "weight must be [in, out], got ", weight.shape());
+  require(x.rank() >= 1 && x.size(-1) == weight.size(0), op, "x must be [.., ", weight.size(0),
+          "] for a weight of ", weight.shape(), ", got ", x.shape());
+  require(x.dtype() == weight.dtype() && x.device() == weight.device(), op,
           "x and weight must agree, x is ", x.dtype(), " on ", x.device(), " but weight is ",
           weight.dtype(), " on ", weight.device());
   if (!bias) return;
-  require(bias.shape() == Shape{weight.size(1)}, "linear", "bias must be [", weight.size(1),
+  require(bias.shape() == Shape{weight.size(1)}, op, "bias must be [", weight.size(1),
           "] for a weight of ", weight.shape(), ", got ", bias.shape());
-  require(bias.dtype() == weight.dtype() && bias.device() == weight.device(), "linear",
+  require(bias.dtype() == weight.dtype() && bias.device() == weight.device(), op,
           "bias and weight must agree, bias is ", bias.dtype(), " on ", bias.device(),
           " but weight is ", weight.dtype(), " on ", weight.device());
 }
 
-}  // namespace
+}  // namespace detail
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (const auto in = detail::autocast<"linear">(x, weight, bias))
     return linear(in[0], in[1], in[2]);
-  check(x, weight, bias);
-  Tensor y = dispatch_floating("linear", x.dtype(), [&](auto tag) {
-    return forward<typename decltype(tag)::type>(x, weight, bias);
-  });
+  detail::check_linear("linear", x, weight, bias);
+  Tensor y = detail::linear_result(x, weight, bias);
   auto dx = wrt(x, [weight = save(weight), shape = x.shape()](const Tensor& dy) {
-    return input_gradient(dy, weight(), shape);
+    return detail::linear_input_gradient(dy, weight(), shape);
   });
-  auto dweight = wrt(weight, [x = save(x)](const Tensor& dy) { return weight_gradient(x(), dy); });
+  auto dweight = wrt(
+      weight, [x = save(x)](const Tensor& dy) { return detail::linear_weight_gradient(x(), dy); });
   if (!bias) return attach("linear", std::move(y), std::move(dx), std::move(dweight));
   return attach("linear", std::move(y), std::move(dx), std::move(dweight),
-                wrt(bias, [](const Tensor& dy) { return bias_gradient(dy); }));
+                wrt(bias, [](const Tensor& dy) { return detail::linear_bias_gradient(dy); }));
 }
 
 }  // namespace trireme

@@ -159,9 +159,11 @@ struct NormalisedSum {
 };
 NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
                                   const Tensor& beta, double eps = 1e-5);
-/// gelu(x + bias) in the tanh form, x [.., features], bias [features]; its gradient sums the bias's
-/// in the same pass.
-Tensor bias_gelu(const Tensor& x, const Tensor& bias);
+/// linear(gelu(linear(x, weight1, bias1)), weight2, bias2), gelu in the tanh form, with all biases
+/// defined: x [.., in], weight1 [in, hidden], weight2 [hidden, out] -> [.., out]. Keeps two tensors
+/// [.., hidden]. On CUDA gelu and its gradient are part of the products where that is faster.
+Tensor feed_forward(const Tensor& x, const Tensor& weight1, const Tensor& bias1,
+                    const Tensor& weight2, const Tensor& bias2);
 /// weight [vocabulary, features], ids i64 or i32 [..] -> [.., features]. An id outside the
 /// vocabulary is an error that names it.
 Tensor embedding(const Tensor& weight, const Tensor& ids);

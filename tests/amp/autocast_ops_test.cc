@@ -56,8 +56,10 @@ const std::map<std::string, Call>& calls() {
       {"cross_entropy", one([](auto& a) { return cross_entropy(a, ids()); })},
       {"cross_entropy_inplace",
        one([](auto& a) { return cross_entropy_inplace(mul(a, 1.0), ids()); })},
-      {"bias_gelu",
-       two([](auto& a, auto& b) { return bias_gelu(a, reshape(slice(b, 0, 0, 1), {4})); })},
+      {"feed_forward", two([](auto& a, auto& b) {
+         const Tensor bias = reshape(slice(b, 0, 0, 1), {4});
+         return feed_forward(a, b, bias, b, bias);
+       })},
       {"residual_layer_norm", two([](auto& a, auto& b) {
          const Tensor factor = reshape(slice(b, 0, 0, 1), {4});
          return residual_layer_norm(a, b, factor, factor).y;

@@ -65,7 +65,7 @@ TEST(EpilogueChoice, RunsWhatWasFasterWithoutTimingItAgain) {
   std::vector<double> times{1.0, 2.0};  // of the epilogue, of the passes
   size_t next = 0;
   testing::HostDevice device([&] { return times[next++ % 2]; });
-  EpilogueChoice choice(device);
+  EpilogueChoice choice(device, true);
   const auto run = [&](int64_t key) {
     fused = passes = 0;
     choice.run(
@@ -89,6 +89,17 @@ TEST(EpilogueChoice, RunsWhatWasFasterWithoutTimingItAgain) {
   run(3);
   EXPECT_EQ(device.timings, 4);
   EXPECT_EQ(passes, 1);
+}
+
+TEST(EpilogueChoice, WithoutTuningTimesNothing) {
+  testing::HostDevice device([] { return 1.0; });
+  EpilogueChoice choice(device, false);
+  int fused = 0, passes = 0;
+  choice.run(
+      {1}, nullptr, [&] { ++fused; }, [&] { ++passes; });
+  EXPECT_EQ(fused, 1);
+  EXPECT_EQ(passes, 0);
+  EXPECT_EQ(device.timings, 0);
 }
 
 }  // namespace

@@ -97,11 +97,20 @@ TEST(CrossEntropyInplace, LeavesTheLogitsAloneWhereNothingIsRecorded) {
   EXPECT_EQ(logits.to_vector<float>(), (std::vector<float>{1, 2, 3, 5}));
 }
 
-TEST(BiasGelu, NamesTheShapes) {
-  EXPECT_EQ(message_of([] {
-              bias_gelu(zeros({2, 3}), zeros({2}));
+TEST(FeedForward, NamesTheShapes) {
+  const Tensor x = zeros({2, 3}), inner = zeros({3, 8}), shift = zeros({8}), out = zeros({2});
+  EXPECT_EQ(message_of([&] {
+              feed_forward(x, inner, shift, zeros({7, 2}), out);
             }),
-            "bias_gelu: x must be [.., features] and bias [features], got [2, 3] and [2]");
+            "feed_forward: weight2 must be [8, out] behind a weight1 of [3, 8], got [7, 2]");
+  EXPECT_EQ(message_of([&] {
+              feed_forward(x, inner, shift, zeros({8, 4}), out);
+            }),
+            "feed_forward: bias2 must be f32[4], got f32[2]");
+  EXPECT_THAT(message_of([&] {
+                feed_forward(x, inner, out, zeros({8, 2}), out);
+              }),
+              HasSubstr("feed_forward: bias must be [8]"));
 }
 
 }  // namespace

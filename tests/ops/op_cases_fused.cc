@@ -47,18 +47,36 @@ OpCase residual_case(const std::string& name, const Shape& shape, Parts parts) {
           .empty_shapes = {{none, none, features, features}}};
 }
 
-OpCase bias_gelu_case(const std::string& name, const Shape& shape) {
-  const Shape features{shape.back()};
-  Shape none = shape;
+/// x and the biases in [-2, 2), weights small enough that results are of the same size.
+OpCase feed_forward_case(const std::string& name, const Shape& x, int64_t hidden, int64_t out) {
+  const int64_t in = x.back();
+  Shape none = x;
   none[0] = 0;
-  return {.name = "bias_gelu_" + name,
-          .inputs = {real(shape), real(features)},
-          .op = [](const Tensors& in) { return bias_gelu(in[0], in[1]); },
-          .reference = elementwise([](double x, double bias) {
-            const double v = x + bias;
-            return 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
-          }),
-          .empty_shapes = {{none, features}}};
+  return {.name = "feed_forward_" + name,
+          .inputs = {real(x), real({in, hidden}, -0.5, 0.5), real({hidden}),
+                     real({hidden, out}, -0.5, 0.5), real({out})},
+          .op = [](const Tensors& t) { return feed_forward(t[0], t[1], t[2], t[3], t[4]); },
+          .reference =
+              [=](const Arrays& t) {
+                const int64_t width = t[1].shape[1], last = t[3].shape[1], first = t[1].shape[0];
+                Shape shape = t[0].shape;
+                shape.back() = last;
+                Array y = Array::zeros(shape);
+                for (int64_t r = 0; r < shape.product() / last; ++r) {
+                  for (int64_t c = 0; c < last; ++c) y[r * last + c] = t[4][c];
+                  for (int64_t h = 0; h < width; ++h) {
+                    double v = t[2][h];
+                    for (int64_t i = 0; i < first; ++i)
+                      v += t[0][r * first + i] * t[1][i * width + h];
+                    v *= 0.5 * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)));
+                    for (int64_t c = 0; c < last; ++c) y[r * last + c] += v * t[3][h * last + c];
+                  }
+                }
+                return y;
+              },
+          .tolerance = 1e-5,
+          .roundings = 4,  // the hidden layer's before and after gelu, of several terms
+          .empty_shapes = {{none, {none.back(), hidden}, {hidden}, {hidden, out}, {out}}}};
 }
 
 /// The logits are the result of an op, as they must be; addition keeps none of its operands.
@@ -107,8 +125,9 @@ std::vector<OpCase> fused_cases() {
       residual_case("both", {4, 7}, Parts::kBoth),
       residual_case("batch", {2, 3, 19}, Parts::kBoth),
       residual_case("normalised_only", {3, 4}, Parts::kNormalised),
-      bias_gelu_case("matrix", {5, 19}),
-      bias_gelu_case("batch", {2, 3, 8}),
+      feed_forward_case("matrix", {5, 3}, 8, 4),
+      feed_forward_case("ragged", {2, 3, 4}, 7, 3),
+      feed_forward_case("vector", {6}, 8, 2),
       cross_entropy_inplace_case("rows", {7}, DType::kI64, -100),
       cross_entropy_inplace_case("batch_i32", {2, 3}, DType::kI32, -100),
       cross_entropy_inplace_case("ignoring", {9}, DType::kI64, 2),
