@@ -92,7 +92,9 @@ class Communicator {
 
   /// Memory that this backend reduces fastest (shm: shared memory). Collective: every rank asks for
   /// the same sizes in the same order. Zeroed, aligned to 64 bytes; freed with the last pointer, by
-  /// which time no collective may be using it. It may outlive the communicator.
+  /// which time no collective may be using it. It may outlive the communicator. On a GPU it is
+  /// counted under the calling thread's MemoryKind, else as communication; in host memory by
+  /// whoever asks for it (count_external_bytes).
   virtual std::shared_ptr<void> allocate(int64_t bytes) = 0;
 
   /// Makes every pending and later operation here and, as far as the backend can, on the peers

@@ -3,10 +3,12 @@
 #include <algorithm>
 
 #include "core/base/log.h"
+#include "core/cuda/allocator.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
 #include "core/cuda/memory.h"
 #include "core/cuda/stream.h"
+#include "distributed/communication_kind.h"
 #include "distributed/nccl_error.h"
 
 namespace trireme {
@@ -21,6 +23,7 @@ std::shared_ptr<void> NcclMemory::allocate(int64_t bytes) {
   const int device = connection_->place().device;
   const cudaStream_t stream = cuda::current_stream(device);
   const int64_t size = std::max(bytes, kAlignment);
+  const MemoryKindGuard kind(communication_kind());
   std::shared_ptr<void> memory;
   if (registered_) {
     memory = allocate_registered(size, stream);
@@ -30,6 +33,7 @@ std::shared_ptr<void> NcclMemory::allocate(int64_t bytes) {
   }
   cuda::check("allocate",
               cuda::api().memset_async(memory.get(), 0, static_cast<size_t>(size), stream));
+  cuda::check_launch("allocate", {stream, device});
   const std::lock_guard lock(mutex_);
   std::erase_if(blocks_, [](const Block& block) { return block.owner.expired(); });
   blocks_.push_back({static_cast<const std::byte*>(memory.get()), size, memory});
@@ -49,7 +53,9 @@ std::shared_ptr<void> NcclMemory::allocate_registered(int64_t bytes, cudaStream_
     api.mem_free(block);
     throw;
   }
-  const auto release = [connection = connection_, handle, stream](void* memory) {
+  const MemoryKind kind = current_memory_kind();
+  cuda::Allocator::of(connection_->place().device).count_external(kind, bytes);
+  const auto release = [connection = connection_, handle, stream, bytes, kind](void* memory) {
     try {
       // After a failure kernels may still be at work on it, and nobody can tell when they stop:
       // then it stays until the process ends.
@@ -63,6 +69,7 @@ std::shared_ptr<void> NcclMemory::allocate_registered(int64_t bytes, cudaStream_
                          [&](ncclComm_t comm) { return nccl.comm_deregister(comm, handle); });
       }
       check_nccl(nccl, "ncclMemFree", nccl.mem_free(memory));
+      cuda::Allocator::of(connection->place().device).count_external(kind, -bytes);
     } catch (const std::exception& error) {
       log_debug("nccl: a registered buffer is not given back: ", error.what());
     }

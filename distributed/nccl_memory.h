@@ -19,9 +19,9 @@ class NcclMemory {
   NcclMemory(std::shared_ptr<NcclConnection> connection, bool registered)
       : connection_(std::move(connection)), registered_(registered) {}
 
-  /// Zeroed, on the current stream. Plain: from the stream-ordered pool, counted under the calling
-  /// thread's MemoryKind. Registered: from ncclMemAlloc; freeing it then waits on the host for the
-  /// stream it was allocated on. May outlive the communicator.
+  /// Zeroed, on the current stream, counted under the calling thread's MemoryKind, else as
+  /// communication. Plain: from the stream-ordered pool. Registered: from ncclMemAlloc; freeing it
+  /// then waits on the host for the stream it was allocated on. May outlive the communicator.
   std::shared_ptr<void> allocate(int64_t bytes);
 
   /// The owner of the buffer that `data` lies in; null if it is not one of these.

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/autograd/backward.h"
+#include "core/base/trace_range.h"
 #include "distributed/replica_check.h"
 
 namespace trireme {
@@ -31,7 +32,8 @@ Reducer::Reducer(const StateDict& parameters, Communicator& communicator, Reduce
   // Backward produces the last layer's gradient first, so reverse registration order is the guess.
   std::vector<int> order(parameters_.size());
   std::iota(order.rbegin(), order.rend(), 0);
-  gradients_.plan(order);
+  if (!is_alone()) gradients_.plan(order);
+  rebuilt_ = is_alone();
   for (size_t i = 0; i < parameters_.size(); ++i) {
     hooks_.push_back(register_accumulate_hook(
         parameters_[i].second, [this, param = static_cast<int>(i)] { on_gradient(param); }));
@@ -77,6 +79,7 @@ void Reducer::on_start(const std::function<bool(const Tensor&)>& is_reached) {
   running_.assign(buckets().size(), {});
   for (size_t b = 0; b < running_.size(); ++b) {
     running_[b].pending = static_cast<int>(buckets()[b].params.size());
+    if (b == range_names_.size()) range_names_.push_back(concat("bucket ", b));
   }
   next_bucket_ = 0;
   observed_order_.clear();
@@ -126,14 +129,16 @@ void Reducer::fail_unexpected(int param) const {
 void Reducer::mark_ready(int param) {
   // The accumulate hook fires for a gradient of zero (undefined) too; then nothing was written.
   used_[param] = parameters_[param].second.grad().defined();
-  gradients_.set_used(param, used_[param]);
   ready_[param] = true;
+  if (is_alone()) return;
+  gradients_.set_used(param, used_[param]);
   --running_[gradients_.bucket_of(param)].pending;
 }
 
 void Reducer::launch_ready() {
   while (next_bucket_ < running_.size() && running_[next_bucket_].pending == 0) {
     const size_t b = next_bucket_;
+    const TraceRange range(range_names_[b].c_str());
     running_[b].work = communicator_.all_reduce(gradients_.data(b), gradients_.message_count(b),
                                                 buckets()[b].dtype, ReduceOp::kAverage);
     ++next_bucket_;
@@ -145,13 +150,15 @@ void Reducer::finish() {
     state_ = State::kIdle;
     return;
   }
-  if (next_bucket_ < running_.size()) {
+  const TraceRange range("end_of_backward");
+  if (std::find(ready_.begin(), ready_.end(), false) != ready_.end()) {
     std::string missing;
     for (size_t i = 0; i < parameters_.size(); ++i) {
       if (!ready_[i]) missing += concat(missing.empty() ? "" : ", ", parameters_[i].first);
     }
     fail("reducer", "backward ended without the gradients of ", missing);
   }
+  if (is_alone()) communicator_.check();  // what a collective would do
   for (const Running& bucket : running_) bucket.work->wait();
   running_.clear();
 
@@ -161,10 +168,10 @@ void Reducer::finish() {
   for (size_t i = 0; i < shares.size(); ++i) {
     const int param = static_cast<int>(i);
     if (shares[i] < all) unused.push_back(param);
-    if (shares[i] > 0) {
-      gradients_.slot(param).mark_written();
-    } else {
+    if (shares[i] == 0) {
       gradients_.slot(param).forget();
+    } else if (!is_alone()) {
+      gradients_.slot(param).mark_written();
     }
   }
   // An error that all ranks see alike: they may go on together.
@@ -178,6 +185,10 @@ void Reducer::finish() {
 
 std::vector<double> Reducer::used_shares() {
   std::vector<double> shares(parameters_.size());
+  if (is_alone()) {
+    std::copy(used_.begin(), used_.end(), shares.begin());
+    return shares;
+  }
   if (gradients_.has_flags()) {
     for (size_t i = 0; i < shares.size(); ++i) {
       shares[i] = gradients_.used_share(static_cast<int>(i));

@@ -1,5 +1,8 @@
 // Reducer: averages gradients over ranks while backward is still computing others.
 //
+// One rank alone has nothing to average: it has no buckets, its gradients stay autograd's own, and
+// only the rules about unused parameters and failed backwards apply.
+//
 // Gradients live in buckets of communicator memory from the start (gradient_buckets.h). When the
 // last gradient of a bucket is complete and all earlier buckets have been started, its all-reduce
 // starts in the background. Buckets start strictly in index order, the same on every rank.
@@ -67,6 +70,7 @@ class Reducer {
   /// for this rank: whoever catches the error should abort the communicator with its text.
   bool is_reducing() const { return state_ == State::kReducing; }
 
+  /// In the order in which they are reduced; none on one rank alone.
   const std::vector<Bucket>& buckets() const { return gradients_.buckets(); }
   bool is_rebuilt() const { return rebuilt_; }
   /// Bytes of all buckets, alignment and flags included.
@@ -89,6 +93,7 @@ class Reducer {
   void mark_ready(int param);
   void launch_ready();
   void finish();
+  bool is_alone() const { return communicator_.world_size() == 1; }
   /// Per parameter: the share of the ranks whose backward used it. Empty: all used everything.
   std::vector<double> used_shares();
   std::vector<uint8_t> gather_used();  // [ranks, parameters], by rank
@@ -110,9 +115,10 @@ class Reducer {
   State state_ = State::kIdle;
   std::vector<Running> running_;  // one per bucket
   size_t next_bucket_ = 0;
-  std::vector<bool> ready_;          // in this backward
-  std::vector<bool> used_;           // has a gradient, own or accumulated
-  std::vector<int> observed_order_;  // of the first synchronised backward
+  std::vector<std::string> range_names_;  // "bucket 0", ...: what profilers see of launches
+  std::vector<bool> ready_;               // in this backward
+  std::vector<bool> used_;                // has a gradient, own or accumulated
+  std::vector<int> observed_order_;       // of the first synchronised backward
 };
 
 }  // namespace trireme

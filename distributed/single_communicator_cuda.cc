@@ -7,6 +7,7 @@
 #include "core/cuda/memory.h"
 #include "core/cuda/stream.h"
 #include "distributed/buffer_checks.h"
+#include "distributed/communication_kind.h"
 
 namespace trireme {
 namespace {
@@ -60,10 +61,12 @@ class SingleCudaCommunicator final : public Communicator {
     require(bytes >= 0, "allocate", "size must not be negative, got ", bytes);
     const cudaStream_t stream = cuda::current_stream(device_);
     const int64_t size = std::max<int64_t>(bytes, 1);
+    const MemoryKindGuard kind(communication_kind());
     std::shared_ptr<void> memory(cuda::allocate(size, device_),
                                  [device = device_](void* block) { cuda::free(block, device); });
     cuda::check("allocate",
                 cuda::api().memset_async(memory.get(), 0, static_cast<size_t>(size), stream));
+    cuda::check_launch("allocate", {stream, device_});
     return memory;
   }
 
@@ -81,9 +84,10 @@ class SingleCudaCommunicator final : public Communicator {
   }
   WorkPtr copy(const char* op, const void* in, void* out, int64_t bytes) {
     if (in != out && bytes > 0) {
-      cuda::check(
-          op, cuda::api().memcpy_async(out, in, static_cast<size_t>(bytes),
-                                       cudaMemcpyDeviceToDevice, cuda::current_stream(device_)));
+      const Cuda cuda = current_cuda(device_);
+      cuda::check(op, cuda::api().memcpy_async(out, in, static_cast<size_t>(bytes),
+                                               cudaMemcpyDeviceToDevice, cuda.stream));
+      cuda::check_launch(op, cuda);
     }
     return done(bytes);
   }

@@ -77,6 +77,18 @@ class BackwardPass {
   bool reaches(const Node* node) const { return node->pass_ == this; }
 
   void run(Node* root, Tensor gradient) {
+    try {
+      run_from(root, std::move(gradient));
+    } catch (...) {
+      for (Node* node : visited_) {
+        if (node->is_leaf()) static_cast<LeafNode*>(node)->withdraw_offer();
+      }
+      throw;
+    }
+  }
+
+ private:
+  void run_from(Node* root, Tensor gradient) {
     root->dy_ = std::move(gradient);
     ready_.push_back(root);
     while (!ready_.empty()) {
@@ -87,7 +99,6 @@ class BackwardPass {
     }
   }
 
- private:
   struct SetAside {
     Node* node;
     BackwardPass* pass;
@@ -171,8 +182,9 @@ class BackwardPass {
   }
 
   static void check_gradient(const char* what, const char* op, const Tensor& dx, const Node& to) {
-    require(dx.shape() == to.shape() && dx.dtype() == to.dtype(), "backward", what, " ", op,
-            " gave a gradient ", dx.dtype(), dx.shape(), " for a tensor ", to.dtype(), to.shape());
+    require(dx.shape() == to.shape() && dx.dtype() == to.dtype() && dx.device() == to.device(),
+            "backward", what, " ", op, " gave a gradient ", dx.dtype(), dx.shape(), " on ",
+            dx.device(), " for a tensor ", to.dtype(), to.shape(), " on ", to.device());
   }
   static void check_gradients(const Node& node, const Tensor* dx) {
     const std::span<Ref<Node>> edges = node.edges();
@@ -196,9 +208,10 @@ void backward(const Tensor& y, BackwardOptions options) {
             "; pass the output gradient (same shape), or reduce y to a scalar first");
     gradient = ones(y.shape(), {y.dtype(), y.device()});
   }
-  require(gradient.shape() == y.shape() && gradient.dtype() == y.dtype(), "backward",
-          "the output gradient must be ", y.dtype(), y.shape(), ", got ", gradient.dtype(),
-          gradient.shape());
+  require(gradient.shape() == y.shape() && gradient.dtype() == y.dtype() &&
+              gradient.device() == y.device(),
+          "backward", "the output gradient must be ", y.dtype(), y.shape(), " on ", y.device(),
+          ", got ", gradient.dtype(), gradient.shape(), " on ", gradient.device());
 
   // Restores the thread's state and forgets callbacks of a pass that threw.
   struct Scope {

@@ -1,6 +1,7 @@
 // Leaves: where gradients accumulate.
 
 #include "core/autograd/gradient_slot.h"
+#include "core/autograd/hook_list.h"
 #include "core/autograd/node.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
@@ -24,13 +25,24 @@ Tensor& Tensor::set_requires_grad(bool value) {
 LeafNode::LeafNode(const Tensor& leaf) : Node("leaf", leaf, nullptr, 0) { sequence_ = kRunsFirst; }
 
 void LeafNode::zero_grad() {
-  written_ = false;
+  written_ = is_offered_ = false;
   if (!has_slot_) gradient_ = Tensor();
+}
+
+Tensor LeafNode::offer_slot(const Shape& of_shape, DType of_dtype, Device on) {
+  const bool fits = of_shape == shape() && of_dtype == dtype() && on == device();
+  if (!has_slot_ || written_ || is_offered_ || !fits) return {};
+  if (const NodeHooks* hooks = existing_hooks(); hooks && !hooks->tensor.empty()) return {};
+  is_offered_ = true;
+  gradient_.bump_version();
+  return gradient_;
 }
 
 void LeafNode::accumulate(Tensor dy) {
   if (!dy.defined()) return;
-  if (written_) {
+  if (is_offered_ && dy.storage() == gradient_.storage()) {
+    is_offered_ = false;  // it is there already
+  } else if (written_ || is_offered_) {
     accumulate_inplace(gradient_, dy);
   } else if (has_slot_) {
     copy_inplace(gradient_, dy);
@@ -50,16 +62,17 @@ void LeafNode::claim_slot() {
 }
 
 void LeafNode::set_slot(const Tensor& slot) {
-  require(slot.shape() == shape() && slot.dtype() == dtype() && slot.is_contiguous(),
-          "gradient_slot", "memory must be contiguous ", name_of(dtype()), shape(), ", got ",
-          name_of(slot.dtype()), slot.shape());
+  require(slot.shape() == shape() && slot.dtype() == dtype() && slot.device() == device() &&
+              slot.is_contiguous(),
+          "gradient_slot", "memory must be contiguous ", name_of(dtype()), shape(), " on ",
+          device(), ", got ", name_of(slot.dtype()), slot.shape(), " on ", slot.device());
   if (written_) copy_inplace(slot, gradient_);
   gradient_ = slot;
   has_slot_ = true;
 }
 
 void LeafNode::release_slot() noexcept {
-  is_slot_claimed_ = false;
+  is_slot_claimed_ = is_offered_ = false;
   if (!has_slot_) return;
   has_slot_ = false;
   try {
@@ -70,8 +83,10 @@ void LeafNode::release_slot() noexcept {
 }
 
 void LeafNode::set_gradient(const Tensor& gradient) {
-  require(gradient.shape() == shape() && gradient.dtype() == dtype(), "set_gradient", "must be ",
-          name_of(dtype()), shape(), ", got ", name_of(gradient.dtype()), gradient.shape());
+  require(
+      gradient.shape() == shape() && gradient.dtype() == dtype() && gradient.device() == device(),
+      "set_gradient", "must be ", name_of(dtype()), shape(), " on ", device(), ", got ",
+      name_of(gradient.dtype()), gradient.shape(), " on ", gradient.device());
   zero_grad();
   accumulate(gradient);
 }

@@ -49,7 +49,8 @@ class Node : public AutogradMeta {
 
  protected:
   ~Node() override;
-  void on_last_ref() override;                          // destroys chains without recursion
+  void on_last_ref() override;  // destroys chains without recursion
+  const NodeHooks* existing_hooks() const { return hooks_.get(); }
   static constexpr uint64_t kRunsFirst = ~uint64_t{0};  // sequence of leaves
   uint64_t sequence_;
 
@@ -86,6 +87,12 @@ class LeafNode final : public Node {
 
   /// Adds dy, or takes it over when nothing is there yet.
   void accumulate(Tensor dy);
+  /// The slot, for a formula that will write a contribution there and deliver it (GradientHome).
+  /// Undefined where it does not fit, holds something of this epoch, was offered already, or a
+  /// tensor hook is to see contributions before they are there.
+  Tensor offer_slot(const Shape& shape, DType dtype, Device device);
+  /// For a pass that failed: what was offered may never have been written.
+  void withdraw_offer() { is_offered_ = false; }
   void set_gradient(const Tensor& gradient);
 
   // For GradientSlot.
@@ -99,7 +106,8 @@ class LeafNode final : public Node {
   Tensor gradient_;  // the slot if has_slot_, else own memory (undefined when not written_)
   bool is_slot_claimed_ = false;
   bool has_slot_ = false;
-  bool written_ = false;  // false: the slot's bytes are of an earlier epoch
+  bool written_ = false;     // false: the slot's bytes are of an earlier epoch
+  bool is_offered_ = false;  // the slot holds a contribution that has not been delivered yet
 };
 
 /// The leaf node behind `leaf`. Throws InvalidArgument naming `op` if it is not a leaf that needs a

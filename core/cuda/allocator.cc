@@ -130,6 +130,12 @@ void Allocator::set_kind(void* data, MemoryKind kind) {
   count(kind, it->second.bytes);
 }
 
+void Allocator::count_external(MemoryKind kind, int64_t bytes) {
+  std::lock_guard lock(mutex_);
+  external_bytes_ += bytes;
+  count(kind, bytes);
+}
+
 void Allocator::count(MemoryKind kind, int64_t bytes) {
   stats_.allocated_bytes[static_cast<size_t>(kind)] += bytes;
   stats_.total_allocated_bytes += bytes;
@@ -139,7 +145,7 @@ void Allocator::count(MemoryKind kind, int64_t bytes) {
 int64_t Allocator::reserved_bytes() {
   uint64_t reserved = 0;
   api().mem_pool_get_attribute(pool_, cudaMemPoolAttrReservedMemCurrent, &reserved);
-  return static_cast<int64_t>(reserved);
+  return static_cast<int64_t>(reserved) + external_bytes_;
 }
 
 MemoryStats Allocator::stats() {

@@ -25,6 +25,9 @@ class Allocator {
   void* allocate(int64_t bytes, cudaStream_t stream);
   void free(void* data) noexcept;
   void set_kind(void* data, MemoryKind kind);
+  /// Counts memory of the device that Trireme uses but did not get from here (ncclMemAlloc).
+  /// Negative bytes uncount it.
+  void count_external(MemoryKind kind, int64_t bytes);
   MemoryStats stats();
   void reset_peak();
   void release_cached();
@@ -60,6 +63,7 @@ class Allocator {
   std::unordered_map<void*, Block> blocks_;         // in use
   std::unordered_map<cudaStream_t, Lists> cached_;  // small ones, to be used again
   MemoryStats stats_;
+  int64_t external_bytes_ = 0;  // in use, but not the pool's
 };
 
 }  // namespace trireme::cuda

@@ -1,6 +1,7 @@
 #include "kernels/batch_norm.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
@@ -95,25 +96,28 @@ Tensor wide(const Tensor& factor) {
   return factor ? dense(cast(factor, acc_dtype(factor.dtype()))) : factor;
 }
 
-/// gamma as it is kept, and the dtypes that the gradients of gamma and beta must have.
+/// gamma as it is kept, and the dtypes and the place that the gradients of gamma and beta have.
 struct Factors {
   Factors(const Tensor& x, const Tensor& scale, const Tensor& shift)
       : gamma(scale ? std::optional(save(scale)) : std::nullopt),
         gamma_dtype(scale ? scale.dtype() : x.dtype()),
-        beta_dtype(shift ? shift.dtype() : x.dtype()) {}
+        beta_dtype(shift ? shift.dtype() : x.dtype()),
+        dgamma(scale),
+        dbeta(shift) {}
   Tensor wide_gamma() const { return gamma ? wide((*gamma)()) : Tensor(); }
 
   std::optional<Saved> gamma;
   DType gamma_dtype, beta_dtype;
+  GradientHome dgamma, dbeta;
 };
 
 /// The sums that are the gradients of gamma and beta, in the dtype of statistics; zero for an empty
 /// x, else to be computed.
-std::array<Tensor, 2> make_sums(const Tensor& x) {
+std::array<Tensor, 2> make_sums(const Tensor& x, const Factors& factors) {
   const TensorOptions like{acc_dtype(x.dtype()), x.device()};
   const Shape channels{x.size(-1)};
   if (x.numel() == 0) return {zeros(channels, like), zeros(channels, like)};
-  return {empty(channels, like), empty(channels, like)};
+  return {factors.dgamma.empty(channels, like), factors.dbeta.empty(channels, like)};
 }
 
 /// dx from dy, the gradient of the normalised values, and its sums; written over dy if `in_place`.
@@ -145,7 +149,7 @@ Tensor input_gradient(const Tensor& x, const Tensor& gamma, const Moments& m, co
 /// The gradients of x, gamma and beta.
 std::array<Tensor, 3> gradients(const Tensor& x, const Factors& factors, const Moments& m,
                                 const Tensor& dy, const std::array<bool, 3>& need) {
-  const auto [dgamma, dbeta] = make_sums(x);
+  const auto [dgamma, dbeta] = make_sums(x, factors);
   if (x.numel() > 0 && (need[1] || need[2] || m.of_batch)) {
     dispatch_floating(kPlain, x.dtype(), [&, &dgamma = dgamma, &dbeta = dbeta](auto tag) {
       using T = typename decltype(tag)::type;
@@ -166,7 +170,7 @@ std::array<Tensor, 3> gradients(const Tensor& x, const Factors& factors, const M
 std::array<Tensor, 4> relu_gradients(const Tensor& x, const Factors& factors, const Moments& m,
                                      const Tensor& y, const Tensor& dy,
                                      const std::array<bool, 4>& need) {
-  const auto [dgamma, dbeta] = make_sums(x);
+  const auto [dgamma, dbeta] = make_sums(x, factors);
   const Tensor g = empty_like(x);  // the gradient of what relu took, and of the residual
   if (x.numel() > 0) {
     dispatch_floating(kRelu, x.dtype(), [&, &dgamma = dgamma, &dbeta = dbeta](auto tag) {

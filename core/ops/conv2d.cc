@@ -1,6 +1,7 @@
 #include "kernels/conv2d.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -63,8 +64,8 @@ void run(const Conv2dGeometry& g, const Tensor& out, const Fn& fn) {
   });
 }
 
-Tensor bias_gradient(const Tensor& dy) {
-  Tensor dbias = empty({dy.size(-1)}, {dy.dtype(), dy.device()});
+Tensor bias_gradient(const Tensor& dy, const GradientHome& home) {
+  Tensor dbias = home.empty({dy.size(-1)}, {dy.dtype(), dy.device()});
   dispatch_floating("conv2d", dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(dy.device(), [&](auto device) {
@@ -91,7 +92,8 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
   });
   return attach_joint<3>(
       "conv2d", std::move(y), {&x, &weight, &bias},
-      [g, x = save(x), weight = save(weight)](const Tensor& dy, const std::array<bool, 3>& need) {
+      [g, x = save(x), weight = save(weight), dweight = GradientHome(weight),
+       dbias = GradientHome(bias)](const Tensor& dy, const std::array<bool, 3>& need) {
         const Tensor upstream = dense(dy);
         const TensorOptions like{dy.dtype(), dy.device()};
         std::array<Tensor, 3> d;
@@ -105,7 +107,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
           });
         }
         if (need[1]) {
-          d[1] = empty(weight().shape(), like);
+          d[1] = dweight.empty(weight().shape(), like);
           const Tensor input = dense(x());
           run(g, d[1], [&](auto device, auto tag) {
             using T = typename decltype(tag)::type;
@@ -113,7 +115,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dO
                                             d[1].template data<T>());
           });
         }
-        if (need[2]) d[2] = bias_gradient(upstream);
+        if (need[2]) d[2] = bias_gradient(upstream, dbias);
         return d;
       });
 }

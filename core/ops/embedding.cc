@@ -1,6 +1,7 @@
 #include "kernels/embedding.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ids.h"
@@ -28,9 +29,10 @@ Tensor embedding(const Tensor& weight, const Tensor& ids) {
     });
   });
   return attach("embedding", std::move(y),
-                wrt(weight, [ids = save(dense_ids), shape = weight.shape()](const Tensor& dy) {
+                wrt(weight, [ids = save(dense_ids), shape = weight.shape(),
+                             home = GradientHome(weight)](const Tensor& dy) {
                   const Tensor g = dense(dy);
-                  Tensor dweight = empty(shape, {dy.dtype(), dy.device()});
+                  Tensor dweight = home.empty(shape, {dy.dtype(), dy.device()});
                   dispatch_floating("embedding", dy.dtype(), [&](auto tag) {
                     using T = typename decltype(tag)::type;
                     with_ids("embedding", ids(), [&](const auto* values) {

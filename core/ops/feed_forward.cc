@@ -34,8 +34,8 @@ Hidden hidden_layer(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 /// The gradients of what gelu took, like `before`, and of the bias in front of it, from dy of the
 /// second layer.
 std::pair<Tensor, Tensor> hidden_gradients(const Tensor& dy, const Tensor& weight,
-                                           const Tensor& before) {
-  Tensor d = empty_like(before), dbias = empty({before.size(-1)}, {dy.dtype(), dy.device()});
+                                           const Tensor& before, const GradientHome& home) {
+  Tensor d = empty_like(before), dbias = home.empty({before.size(-1)}, {dy.dtype(), dy.device()});
   const Tensor rows = detail::flat(dy);
   dispatch_floating(kOp, dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -66,21 +66,21 @@ Tensor feed_forward(const Tensor& x, const Tensor& weight1, const Tensor& bias1,
           "bias2 must be ", x.dtype(), "[", weight2.size(1), "], got ", bias2.dtype(),
           bias2.shape());
   const Hidden h = hidden_layer(x, weight1, bias1);
-  return attach_joint<5>(kOp, detail::linear_result(h.after, weight2, bias2),
-                         {&x, &weight1, &bias1, &weight2, &bias2},
-                         [x = save(x), weight1 = save(weight1), weight2 = save(weight2), h](
-                             const Tensor& dy, const std::array<bool, 5>& need) {
-                           std::array<Tensor, 5> d;
-                           if (need[4]) d[4] = detail::linear_bias_gradient(dy);
-                           if (need[3]) d[3] = detail::linear_weight_gradient(h.after, dy);
-                           if (!need[0] && !need[1] && !need[2]) return d;
-                           auto [inner, dbias1] = hidden_gradients(dy, weight2(), h.before);
-                           d[2] = dbias1;
-                           if (need[1]) d[1] = detail::linear_weight_gradient(x(), inner);
-                           if (need[0])
-                             d[0] = detail::linear_input_gradient(inner, weight1(), x().shape());
-                           return d;
-                         });
+  return attach_joint<5>(
+      kOp, detail::linear_result(h.after, weight2, bias2), {&x, &weight1, &bias1, &weight2, &bias2},
+      [x = save(x), weight1 = save(weight1), weight2 = save(weight2), h,
+       home = std::array{GradientHome(weight1), GradientHome(bias1), GradientHome(weight2),
+                         GradientHome(bias2)}](const Tensor& dy, const std::array<bool, 5>& need) {
+        std::array<Tensor, 5> d;
+        if (need[4]) d[4] = detail::linear_bias_gradient(dy, home[3]);
+        if (need[3]) d[3] = detail::linear_weight_gradient(h.after, dy, home[2]);
+        if (!need[0] && !need[1] && !need[2]) return d;
+        const auto [inner, dbias1] = hidden_gradients(dy, weight2(), h.before, home[1]);
+        d[2] = dbias1;
+        if (need[1]) d[1] = detail::linear_weight_gradient(x(), inner, home[0]);
+        if (need[0]) d[0] = detail::linear_input_gradient(inner, weight1(), x().shape());
+        return d;
+      });
 }
 
 }  // namespace trireme

@@ -1,6 +1,7 @@
 #include "kernels/layer_norm.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -28,6 +29,7 @@ struct Kept {
   Saved x;
   std::optional<Saved> gamma;
   Tensor mean, rstd;
+  GradientHome dgamma, dbeta;
 };
 
 std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
@@ -37,8 +39,8 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
   const TensorOptions options{x.dtype(), x.device()};
   std::array<Tensor, 3> d;
   if (need[0]) d[0] = empty(x.shape(), options);
-  if (need[1]) d[1] = empty({x.size(-1)}, options);
-  if (need[2]) d[2] = empty({x.size(-1)}, options);
+  if (need[1]) d[1] = kept.dgamma.empty({x.size(-1)}, options);
+  if (need[2]) d[2] = kept.dbeta.empty({x.size(-1)}, options);
   dispatch_floating("layer_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     MatrixView<T> dx{nullptr, 0, 0, 0};
@@ -79,7 +81,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
                           rstd.data<Acc<T>>());
     });
   });
-  Kept kept{save(x), {}, mean, rstd};
+  Kept kept{save(x), {}, mean, rstd, GradientHome(gamma), GradientHome(beta)};
   if (gamma) kept.gamma = save(gamma);
   return attach_joint<3>(
       "layer_norm", std::move(y), {&x, &gamma, &beta},

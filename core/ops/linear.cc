@@ -1,4 +1,5 @@
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/linear_parts.h"
@@ -36,8 +37,8 @@ Tensor linear_input_gradient(const Tensor& dy, const Tensor& weight, const Shape
   return dx;
 }
 
-Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy) {
-  Tensor dweight = empty({x.size(-1), dy.size(-1)}, {dy.dtype(), dy.device()});
+Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy, const GradientHome& home) {
+  Tensor dweight = home.empty({x.size(-1), dy.size(-1)}, {dy.dtype(), dy.device()});
   const Tensor rows = flat(x), drows = flat(dy);
   dispatch_floating("linear", dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -49,8 +50,8 @@ Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy) {
   return dweight;
 }
 
-Tensor linear_bias_gradient(const Tensor& dy) {
-  Tensor dbias = empty({dy.size(-1)}, {dy.dtype(), dy.device()});
+Tensor linear_bias_gradient(const Tensor& dy, const GradientHome& home) {
+  Tensor dbias = home.empty({dy.size(-1)}, {dy.dtype(), dy.device()});
   const Tensor rows = dense(dy);
   dispatch_floating("linear", dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -87,11 +88,14 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   auto dx = wrt(x, [weight = save(weight), shape = x.shape()](const Tensor& dy) {
     return detail::linear_input_gradient(dy, weight(), shape);
   });
-  auto dweight = wrt(
-      weight, [x = save(x)](const Tensor& dy) { return detail::linear_weight_gradient(x(), dy); });
+  auto dweight = wrt(weight, [x = save(x), home = GradientHome(weight)](const Tensor& dy) {
+    return detail::linear_weight_gradient(x(), dy, home);
+  });
   if (!bias) return attach("linear", std::move(y), std::move(dx), std::move(dweight));
   return attach("linear", std::move(y), std::move(dx), std::move(dweight),
-                wrt(bias, [](const Tensor& dy) { return detail::linear_bias_gradient(dy); }));
+                wrt(bias, [home = GradientHome(bias)](const Tensor& dy) {
+                  return detail::linear_bias_gradient(dy, home);
+                }));
 }
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 
 namespace trireme::detail {
@@ -16,8 +17,8 @@ Tensor linear_result(const Tensor& x, const Tensor& weight, const Tensor& bias);
 /// dy [.., out] x weight^T [out, in] -> `shape`, [.., in].
 Tensor linear_input_gradient(const Tensor& dy, const Tensor& weight, const Shape& shape);
 /// x^T [in, rows] x dy [rows, out] -> [in, out].
-Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy);
+Tensor linear_weight_gradient(const Tensor& x, const Tensor& dy, const GradientHome& home);
 /// dy [.., out] -> [out].
-Tensor linear_bias_gradient(const Tensor& dy);
+Tensor linear_bias_gradient(const Tensor& dy, const GradientHome& home);
 
 }  // namespace trireme::detail

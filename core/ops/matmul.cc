@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -42,8 +43,8 @@ void multiply(Device device, const StridedView<const T>& a, const StridedView<co
 /// a b, with b seen transposed if `b_transposed`, summed over what broadcasting had added to an
 /// operand of `shape`: that operand's gradient.
 Tensor gradient(const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
-                const Shape& shape) {
-  Tensor result = empty(shape, {a.dtype(), a.device()});
+                const Shape& shape, const GradientHome& home) {
+  Tensor result = home.empty(shape, {a.dtype(), a.device()});
   dispatch_floating("matmul", a.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto lhs = as_view<const T>(a), rhs = as_view<const T>(b);
@@ -53,28 +54,33 @@ Tensor gradient(const Tensor& a, bool a_transposed, const Tensor& b, bool b_tran
   return result;
 }
 
-/// The operand's layout, as far as its gradient's should follow it.
+/// The operand's layout, as far as its gradient's should follow it, and where that goes.
 struct Layout {
   explicit Layout(const Tensor& x) : shape(x.shape()) {
     const int last = x.rank() - 1;
     is_transposed = x.strides()[last - 1] == 1 && x.strides()[last] > 1;
-    if (is_transposed) std::swap(shape[last - 1], shape[last]);
+    if (is_transposed) {
+      std::swap(shape[last - 1], shape[last]);
+    } else {
+      home = GradientHome(x);
+    }
   }
   Shape shape;  // as the elements lie
   bool is_transposed;
+  GradientHome home;  // of a gradient that is not transposed
 };
 
 /// da = dy b^T. Where a is a transposed matrix, its transposed gradient b dy^T is made and seen
 /// transposed: behind a transpose (the tied head of a GPT) it is dense, and nothing is copied.
 Tensor left_gradient(const Layout& a, const Tensor& b, const Tensor& dy) {
-  if (!a.is_transposed) return gradient(dy, false, b, true, a.shape);
-  return views::transpose(gradient(b, false, dy, true, a.shape), -2, -1);
+  if (!a.is_transposed) return gradient(dy, false, b, true, a.shape, a.home);
+  return views::transpose(gradient(b, false, dy, true, a.shape, a.home), -2, -1);
 }
 
 /// db = a^T dy, or transposed dy^T a.
 Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
-  if (!b.is_transposed) return gradient(a, true, dy, false, b.shape);
-  return views::transpose(gradient(dy, true, a, false, b.shape), -2, -1);
+  if (!b.is_transposed) return gradient(a, true, dy, false, b.shape, b.home);
+  return views::transpose(gradient(dy, true, a, false, b.shape, b.home), -2, -1);
 }
 
 }  // namespace

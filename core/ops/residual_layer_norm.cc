@@ -1,6 +1,7 @@
 #include "kernels/residual_layer_norm.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -57,7 +58,7 @@ class SumNode final : public Node {
     const TensorOptions options{sum.dtype(), sum.device()};
     Tensor d = empty(sum.shape(), options);
     for (size_t i : {2, 3}) {
-      if (edges_[i]) dx[i] = empty({sum.size(-1)}, options);
+      if (edges_[i]) dx[i] = GradientHome(*edges_[i]).empty({sum.size(-1)}, options);
     }
     dispatch_floating("residual_layer_norm", sum.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;

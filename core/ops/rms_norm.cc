@@ -1,6 +1,7 @@
 #include "kernels/rms_norm.h"
 
 #include "core/autograd/attach.h"
+#include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -15,11 +16,12 @@ T* data_or_null(const Tensor& x) {
 }
 
 std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tensor& rstd,
-                                const Tensor& dy, const std::array<bool, 2>& need) {
+                                const Tensor& dy, const std::array<bool, 2>& need,
+                                const GradientHome& dgamma) {
   const TensorOptions options{x.dtype(), x.device()};
   std::array<Tensor, 2> d;
   if (need[0]) d[0] = empty(x.shape(), options);
-  if (need[1]) d[1] = empty({x.size(-1)}, options);
+  if (need[1]) d[1] = dgamma.empty({x.size(-1)}, options);
   dispatch_floating("rms_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     MatrixView<T> dx{nullptr, 0, 0, 0};
@@ -58,12 +60,13 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
                            as_rows<T>(y), rstd.data<Acc<T>>());
     });
   });
-  return attach_joint<2>("rms_norm", std::move(y), {&x, &gamma},
-                         [x = save(x), gamma = gamma ? std::optional(save(gamma)) : std::nullopt,
-                          rstd](const Tensor& dy, const std::array<bool, 2>& need) {
-                           return gradients(dense(x()), gamma ? dense((*gamma)()) : Tensor(), rstd,
-                                            dense(dy), need);
-                         });
+  return attach_joint<2>(
+      "rms_norm", std::move(y), {&x, &gamma},
+      [x = save(x), gamma = gamma ? std::optional(save(gamma)) : std::nullopt, rstd,
+       home = GradientHome(gamma)](const Tensor& dy, const std::array<bool, 2>& need) {
+        return gradients(dense(x()), gamma ? dense((*gamma)()) : Tensor(), rstd, dense(dy), need,
+                         home);
+      });
 }
 
 }  // namespace trireme

@@ -81,7 +81,7 @@ TEST(Backward, NeedsAScalarOrAGradient) {
   EXPECT_THAT(message_of([&] { backward(x * 2.0); }),
               HasSubstr("needs a scalar, got shape [2]; pass the output gradient"));
   EXPECT_THAT(message_of([&] { backward(x * 2.0, {.gradient = ones({3}, {DType::kF64})}); }),
-              HasSubstr("must be f64[2], got f64[3]"));
+              HasSubstr("must be f64[2] on cpu, got f64[3]"));
   EXPECT_THAT(message_of([&] { backward(x.detach() * 2.0); }),
               HasSubstr("depends on a tensor that requires a gradient"));
   backward(x * 2.0, {.gradient = from_vector<double>({1, 10}, {2})});

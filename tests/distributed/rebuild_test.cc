@@ -3,10 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <numeric>
+
+#include "core/autograd/backward.h"
 #include "core/tensor/allocator.h"
 #include "distributed/ddp.h"
 #include "distributed/run_ranks.h"
 #include "tests/distributed/chain.h"
+#include "tests/support/trace_recorder.h"
 
 namespace trireme {
 namespace {
@@ -15,6 +20,10 @@ using testing::Chain;
 using ::testing::ElementsAre;
 
 constexpr int64_t kMiB = 1 << 20;
+
+bool is_of_the_reducer(const std::string& name) {
+  return name.starts_with("bucket") || name == "end_of_backward";
+}
 
 TEST(Rebuild, MovesNothingIfTheOrderWasGuessedRight) {
   run_ranks(2, [](Communicator& comm) {
@@ -32,20 +41,36 @@ TEST(Rebuild, MovesNothingIfTheOrderWasGuessedRight) {
 TEST(Rebuild, MovesGradientsBucketByBucket) {
   constexpr int kCount = 16;
   run_ranks(1, [](Communicator& comm) {
-    Chain model(kCount, kMiB, Chain::Order::kFirstToLast);
-    DistributedDataParallel ddp(model, comm, {.sizes = {kMiB, kMiB, kMiB}});
-    const Tensor loss = model.loss();
-    int64_t before = 0;  // when all gradients are there, and what made them is gone
-    const auto hook = register_accumulate_hook(model.parameters[kCount - 1], [&] {
-      reset_peak_memory();
-      before = memory_stats().total_allocated_bytes;
-    });
-    ddp.backward(loss);
-    EXPECT_THAT(ddp.reducer().buckets().front().params, ElementsAre(0));
+    Chain model(kCount, kMiB);
+    GradientBuckets buckets(model.named_parameters(), comm, {kMiB, kMiB, kMiB});
+    std::vector<int> order(kCount);
+    std::iota(order.rbegin(), order.rend(), 0);
+    buckets.plan(order);
+    EXPECT_THAT(buckets.buckets().front().params, ElementsAre(kCount - 1));
+    backward(model.loss());
+    reset_peak_memory();
+    const int64_t before = memory_stats().total_allocated_bytes;
+    std::reverse(order.begin(), order.end());
+    buckets.plan(order);
+    EXPECT_THAT(buckets.buckets().front().params, ElementsAre(0));
     EXPECT_LE(memory_stats().peak_allocated_bytes - before, 3 * kMiB);
     for (const Tensor& p : model.parameters) {
       EXPECT_EQ(p.grad().to_vector<float>(), std::vector<float>(kMiB / 4, 1));
     }
+  });
+}
+
+TEST(Rebuild, ProfilersSeeBucketsInTheirOrder) {
+  const testing::TraceRecorder recorder;
+  run_ranks(2, [](Communicator& comm) {
+    Chain model(3, 1024);
+    DistributedDataParallel ddp(model, comm, {.sizes = {1024, 1024, 1024}});
+    testing::TraceRecorder::take();
+    ddp.backward(model.loss());
+    std::vector<std::string> names = testing::TraceRecorder::take();
+    std::erase_if(names, [](const std::string& name) { return !is_of_the_reducer(name); });
+    EXPECT_THAT(names, ElementsAre("bucket 0", "bucket 1", "bucket 2", "end_of_backward"));
+    EXPECT_EQ(testing::TraceRecorder::still_open(), 0);
   });
 }
 
