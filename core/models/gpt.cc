@@ -153,6 +153,7 @@ Tensor Gpt::hidden(const Tensor& ids) const {
 }
 
 Tensor Gpt::padded_logits(const Tensor& x) const {
+  const TraceRange range("head");
   return matmul(x, transpose(wte_.weight(), 0, 1));
 }
 

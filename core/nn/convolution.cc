@@ -1,5 +1,6 @@
 #include "core/nn/convolution.h"
 
+#include "core/base/trace_range.h"
 #include "core/nn/init.h"
 #include "core/nn/parameter.h"
 
@@ -22,6 +23,11 @@ Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator
   }
 }
 
+Tensor Conv2d::forward(const Tensor& x) const {
+  const TraceRange range("conv2d");
+  return conv2d(x, weight_, bias_, options_);
+}
+
 BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOptions options)
     : momentum_(momentum),
       eps_(eps),
@@ -42,10 +48,12 @@ BatchNormOptions BatchNorm::options() const {
 }
 
 Tensor BatchNorm::forward(const Tensor& x) const {
+  const TraceRange range("batch_norm");
   return batch_norm(x, weight_, bias_, running_mean_, running_var_, options());
 }
 
 Tensor BatchNorm::forward_relu(const Tensor& x, const Tensor& residual) const {
+  const TraceRange range("batch_norm_relu");
   return batch_norm_relu(x, residual, weight_, bias_, running_mean_, running_var_, options());
 }
 

@@ -14,7 +14,7 @@ class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
          Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {});
-  Tensor forward(const Tensor& x) const { return conv2d(x, weight_, bias_, options_); }
+  Tensor forward(const Tensor& x) const;
   const Tensor& weight() const { return weight_; }
 
  private:

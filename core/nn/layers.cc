@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/base/trace_range.h"
 #include "core/nn/init.h"
 #include "core/nn/parameter.h"
 
@@ -21,11 +22,21 @@ Linear::Linear(int64_t in, int64_t out, Generator& generator, Bias bias, TensorO
   }
 }
 
+Tensor Linear::forward(const Tensor& x) const {
+  const TraceRange range("linear");
+  return linear(x, weight_, bias_);
+}
+
 Embedding::Embedding(int64_t vocabulary, int64_t features, Generator& generator,
                      TensorOptions options)
     : weight_(parameter({vocabulary, features}, options)) {
   init::normal(weight_, 0, 1, generator);
   register_parameter("weight", weight_);
+}
+
+Tensor Embedding::forward(const Tensor& ids) const {
+  const TraceRange range("embedding");
+  return embedding(weight_, ids);
 }
 
 LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options)
@@ -36,10 +47,25 @@ LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options)
   register_parameter("bias", bias_);
 }
 
+Tensor LayerNorm::forward(const Tensor& x) const {
+  const TraceRange range("layer_norm");
+  return layer_norm(x, weight_, bias_, eps_);
+}
+
+NormalisedSum LayerNorm::forward(const Tensor& x, const Tensor& residual) const {
+  const TraceRange range("layer_norm");
+  return residual_layer_norm(x, residual, weight_, bias_, eps_);
+}
+
 RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
     : weight_(parameter({features}, options)), eps_(eps) {
   init::ones(weight_);
   register_parameter("weight", weight_);
+}
+
+Tensor RMSNorm::forward(const Tensor& x) const {
+  const TraceRange range("rms_norm");
+  return rms_norm(x, weight_, eps_);
 }
 
 Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(generator.next_u64()) {

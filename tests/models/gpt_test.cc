@@ -9,11 +9,13 @@
 #include "core/checkpoint/load_state.h"
 #include "core/models/gpt_checkpoint.h"
 #include "core/optim/adam.h"
+#include "tests/support/trace_recorder.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::Each;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
@@ -52,6 +54,20 @@ TEST(Gpt, HasTheParametersOfGpt2InOrder) {
     EXPECT_EQ(actual[i].first, expected[i].first);
     EXPECT_EQ(actual[i].second.shape(), expected[i].second) << actual[i].first;
   }
+}
+
+TEST(Gpt, ProfilersSeeItsLayersByName) {
+  Generator generator(1);
+  const Gpt gpt({.vocab_size = 13, .context = 5, .layers = 1, .heads = 2, .dim = 4}, generator);
+  const testing::TraceRecorder recorder;
+  const Tensor ids = from_vector<int64_t>({1, 2, 3}, {1, 3});
+  const Tensor loss = gpt.loss(ids, ids);
+  EXPECT_THAT(recorder.take(),
+              ElementsAre("embedding", "layer_norm", "block", "attention", "linear", "linear",
+                          "layer_norm", "feed_forward", "linear", "linear", "layer_norm", "head"));
+  backward(loss);
+  EXPECT_THAT(recorder.take(), ::testing::IsSupersetOf({"bias_gelu", "linear", "embedding"}));
+  EXPECT_EQ(recorder.still_open(), 0);
 }
 
 TEST(Gpt, StartsAsGpt2) {
