@@ -78,6 +78,7 @@ class NcclCommunicator final : public Communicator {
 
   WorkPtr start(Operation operation);
   void launch(const std::vector<Operation>& operations, NcclWork& work);
+  void check_launch(const NcclWork& work);
   ncclResult_t enqueue(const Operation& operation, ncclComm_t comm);
   ncclResult_t enqueue_peer(const Operation& operation, ncclComm_t comm);
   void make_reduction(const Operation& operation);

@@ -1,6 +1,7 @@
 // NcclCommunicator, the part that puts collectives on the stream.
 
 #include "core/base/half.h"
+#include "core/cuda/check.h"
 #include "core/cuda/device.h"
 #include "distributed/nccl_communicator.h"
 #include "distributed/nccl_error.h"
@@ -48,6 +49,7 @@ WorkPtr NcclCommunicator::start(Operation operation) {
   const auto work = std::make_shared<NcclWork>(connection_, place_.device);
   launch({std::move(operation)}, *work);
   watch_.add(work, number_);
+  check_launch(*work);
   return work;
 }
 
@@ -69,6 +71,12 @@ void NcclCommunicator::run_grouped(const std::function<void()>& calls) {
   if (operations.empty()) return;
   launch(operations, *work);
   watch_.add(work, number_);
+  check_launch(*work);
+}
+
+// Behind watch_.add: where this waits, and peers do not come, the watch ends it.
+void NcclCommunicator::check_launch(const NcclWork& work) {
+  cuda::check_launch(work.description.c_str(), {stream_.get(), place_.device});
 }
 
 void NcclCommunicator::launch(const std::vector<Operation>& operations, NcclWork& work) {

@@ -299,6 +299,7 @@ void CublasMatmul::launch(Plan& plan, const cublasLtMatmulHeuristicResult_t& alg
 void CublasMatmul::run(const MatmulCall& call, CUstream_st* stream) {
   Plan& plan = plan_for(call, stream);
   launch(plan, plan.algorithm, call, call.c, stream);
+  device_.check_launch("matmul", stream);
 }
 
 bool CublasMatmul::supports(const MatmulCall& call) {

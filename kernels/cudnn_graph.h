@@ -51,6 +51,7 @@ struct CudnnFilter {
 
 class CudnnPlan {
  public:
+  const char* op() const { return op_; }
   int64_t workspace_bytes() const { return workspace_bytes_; }
   /// Queues the kernel on the handle's stream. `bindings` names every tensor that is not temporary.
   void run(cudnnHandle_t handle, std::span<const CudnnBinding> bindings, void* workspace) const;

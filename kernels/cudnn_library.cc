@@ -74,6 +74,7 @@ void CudnnLibrary::run(CudnnBuilt& built, std::initializer_list<const void*> poi
   check_cudnn(api_, "cudnn", "cudnnSetStream", api_.SetStream(handle_, stream));
   if (!built.is_chosen) choose(built, bindings, stream);
   launch(built.plans[0], bindings, stream);
+  device_.check_launch(built.plans[0].op(), stream);
 }
 
 }  // namespace trireme::kernels

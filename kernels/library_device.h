@@ -23,6 +23,8 @@ class LibraryDevice {
   /// Working memory for work queued on `stream`; freed behind that work. Throws OutOfMemory.
   virtual void* allocate(CUstream_st* stream, int64_t bytes) = 0;
   virtual void free(CUstream_st* stream, void* block) noexcept = 0;
+  /// To be called behind the work that `op` has queued: cuda::check_launch.
+  virtual void check_launch(const char* op, CUstream_st* stream) = 0;
   /// False while a CUDA graph is being captured on `stream`: nothing runs then, so nothing can be
   /// timed.
   virtual bool can_time(CUstream_st* stream) const = 0;

@@ -49,6 +49,10 @@ class CudaLibraryDevice : public LibraryDevice {
   }
   void free(CUstream_st*, void* block) noexcept override { cuda::free(block, index_); }
 
+  void check_launch(const char* op, CUstream_st* stream) override {
+    cuda::check_launch(op, {stream, index_});
+  }
+
   bool can_time(CUstream_st* stream) const override {
     cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
     cuda::check("cuda", cuda::api().stream_is_capturing(stream, &status));

@@ -25,7 +25,7 @@ constexpr Setting kSettings[] = {
     {"TRIREME_RUN_ID", "", "name of the run; also names its shared memory; set by the launcher"},
     {"TRIREME_RUN_DIR", "", "directory of the run: logs, metrics, checkpoints; set by the launcher"},
     {"TRIREME_DEVICE", "cpu", "device of the ranks; set by the launcher"},
-    {"TRIREME_SYNC_DEBUG", "0", "1: wait behind every CUDA kernel, so that a fault names its op", one_of("0, 1")},
+    {"TRIREME_SYNC_DEBUG", "0", "1: wait behind all that is queued on a GPU, so that a fault names its op", one_of("0, 1")},
     {"TRIREME_CUDA_TRACE", "off", "on: each rank writes what its GPU did to trace-rank-N.json in the run directory", one_of("on, off")},
     {"TRIREME_BACKEND", "", "communicator for host memory: shm, mpi, store or local; default chosen from the environment"},
     {"TRIREME_STORE", "", "where ranks of several nodes meet without MPI: tcp:HOST:PORT or file:DIRECTORY; default tcp at MASTER_ADDR:MASTER_PORT"},

@@ -92,7 +92,7 @@ bool is_capturing(cudaStream_t stream) {
 }
 
 [[noreturn]] void fail_in_kernel(const char* op, cudaError_t status) {
-  throw CudaError(concat(op, ": its kernel failed, ", cudaGetErrorString(status), " (",
+  throw CudaError(concat(op, ": its work on the device failed, ", cudaGetErrorString(status), " (",
                          cudaGetErrorName(status), ")"));
 }
 

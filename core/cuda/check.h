@@ -21,8 +21,10 @@ std::string describe(const char* op, cudaError_t status);
 /// cudaSuccess.
 void check(const char* op, cudaError_t status);
 
-/// To be called behind every kernel launch: throws where the launch was refused. With
-/// TRIREME_SYNC_DEBUG=1 it also waits for the kernel, so that a fault names the op that caused it.
+/// To be called behind everything that is queued on the device's stream: kernels, calls of
+/// libraries, copies, collectives, replays. Throws where it was refused. With TRIREME_SYNC_DEBUG=1
+/// it also waits for it, so that a fault names the op that caused it; not while a graph is
+/// captured.
 void check_launch(const char* op, Cuda device);
 
 }  // namespace trireme::cuda

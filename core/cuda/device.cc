@@ -90,15 +90,6 @@ DeviceInfo device_info(int device) {
           .compute_capability = of.major * 10 + of.minor};
 }
 
-int select_device(int local_rank) {
-  const int count = device_count();
-  if (count == 0) check("select_device", cudaErrorNoDevice);
-  require(local_rank >= 0, "select_device", "local rank must not be negative, got ", local_rank);
-  const int device = local_rank % count;
-  make_current(device);
-  return device;
-}
-
 void make_current(int device) {
   if (current_device == device) return;
   require_device("cuda", device);

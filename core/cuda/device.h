@@ -1,4 +1,5 @@
-// The devices of this process: how many, what they can do, and which one a rank takes.
+// The devices of this process: how many, and what they can do. Which one a rank takes is said in
+// distributed/device_of_rank.h.
 
 #pragma once
 
@@ -31,12 +32,6 @@ struct DeviceInfo {
 /// Visible devices. Throws CudaError where there is no driver, or an old one; 0 is no error.
 int device_count();
 DeviceInfo device_info(int device);
-
-/// The device of the rank with this number on its node, as an index for Device: local ranks take
-/// devices in turn, and a process that sees one device only takes that. To be called before
-/// anything else of CUDA, so that no context appears on another rank's device; makes the device the
-/// calling thread's. Throws CudaError where there is no driver or device.
-int select_device(int local_rank);
 
 /// Makes `device` the calling thread's; costs nothing where it is already.
 void make_current(int device);

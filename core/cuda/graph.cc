@@ -93,6 +93,7 @@ void Graph::replay() {
     state.last_stream = stream;
   }
   check("replay", api().graph_launch(state.exec, stream));
+  check_launch("replay", {stream, state.device});
 }
 
 int64_t Graph::num_nodes() const { return static_cast<int64_t>(state_->num_nodes); }

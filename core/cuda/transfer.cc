@@ -15,9 +15,12 @@ namespace {
 
 constexpr int64_t kMostStaged = 64 << 20;
 
-void copy_async(void* to, const void* from, int64_t bytes, cudaMemcpyKind kind,
-                cudaStream_t stream) {
-  check("copy", api().memcpy_async(to, from, static_cast<size_t>(bytes), kind, stream));
+constexpr char kToDevice[] = "copy to the device", kToHost[] = "copy to the host";
+
+void copy_async(const char* op, Cuda device, void* to, const void* from, int64_t bytes,
+                cudaMemcpyKind kind) {
+  check(op, api().memcpy_async(to, from, static_cast<size_t>(bytes), kind, device.stream));
+  check_launch(op, device);
 }
 
 }  // namespace
@@ -29,16 +32,18 @@ void copy_to_device(int device, void* to, const void* from, int64_t bytes) {
   const Cuda cuda = current_cuda(device);
   if (bytes > kMostStaged) {
     count_sync();
-    return copy_async(to, from, bytes, cudaMemcpyHostToDevice, cuda.stream);
+    return copy_async(kToDevice, cuda, to, from, bytes, cudaMemcpyHostToDevice);
   }
   std::shared_ptr<void> staged = allocate_pinned(bytes);
   std::memcpy(staged.get(), from, static_cast<size_t>(bytes));
-  copy_async(to, staged.get(), bytes, cudaMemcpyHostToDevice, cuda.stream);
+  copy_async(kToDevice, cuda, to, staged.get(), bytes, cudaMemcpyHostToDevice);
   keep_until_done(cuda, std::move(staged));
 }
 
 void copy_to_host(int device, void* to, const void* from, int64_t bytes) {
-  if (bytes > 0) copy_async(to, from, bytes, cudaMemcpyDeviceToHost, current_stream(device));
+  if (bytes > 0) {
+    copy_async(kToHost, current_cuda(device), to, from, bytes, cudaMemcpyDeviceToHost);
+  }
   synchronize(device);
 }
 
@@ -51,6 +56,7 @@ void copy_across(int to_device, void* to, int from_device, const void* from, int
   written.make_wait(target);
   check("copy", api().memcpy_peer_async(to, to_device, from, from_device,
                                         static_cast<size_t>(bytes), target));
+  check_launch("copy", {target, to_device});
   Event read(to_device);
   read.record(target);
   make_current(from_device);
@@ -66,10 +72,10 @@ struct HostCopy::State {
 
 HostCopy::HostCopy(int device, const void* from, int64_t bytes) {
   refuse_while_capturing("copy to host", "read results behind the step");
-  const cudaStream_t stream = current_stream(device);  // first: it chooses the thread's device
+  const Cuda cuda = current_cuda(device);  // first: it chooses the thread's device
   state_.reset(new State{device, allocate_pinned(bytes), Event(device)});
-  copy_async(state_->buffer.get(), from, bytes, cudaMemcpyDeviceToHost, stream);
-  state_->done.record(stream);
+  copy_async(kToHost, cuda, state_->buffer.get(), from, bytes, cudaMemcpyDeviceToHost);
+  state_->done.record(cuda.stream);
 }
 
 // A buffer that the device may still write must not go to anybody else.

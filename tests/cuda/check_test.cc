@@ -8,6 +8,7 @@
 #include "core/base/config.h"
 #include "core/cuda/device.h"
 #include "core/cuda/stream.h"
+#include "core/cuda/transfer.h"
 #include "tests/cuda/fake_device.h"
 
 namespace trireme::cuda {
@@ -81,7 +82,27 @@ TEST(CudaCheck, SyncDebugNamesTheOpThatFaults) {
     std::fputs(message_of([&] { check_launch("gelu", device); }).c_str(), stderr);
     std::exit(0);
   };
-  EXPECT_EXIT(faulting_launch(), ::testing::ExitedWithCode(0), "gelu: its kernel failed");
+  EXPECT_EXIT(faulting_launch(), ::testing::ExitedWithCode(0),
+              "gelu: its work on the device failed");
+}
+
+TEST(CudaCheck, SyncDebugNamesTheCopyThatFaults) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto faulting_copy = [] {
+    setenv("TRIREME_SYNC_DEBUG", "1", 1);
+    FakeDeviceGuard guard;
+    char there[8] = {}, here[8] = {};
+    const auto failing = [&](const auto& copy) {
+      fake().fail_next["stream_synchronize"] = cudaErrorIllegalAddress;
+      std::fputs((message_of(copy) + ";").c_str(), stderr);
+    };
+    failing([&] { copy_to_device(0, there, here, 8); });
+    failing([&] { HostCopy(0, there, 8); });
+    std::exit(0);
+  };
+  EXPECT_EXIT(faulting_copy(), ::testing::ExitedWithCode(0),
+              "copy to the device: its work on the device failed.*"
+              "copy to the host: its work on the device failed");
 }
 
 TEST(CudaDevice, AWrongIndexIsNamed) {
@@ -90,17 +111,7 @@ TEST(CudaDevice, AWrongIndexIsNamed) {
   EXPECT_THAT(message_of([] { current_cuda(7); }),
               HasSubstr("there is no device cuda:7, this process sees 2 (cuda:0 to cuda:1)"));
   fake().devices = 0;
-  EXPECT_THAT(message_of([] { select_device(0); }), HasSubstr("no CUDA device is visible"));
-}
-
-TEST(CudaDevice, RanksTakeDevicesInTurn) {
-  FakeDeviceGuard guard;
-  fake().devices = 4;
-  EXPECT_EQ(select_device(0), 0);
-  EXPECT_EQ(select_device(3), 3);
-  EXPECT_EQ(select_device(5), 1);
-  fake().devices = 1;  // a launcher that shows each rank its own device
-  EXPECT_EQ(select_device(3), 0);
+  EXPECT_THAT(message_of([] { device_info(0); }), HasSubstr("no CUDA device is visible"));
 }
 
 TEST(CudaDevice, InfoReadsAsNvidiaSmiPrintsIt) {

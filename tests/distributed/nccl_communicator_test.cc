@@ -244,6 +244,29 @@ TEST(NcclCommunicator, RegisteredBuffersAreGivenBack) {
       kPatient, options);
 }
 
+// In a process of its own: the variable is read once.
+TEST(NcclCommunicator, SyncDebugNamesTheCollectiveThatFaults) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto faulting_collective = [] {
+    setenv("TRIREME_SYNC_DEBUG", "1", 1);
+    FakeNccl nccl;
+    run_gpu_ranks(2, [&](NcclCommunicator& comm) {
+      DeviceValues<float> values(comm, Floats{1});
+      const auto reduce = [&] { comm.all_reduce(values.data(), 1, DType::kF32, ReduceOp::kSum); };
+      comm.host().barrier();
+      if (comm.rank() == 0) {
+        FakeGpus::get().fail_next("stream_synchronize", cudaErrorIllegalAddress);
+        std::fputs(message_of<CudaError>(reduce).c_str(), stderr);
+      }
+      comm.host().barrier();
+      if (comm.rank() == 1) reduce();
+    });
+    std::exit(0);
+  };
+  EXPECT_EXIT(faulting_collective(), ::testing::ExitedWithCode(0),
+              "all_reduce #1 .*: its work on the device failed");
+}
+
 TEST(NcclCommunicator, SplitsIntoGroups) {
   FakeNccl nccl;
   run_gpu_ranks(3, [](NcclCommunicator& comm) {

@@ -41,6 +41,15 @@ TEST(CublasMatmul, TheFastestGuessIsKeptAndUsedFromThenOn) {
   EXPECT_EQ(library.mock.state().heuristic_calls, 1);
 }
 
+TEST(CublasMatmul, FaultsAreLookedForBehindEachProduct) {
+  Library library;
+  const std::vector<float> a = whole<float>(6, 1), b = whole<float>(12, 2);
+  std::vector<float> c(8);
+  library.matmul->run(dense_call(a, b, c, 2, 4, 3), nullptr);
+  library.matmul->run(dense_call(a, b, c, 2, 4, 3), nullptr);
+  EXPECT_THAT(library.device.checked, ::testing::ElementsAre("matmul", "matmul"));
+}
+
 TEST(CublasMatmul, NothingIsTimedDuringACaptureAndNothingKeptOfIt) {
   Library library;
   const std::vector<float> a = whole<float>(6, 1), b = whole<float>(12, 2);

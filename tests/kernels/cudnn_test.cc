@@ -59,6 +59,14 @@ TEST(CudnnLibrary, TheFirstEngineIsUsedUnlessMoreAreWanted) {
   EXPECT_EQ(library.device.timings, 0);
 }
 
+TEST(CudnnLibrary, FaultsAreLookedForBehindEachPlan) {
+  Library library;
+  CudnnBuilt built = library.build({});
+  library.run(built);
+  library.run(built);
+  EXPECT_THAT(library.device.checked, ElementsAre("conv2d", "conv2d"));
+}
+
 TEST(CudnnLibrary, TheFastestOfSeveralIsKept) {
   Library library;
   CudnnBuilt built = library.build({.most = 3});

@@ -8,6 +8,7 @@
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/library_device.h"
 
@@ -29,6 +30,7 @@ class HostDevice : public kernels::LibraryDevice {
     --live_blocks;
     std::free(block);
   }
+  void check_launch(const char* op, CUstream_st*) override { checked.emplace_back(op); }
   bool can_time(CUstream_st*) const override { return !is_capturing; }
   double milliseconds(CUstream_st*, int repeats, const std::function<void()>& work) override {
     ++timings;
@@ -39,6 +41,7 @@ class HostDevice : public kernels::LibraryDevice {
   bool is_capturing = false;
   int timings = 0;
   int live_blocks = 0;
+  std::vector<std::string> checked;  // ops behind whose work a fault would have been noticed
 
  private:
   std::function<double()> clock_;
