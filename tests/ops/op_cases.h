@@ -18,4 +18,7 @@ std::vector<OpCase> attention_cases();
 std::vector<OpCase> image_cases();
 std::vector<OpCase> fused_cases();
 
+/// All of them.
+std::vector<OpCase> all_cases();
+
 }  // namespace trireme::testing

@@ -5,7 +5,6 @@
 #include "tests/ops/op_cases.h"
 
 namespace trireme::testing {
-namespace {
 
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> all;
@@ -24,6 +23,8 @@ std::vector<OpCase> all_cases() {
   }
   return all;
 }
+
+namespace {
 
 // The rows a check applies to: what cannot be is not even listed.
 std::vector<OpCase> cases_where(bool (*holds)(const OpCase&)) {
