@@ -15,8 +15,10 @@ struct SgdOptions {
 };
 
 /// The update is that of kernels/sgd.h: weight decay adds to the gradient, the momentum buffer
-/// starts as the first gradient. Sutskever et al., "On the importance of initialization and
-/// momentum in deep learning", 2013.
+/// starts as the first gradient. A first step whose grad_factor is 0 is counted like any other
+/// (Optimizer::step): the buffer stays zero, and with dampening the next gradient counts
+/// 1 - dampening in it; without, it is as if that step had been the first. Sutskever et al., "On
+/// the importance of initialization and momentum in deep learning", 2013.
 class Sgd final : public Optimizer {
  public:
   /// Nesterov needs momentum > 0 and no dampening.

@@ -73,6 +73,28 @@ TEST(Optimizer, ScalesGradientsAsItReadsThem) {
   EXPECT_NE(values_of(a), (std::vector<double>{1, 2}));
 }
 
+TEST(Optimizer, AFirstStepOfSgdThatIsLeftOutLeavesTheMomentumZero) {
+  constexpr double kRate = 0.5, kMomentum = 0.5;
+  for (const double dampening : {0.0, 0.25}) {
+    const Tensor a = parameter({1, 2});
+    Sgd optimizer({{{{"a", a}}, {}}}, {.lr = kRate, .momentum = kMomentum, .dampening = dampening});
+    backward(sum(a) * 4.0);
+    optimizer.step(zeros({}, {DType::kF64}));
+    EXPECT_THAT(values_of(a), ElementsAre(1, 2));
+    const StateDict state = optimizer.state_dict();
+    EXPECT_EQ(state[0].first, "momentum.a");
+    EXPECT_THAT(values_of(state[0].second), ElementsAre(0, 0));
+    const double buffer = (1 - dampening) * 4;
+    optimizer.step();
+    EXPECT_THAT(values_of(a), ElementsAre(1 - kRate * buffer, 2 - kRate * buffer));
+    EXPECT_THAT(values_of(state[0].second), ElementsAre(buffer, buffer));
+    // From here on it is momentum as ever.
+    optimizer.step();
+    const double next = kMomentum * buffer + buffer;
+    EXPECT_THAT(values_of(state[0].second), ElementsAre(next, next));
+  }
+}
+
 TEST(Optimizer, LeavesParametersWithoutGradientAlone) {
   const Tensor used = parameter({1, -2}), unused = parameter({3, 4});
   AdamW optimizer({{{{"used", used}, {"unused", unused}}, {.weight_decay = 0.1}}}, {.lr = 0.1});
