@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs the tests. Fast the second time.
 #
-# usage: ./test.sh [--slow] [--sanitizers] [--werror]
+# usage: ./test.sh [--slow] [--sanitizers] [--werror] [--cuda]
 #   --slow        also what takes minutes: builds and runs the container image
 #   --sanitizers  also the tests of one process and of several ranks, but over MPI, under ASan+UBSan
 #                 and TSan
 #   --werror      warnings are errors
+#   --cuda        a build without CUDA is an error; else it is built where its toolkit is found
 #
-# Ends with the number of tests that passed, failed and were skipped, and why those were.
+# Ends with what was built of CUDA, and the number of tests that passed, failed and were skipped, and
+# why those were.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . cmake/install_packages.sh
 
-slow=0 sanitizers=0 werror=OFF
+slow=0 sanitizers=0 werror=OFF cuda=AUTO
 for argument in "$@"; do
   case $argument in
     --slow) slow=1 ;;
     --sanitizers) sanitizers=1 ;;
     --werror) werror=ON ;;
+    --cuda) cuda=ON ;;
     *)
       sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
       [ "$argument" = --help ] || exit 64
@@ -45,14 +48,15 @@ install_packages "${packages[@]}"
 install_promtool
 
 echo "== Build and test: release"
-build release "-DTRIREME_WERROR=$werror"
+options=("-DTRIREME_WERROR=$werror" "-DTRIREME_CUDA=$cuda")
+build release "${options[@]}"
 if [ $slow = 1 ]; then run_tests release; else run_tests release -LE slow; fi
 
 if [ $sanitizers = 1 ]; then
   export OMP_NUM_THREADS=1 UBSAN_OPTIONS=print_stacktrace=1
   for preset in asan tsan; do
     echo "== Build and test: $preset"
-    build $preset "-DTRIREME_WERROR=$werror"
+    build $preset "${options[@]}"
     # Open MPI and libgomp are not instrumented: what TSan says about their threads is not true. So
     # no test starts mpirun here, and none gets more OpenMP threads than one, whatever it asks for.
     if [ $preset = tsan ]; then export OMP_THREAD_LIMIT=1; fi
@@ -61,5 +65,6 @@ if [ $sanitizers = 1 ]; then
 fi
 
 echo "== Result (full logs: build/*/tests.log)"
+sed -n 's/^-- *\(CUDA: .*\)/\1/p' build/release/configure.log
 [ $slow = 1 ] || echo "left out: tests that take minutes; ./test.sh --slow runs them too"
 python3 tests/scripts/report.py "${reports[@]}"
