@@ -2,7 +2,7 @@
 """Trains the same model from the same weights on the same batches in PyTorch and in Trireme, and
 compares the loss of every step.
 
-usage: parity.py gpt|resnet --bin DIR [--device cpu|cuda] [--precision f32|bf16] [--steps N] [...]
+usage: parity.py gpt|resnet --bin DIR [--device cpu|cuda|cuda:N] [--precision f32|bf16] [--steps N] [...]
 
 DIR holds trireme-train. Prints one line and ends with 1 when a loss differs by more than --tolerance
 (default: 1e-4 relative in f32, 1e-2 in bf16). Needs torch; nothing else.
@@ -29,7 +29,7 @@ RATE = {"gpt": 6e-4, "resnet": 0.002}
 
 
 def autocast(options):
-    return torch.autocast(options.device, dtype=torch.bfloat16, enabled=options.precision == "bf16")
+    return torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=options.precision == "bf16")
 
 
 def train_both(options, folder, model, make_optimizer, loss_of, words):
@@ -157,7 +157,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=("gpt", "resnet"))
     parser.add_argument("--bin", required=True, help="folder of trireme-train")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--steps", type=int, default=0, help="default: gpt 50, resnet 20")
     parser.add_argument("--segment", type=int, default=0, help="default: gpt all steps, resnet 2")

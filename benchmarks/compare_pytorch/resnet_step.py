@@ -1,34 +1,44 @@
-"""The ResNet-18 training step of benchmarks/resnet_step_benchmark.cc in PyTorch, on the CPU.
+#!/usr/bin/env python3
+"""The training step of benchmarks/resnet_step_benchmark.cc in PyTorch.
 
-usage: OMP_WAIT_POLICY=passive python3 resnet_step.py [--threads 2] [--batch 64] [--steps 10]
+    OMP_WAIT_POLICY=passive python3 resnet_step.py [--threads 2] [--batch 64] [--steps 10]
+    python3 resnet_step.py --device cuda --depth 50 --stem imagenet --classes 1000 --size 224 \\
+        --batch 256 --precision bf16
 
-Channels last, as PyTorch advises for convolutions on CPUs. Needs torch only.
+Channels last, as PyTorch advises for convolutions. Needs torch only.
 """
 import argparse
 
 import torch
 from torch.nn import functional as F
 
+import step_timing
 from models import ResNet
-from step_timing import median_step_seconds
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=2)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    step_timing.add_flags(parser, steps=10, warmup=2)
+    parser.add_argument("--depth", type=int, choices=(18, 34, 50), default=18)
+    parser.add_argument("--stem", choices=("small", "imagenet"), default="small")
+    parser.add_argument("--classes", type=int, default=10)
+    parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=10)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(1)
-    model = ResNet().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
-    images = torch.randn(args.batch, 3, 32, 32).to(memory_format=torch.channels_last)
-    targets = torch.arange(args.batch) % 10
-    median = median_step_seconds(args.steps, 2, optimizer,
-                                 lambda: F.cross_entropy(model(images), targets))
-    print(f"torch {torch.__version__}: {1e3 * median:.1f} ms per step, "
-          f"{args.batch / median:.1f} images/s")
+    options = parser.parse_args()
+    step_timing.start(options)
+    torch.backends.cudnn.benchmark = True  # algorithms by timing, as ours are
+    model = ResNet(options.depth, options.classes, stem=options.stem).to(
+        options.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4,
+                                **step_timing.fused(options))
+    images = torch.randn(options.batch, 3, options.size, options.size, device=options.device).to(
+        memory_format=torch.channels_last)
+    targets = torch.arange(options.batch, device=options.device) % options.classes
+    run = step_timing.compiled(options, model)
+    seconds = step_timing.seconds_per_step(options, optimizer,
+                                           lambda: F.cross_entropy(run(images), targets))
+    step_timing.report(options, seconds, options.batch, "images")
 
 
 if __name__ == "__main__":
