@@ -1,7 +1,7 @@
 // CPU kernels against what this machine can do: a loop of fused multiply-adds in registers for
 // GFLOP/s, a copy of 64 MiB for GB/s. Shapes are those of a GPT 256 wide with batch 8, context 256
-// (2048 rows). `of_peak` is the share of the measured limit; rows that fit into the
-// caches may exceed that of memory.
+// (2048 rows). `of_peak` is the share of the measured limit; rows that fit into the caches may
+// exceed that of memory. gpt_kernels_benchmark is the one for GPUs.
 //
 //   build/release/bin/kernels_benchmark --threads=2
 //
@@ -18,6 +18,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "benchmarks/own_flag.h"
 #include "core/base/parallel_for.h"
 #include "core/base/philox.h"
 #include "kernels/adamw.h"
@@ -279,15 +280,8 @@ BENCHMARK(global_norm);
 }  // namespace trireme::kernels
 
 int main(int argc, char** argv) {
-  // Our one flag is taken out before Google Benchmark sees the rest.
-  for (int i = 1; i < argc; ++i) {
-    constexpr const char kFlag[] = "--threads=";
-    if (std::strncmp(argv[i], kFlag, sizeof kFlag - 1) != 0) continue;
-    trireme::set_num_threads(std::max(1, std::atoi(argv[i] + sizeof kFlag - 1)));
-    std::rotate(argv + i, argv + i + 1, argv + argc);
-    --argc;
-    break;
-  }
+  const int threads = std::atoi(trireme::take_flag(argc, argv, "--threads=", "0").c_str());
+  if (threads > 0) trireme::set_num_threads(threads);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 64;
   using trireme::kernels::peak;

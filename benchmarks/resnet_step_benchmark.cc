@@ -1,64 +1,51 @@
-// Images per second of a ResNet training step on the CPU, one process.
+// Images per second of a ResNet training step, one process.
 //
 //   build/release/bin/resnet_step_benchmark [--threads 2] [--depth 18] [--batch 64] [--size 32]
+//   resnet_step_benchmark --device cuda --depth 50 --stem imagenet --classes 1000 --size 224
+//                         --batch 256 --precision bf16 [--graph]
 //
 // Default: ResNet-18 with the stem for small images, 32 x 32 x 3, 10 classes, SGD with momentum,
-// f32: 3.3 GFLOP per image (3 times 2 x 0.56 G multiply-adds).
-// benchmarks/compare_pytorch/resnet_step.py is the same step in PyTorch.
+// f32, on the CPU: 3.3 GFLOP per image (3 times 2 x 0.56 G multiply-adds). Images are random
+// numbers that stay on the device. benchmarks/compare_pytorch/resnet_step.py is the same step in
+// PyTorch.
 
-#include <chrono>
-#include <cstdio>
 #include <iostream>
 
-#include "benchmarks/step_timing.h"
-#include "core/autograd/backward.h"
-#include "core/base/parallel_for.h"
+#include "benchmarks/classifier_step.h"
 #include "core/models/resnet.h"
-#include "core/optim/sgd.h"
-#include "core/tensor/allocator.h"
-#include "launcher/args.h"
 
 namespace trireme {
 namespace {
 
-struct Options {
-  int threads = 2;
-  int64_t depth = 18, batch = 64, size = 32, steps = 10;
-};
-
 int run(const std::vector<std::string>& words) {
-  Options o;
+  StepFlags flags;
+  flags.steps = 10;
+  flags.warmup = 2;
+  int64_t depth = 18, batch = 64, size = 32, classes = 10;
+  std::string stem = "small";
   ArgParser parser("resnet_step_benchmark", "[flags]", "Times ResNet training steps.");
-  parser.add("--threads", &o.threads, "threads").at_least(1);
-  parser.add("--depth", &o.depth, "18, 34 or 50");
-  parser.add("--batch", &o.batch, "images per step").at_least(1);
-  parser.add("--size", &o.size, "rows and columns of an image").at_least(8);
-  parser.add("--steps", &o.steps, "timed steps").at_least(1);
+  add_flags(parser, flags);
+  parser.add("--depth", &depth, "18, 34 or 50");
+  parser.add("--stem", &stem, "small: 3 x 3; imagenet: 7 x 7 and pooling")
+      .one_of({"small", "imagenet"});
+  parser.add("--classes", &classes, "labels").at_least(2);
+  parser.add("--batch", &batch, "images per step").at_least(1);
+  parser.add("--size", &size, "rows and columns of an image").at_least(8);
   if (parser.parse(words).wants_help) {
     std::cout << parser.help();
     return 0;
   }
-  set_num_threads(o.threads);
+  const Device device = begin_benchmark(flags);
+  const DType dtype = parse_precision(flags.precision).parameters;
+  ResNetConfig config = resnet_config(depth);
+  config.classes = classes;
+  config.stem = stem == "small" ? Stem::kSmall : Stem::kImageNet;
   Generator generator(1);
-  ResNet model(resnet_config(o.depth), generator);
-  Sgd optimizer({{model.named_parameters(), {.weight_decay = 5e-4}}}, {.lr = 0.1, .momentum = 0.9});
-  const Tensor images = randn({o.batch, o.size, o.size, 3}, generator);
-  std::vector<int64_t> labels;
-  for (int64_t i = 0; i < o.batch; ++i) labels.push_back(i % 10);
-  const Tensor targets = from_vector(labels, {o.batch});
-  std::vector<double> seconds;
-  for (int64_t step = 0; step < o.steps + 2; ++step) {
-    const auto start = std::chrono::steady_clock::now();
-    backward(cross_entropy(model.forward(images), targets));
-    optimizer.step();
-    optimizer.zero_grad();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    if (step >= 2) seconds.push_back(took.count());
-  }
-  const double median = median_of(seconds);
-  std::printf("%.1f ms per step, %.1f images/s, peak %.0f MiB\n", 1e3 * median,
-              static_cast<double>(o.batch) / median,
-              static_cast<double>(memory_stats().peak_allocated_bytes) / (1 << 20));
+  ResNet model(config, generator, {dtype});
+  model.to(device);
+  const Tensor images = randn({batch, size, size, 3}, generator, {dtype, device});
+  time_classifier(flags, device, model, {.lr = 0.1, .momentum = 0.9}, 5e-4, images,
+                  labels_in_turn(batch, classes, device));
   return 0;
 }
 
