@@ -8,6 +8,7 @@
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
 #include "tests/support/message_of.h"
+#include "tests/support/test_device.h"
 
 namespace trireme {
 namespace {
@@ -15,11 +16,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::message_of;
+using testing::test_device;
 
 Tensor leaf(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
-  return from_vector(values, {count}).set_requires_grad();
+  return from_vector(values, {count}, test_device()).set_requires_grad();
 }
+
+/// Without gradient.
+Tensor constant(std::vector<double> values) { return leaf(std::move(values)).detach(); }
 
 std::vector<double> grad_of(const Tensor& x) { return x.grad().to_vector<double>(); }
 
@@ -58,7 +63,7 @@ TEST(Backward, ASumThatIsTheSameTensorTwiceDoesNotShareItsGradient) {
 
 TEST(Backward, GradientOfALeafIsNotTheCallersTensor) {
   const Tensor x = leaf({1, 1});
-  const Tensor dy = from_vector<double>({2, 2}, {2});
+  const Tensor dy = constant({2, 2});
   backward(x + 0.0, {.gradient = dy});
   backward(x + 0.0, {.gradient = dy});
   EXPECT_THAT(grad_of(x), ElementsAre(4, 4));
@@ -80,11 +85,13 @@ TEST(Backward, NeedsAScalarOrAGradient) {
   const Tensor x = leaf({1, 2});
   EXPECT_THAT(message_of([&] { backward(x * 2.0); }),
               HasSubstr("needs a scalar, got shape [2]; pass the output gradient"));
-  EXPECT_THAT(message_of([&] { backward(x * 2.0, {.gradient = ones({3}, {DType::kF64})}); }),
-              HasSubstr("must be f64[2] on cpu, got f64[3]"));
+  EXPECT_THAT(message_of([&] {
+                backward(x * 2.0, {.gradient = constant({1, 1, 1})});
+              }),
+              HasSubstr(concat("must be f64[2] on ", x.device(), ", got f64[3]")));
   EXPECT_THAT(message_of([&] { backward(x.detach() * 2.0); }),
               HasSubstr("depends on a tensor that requires a gradient"));
-  backward(x * 2.0, {.gradient = from_vector<double>({1, 10}, {2})});
+  backward(x * 2.0, {.gradient = constant({1, 10})});
   EXPECT_THAT(grad_of(x), ElementsAre(2, 20));
 }
 
@@ -154,7 +161,7 @@ TEST(Gradcheck, FindsAWrongFormulaAndLeavesNoGradient) {
 }
 
 TEST(Backward, NoticesAnInPlaceChangeOfASavedTensor) {
-  const Tensor a = leaf({1, 2}), b = from_vector<double>({5, 6}, {2});
+  const Tensor a = leaf({1, 2}), b = constant({5, 6});
   const Tensor y = sum(a * b);
   fill_inplace(b, 0);
   EXPECT_THAT(
@@ -164,14 +171,14 @@ TEST(Backward, NoticesAnInPlaceChangeOfASavedTensor) {
 }
 
 TEST(Backward, NoticesAChangeThroughAView) {
-  const Tensor a = leaf({1, 2}), b = from_vector<double>({5, 6}, {2});
+  const Tensor a = leaf({1, 2}), b = constant({5, 6});
   const Tensor y = sum(a * b);
   fill_inplace(slice(b, 0, 0, 1), 0);
   EXPECT_THAT(message_of([&] { backward(y); }), HasSubstr("changed in place"));
 }
 
 TEST(Backward, AnUnsavedTensorMayChange) {
-  const Tensor a = leaf({1, 2}), b = from_vector<double>({5, 6}, {2});
+  const Tensor a = leaf({1, 2}), b = constant({5, 6});
   const Tensor y = sum(a + b);
   fill_inplace(b, 0);
   backward(y);

@@ -6,15 +6,17 @@
 #include "core/autograd/backward.h"
 #include "core/autograd/gradient_slot.h"
 #include "core/ops/ops.h"
+#include "tests/support/test_device.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::test_device;
 
 Tensor leaf(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
-  return from_vector(values, {count}).set_requires_grad();
+  return from_vector(values, {count}, test_device()).set_requires_grad();
 }
 
 TEST(Hooks, TensorHookSeesAndReplacesTheCompleteGradient) {
@@ -111,7 +113,7 @@ TEST(Hooks, EndCallbacksRunAfterEverything) {
 
 TEST(GradientSlot, ReceivesTheGradientInPlace) {
   const Tensor x = leaf({1, 2});
-  const Tensor slot = full({2}, 99, {DType::kF64});
+  const Tensor slot = full({2}, 99, {DType::kF64, test_device()});
   GradientSlot holder(x);
   holder.set(slot);
   EXPECT_FALSE(x.grad().defined()) << "what the slot held before is of an earlier epoch";
@@ -129,12 +131,12 @@ TEST(GradientSlot, ReceivesTheGradientInPlace) {
 TEST(GradientSlot, MovesAnExistingGradientInAndOut) {
   const Tensor x = leaf({1, 2});
   backward(sum(x * x));
-  const Tensor slot = zeros({2}, {DType::kF64});
+  const Tensor slot = zeros({2}, {DType::kF64, test_device()});
   {
     GradientSlot holder(x);
     holder.set(slot);
     EXPECT_THAT(slot.to_vector<double>(), ElementsAre(2, 4));
-    EXPECT_THROW(holder.set(zeros({3}, {DType::kF64})), InvalidArgument);
+    EXPECT_THROW(holder.set(zeros({3}, {DType::kF64, test_device()})), InvalidArgument);
   }
   EXPECT_NE(x.grad().data<double>(), slot.data<double>());
   EXPECT_THAT(x.grad().to_vector<double>(), ElementsAre(2, 4));
@@ -155,7 +157,7 @@ TEST(GradientSlot, IsOnePerLeaf) {
 TEST(GradientSlot, OutlivesAFrozenLeaf) {
   Tensor x = leaf({1, 2});
   GradientSlot holder(x);
-  holder.set(zeros({2}, {DType::kF64}));
+  holder.set(zeros({2}, {DType::kF64, test_device()}));
   EXPECT_TRUE(holder.belongs_to(x));
   x.set_requires_grad(false);
   EXPECT_FALSE(holder.belongs_to(x));

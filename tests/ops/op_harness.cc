@@ -241,14 +241,6 @@ void check_shapes(const OpCase& row, const Shapes& shapes) {
 
 }  // namespace
 
-Device test_device() {
-  static const Device device = [] {
-    const char* name = std::getenv("TRIREME_TEST_DEVICE");
-    return name ? parse_device(name) : Device{};
-  }();
-  return device;
-}
-
 Array Array::zeros(const Shape& shape) {
   return {shape, std::vector<double>(static_cast<size_t>(shape.product()))};
 }

@@ -12,8 +12,7 @@
 // numbers; operands that are not contiguous, and a dy that is not; an empty tensor; one element. A
 // failure prints the case, the operands and the first element that differs.
 //
-// Everything runs on the device that the environment variable TRIREME_TEST_DEVICE names, on the CPU
-// where it is not set.
+// Everything runs on test_device().
 
 #pragma once
 
@@ -24,14 +23,12 @@
 #include <vector>
 
 #include "core/tensor/tensor.h"
+#include "tests/support/test_device.h"
 
 namespace trireme::testing {
 
 using Tensors = std::vector<Tensor>;
 using Shapes = std::vector<Shape>;
-
-/// Where operands under test lie.
-Device test_device();
 
 /// What references compute with: row-major values in double precision.
 struct Array {
