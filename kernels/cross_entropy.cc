@@ -7,15 +7,16 @@
 
 namespace trireme::kernels {
 template <typename Id>
-int64_t find_outside(Cpu, const Id* ids, int64_t count, int64_t bound, int64_t ignored) {
+int64_t find_outside(Cpu, const char* /*op*/, const Id* ids, int64_t count, int64_t bound,
+                     int64_t ignored) {
   for (int64_t i = 0; i < count; ++i) {
     if ((ids[i] < 0 || ids[i] >= bound) && ids[i] != ignored) return i;
   }
   return -1;
 }
 
-template int64_t find_outside(Cpu, const int64_t*, int64_t, int64_t, int64_t);
-template int64_t find_outside(Cpu, const int32_t*, int64_t, int64_t, int64_t);
+template int64_t find_outside(Cpu, const char*, const int64_t*, int64_t, int64_t, int64_t);
+template int64_t find_outside(Cpu, const char*, const int32_t*, int64_t, int64_t, int64_t);
 
 template <typename T, typename Id>
 void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t ignore_index,

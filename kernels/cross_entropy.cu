@@ -63,8 +63,9 @@ struct BackwardBody {
 }  // namespace
 
 template <typename Id>
-int64_t find_outside(Cuda device, const Id* ids, int64_t count, int64_t bound, int64_t ignored) {
-  const cuda::IndexCheck check = cuda::index_check("index", device.index);
+int64_t find_outside(Cuda device, const char* op, const Id* ids, int64_t count, int64_t bound,
+                     int64_t ignored) {
+  const cuda::IndexCheck check = cuda::index_check(op, device.index);
   launch_packs<1>("find_outside", device, count, CheckBody<Id>{ids, bound, ignored, check});
   return -1;
 }
@@ -94,8 +95,8 @@ void cross_entropy_backward(Cuda device, MatrixView<const T> logits, const Id* t
   });
 }
 
-template int64_t find_outside(Cuda, const int64_t*, int64_t, int64_t, int64_t);
-template int64_t find_outside(Cuda, const int32_t*, int64_t, int64_t, int64_t);
+template int64_t find_outside(Cuda, const char*, const int64_t*, int64_t, int64_t, int64_t);
+template int64_t find_outside(Cuda, const char*, const int32_t*, int64_t, int64_t, int64_t);
 
 #define TRIREME_INSTANTIATE(T, Id)                                                           \
   template void cross_entropy<T, Id>(Cuda, MatrixView<const T>, const Id*, int64_t, Acc<T>*, \

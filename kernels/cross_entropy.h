@@ -12,12 +12,14 @@ namespace trireme::kernels {
 
 /// The first i < count with ids[i] outside [0, bound) and not equal to `ignored`; -1 if there is
 /// none. Shared by everything that looks rows up by number. On CUDA nobody waits: the answer is -1,
-/// and a check is queued whose finding the next synchronize() throws (core/cuda/index_error.h);
-/// kernels read and write nothing outside their tables meanwhile.
+/// and a check is queued whose finding the next synchronize() throws (core/cuda/index_error.h) in
+/// the name of `op`, a string literal; kernels read and write nothing outside their tables meanwhile.
 template <typename Id>
-int64_t find_outside(Cpu, const Id* ids, int64_t count, int64_t bound, int64_t ignored);
+int64_t find_outside(Cpu, const char* op, const Id* ids, int64_t count, int64_t bound,
+                     int64_t ignored);
 template <typename Id>
-int64_t find_outside(Cuda, const Id* ids, int64_t count, int64_t bound, int64_t ignored);
+int64_t find_outside(Cuda, const char* op, const Id* ids, int64_t count, int64_t bound,
+                     int64_t ignored);
 
 /// result[0] = mean over the rows with targets[r] != ignore_index of
 /// logsumexp[r] - logits[r, targets[r]], result[1] = 1 / their number; NaN and infinity when all

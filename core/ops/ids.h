@@ -27,7 +27,7 @@ inline void require_inside(const char* op, const char* what, const Tensor& ids, 
   const int64_t exempt = ignored.value_or(0);
   with_ids(op, ids, [&](const auto* values) {
     on_device(ids.device(), [&](auto device) {
-      const int64_t at = kernels::find_outside(device, values, ids.numel(), bound, exempt);
+      const int64_t at = kernels::find_outside(device, op, values, ids.numel(), bound, exempt);
       require(at < 0, op, what, " must lie in [0, ", bound, "), got ", at < 0 ? 0 : values[at],
               " at position ", at);
     });
