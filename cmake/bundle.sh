@@ -1,33 +1,32 @@
 #!/usr/bin/env bash
 # Copies the built programs and the shared libraries they need into one relocatable folder.
 #
-# usage: bundle.sh BUILD-DIR OUTPUT-DIR
+# usage: bundle.sh BUILD-DIR OUTPUT-DIR PROGRAM...
 #
-# OUTPUT-DIR/bin has every program of BUILD-DIR/bin, OUTPUT-DIR/lib every library but those of glibc
+# OUTPUT-DIR/bin has these programs of BUILD-DIR/bin, OUTPUT-DIR/lib every library but those of glibc
 # and of NVIDIA, which belong to the machine it will run on. Programs look for them in ../lib, wherever
-# the folder lies. OUTPUT-DIR is replaced. Needs patchelf.
+# the folder lies. OUTPUT-DIR/gpu has run.sh, which checks a GPU with them, and OUTPUT-DIR/compare_pytorch
+# what it measures beside. OUTPUT-DIR is replaced. Needs patchelf.
 set -euo pipefail
 
-if [ $# -ne 2 ] || [ ! -d "$1/bin" ]; then
+if [ $# -lt 3 ] || [ ! -d "$1/bin" ]; then
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
   exit 64
 fi
 build=$1 out=$2
+shift 2
 if ! command -v patchelf >/dev/null; then
   echo "bundle: needs patchelf, which is not installed; apt-get install patchelf" >&2
   exit 1
 fi
-tests=$(cd "$(dirname "${BASH_SOURCE[0]}")/../tests" && pwd)
+source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Of glibc, which must fit the kernel's loader, and of the driver and the CUDA Toolkit.
 readonly OF_THE_MACHINE='/(ld-linux[^/]*|lib(c|m|dl|rt|pthread|resolv|util|anl|nsl|mvec|cuda|nvidia[^/]*|cudart|cublas[^/]*|cudnn[^/]*|nccl|cupti))\.so'
 
 rm -rf "$out"
 mkdir -p "$out/bin" "$out/lib"
-programs=()
-for program in "$build"/bin/*; do
-  if [ -x "$program" ] && [ ! -d "$program" ]; then programs+=("$program"); fi
-done
+programs=("${@/#/$build/bin/}")
 cp -- "${programs[@]}" "$out/bin/"
 
 missing=$(ldd "${programs[@]}" | grep 'not found' | sort -u || true)
@@ -43,7 +42,9 @@ chmod u+w "$out"/bin/* "$out"/lib/*
 patchelf --set-rpath '$ORIGIN/../lib' "$out"/bin/* && patchelf --set-rpath '$ORIGIN' "$out"/lib/*
 
 # What checks the programs on a machine with a GPU.
-if [ -d "$tests/gpu" ]; then cp -r -- "$tests/gpu" "$out/gpu"; fi
+mkdir -p "$out/gpu" "$out/compare_pytorch"
+cp -r -- "$source/tests/gpu/run.sh" "$source/tests/gpu/parts" "$out/gpu/"
+cp -- "$source"/benchmarks/compare_pytorch/*.py "$out/compare_pytorch/"
 
 newest=$(objdump -T "$out"/bin/* "$out"/lib/* 2>/dev/null | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -1)
 echo "bundle: ${#programs[@]} programs and $(find "$out/lib" -type f | wc -l) libraries in $out," \

@@ -82,6 +82,10 @@ def rows_for_cpu(quick):
     ]
 
 
+def shown(value):
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 class Row:
     """Something measured; `musts` are least ratios to peers, `at_most` largest ones, `least` and
     `most` bounds of our own number."""
@@ -193,10 +197,11 @@ def main():
             continue
         verdicts = row.judge(ours, peers, "H200" in runner.hardware)
         failed = failed or (not options.quick and any(v.startswith("MISSED") for v in verdicts))
-        beside = ", ".join(f"{name} {value:,.4g} ({ours / value:.2f} x)" for name, value in peers.items())
-        table.append((row.name, f"{ours:,.4g}", beside,
+        beside = ", ".join(f"{name} {shown(value)} ({ours / value:.2f} x)"
+                           for name, value in peers.items())
+        table.append((row.name, shown(ours), beside,
                       "not judged" if options.quick and verdicts else "; ".join(verdicts), row.goal))
-    print(f"\n{runner.hardware}\n\n| what | Trireme | PyTorch | must | goal |\n|---|---|---|---|---|")
+    print(f"\n{runner.hardware}\n\n| what | Trireme | beside it (ratio) | must | goal |\n|---|---|---|---|---|")
     for line in table:
         print("| " + " | ".join(line) + " |")
     return 1 if failed else 0

@@ -15,7 +15,7 @@ fail() { echo "FAILED: $1"; exit 1; }
 
 mkdir -p "$work/build/bin"
 ln -s "$bin/trireme" "$bin/trireme-train" "$work/build/bin/"
-"$bundle" "$work/build" "$work/root/bundle" || fail "the bundle was not made"
+"$bundle" "$work/build" "$work/root/bundle" trireme trireme-train || fail "the bundle was not made"
 
 # A machine with another libc of the same version; the folder lies elsewhere than it was made.
 root=$work/root
@@ -37,10 +37,17 @@ unshare -m sh -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
   fail "two ranks could not train from the bundle"
 [ -s "$root/tmp/runs/bundle/summary.json" ] || fail "no summary: $(ls -R "$root/tmp/runs")"
 
+# Its script for GPUs finds what it needs in the folder, and works where there is no GPU.
+(cd "$work" && "$root/moved/gpu/run.sh" --device cpu --quick --only doctor,bad_input --log logs) ||
+  fail "gpu/run.sh of the bundle"
+for module in parity speed step_timing models; do
+  [ -s "$root/moved/compare_pytorch/$module.py" ] || fail "compare_pytorch/$module.py is missing"
+done
+
 # A library that is nowhere is named, not left out.
 echo 'int missing() { return 1; }' >"$work/missing.c"
 gcc -shared -fPIC -o "$work/libmissing.so" "$work/missing.c"
 echo 'int missing(); int main() { return missing(); }' >"$work/needs.c"
 gcc -o "$work/build/bin/needs" "$work/needs.c" -L"$work" -lmissing
-if "$bundle" "$work/build" "$work/other" 2>"$work/errors"; then fail "a missing library went unseen"; fi
+if "$bundle" "$work/build" "$work/other" trireme needs 2>"$work/errors"; then fail "a missing library went unseen"; fi
 grep -q 'libmissing.so => not found' "$work/errors" || fail "$(cat "$work/errors")"

@@ -1,82 +1,109 @@
 #!/usr/bin/env bash
-# shellcheck disable=SC2317  # parts are called by their names
-# What needs a GPU, on a machine that has one: what `trireme doctor` finds, the op table on the device, and
-# a part of it under compute-sanitizer. Works from a bundle (gpu/run.sh of the folder that the target `bundle` makes) and from a build.
+# Everything that needs a GPU, on a machine that has one. Works from a bundle (gpu/run.sh of the folder
+# that the target `bundle` makes) and from a build (tests/gpu/run.sh --bin build/release/bin).
 #
-# usage: run.sh [--bin DIR] [--only NAME,...] [--quick] [--list]
-#   --bin    the programs (default: ../bin beside this script's folder)
-#   --only   these parts alone; --list names them
-#   --quick  short runs: seconds instead of minutes
+# usage: run.sh [--bin DIR] [--device DEVICE] [--only NAME,...] [--skip NAME,...] [--quick]
+#               [--soak SECONDS] [--log DIR] [--list]
+#   --bin     the programs (default: ../bin beside this script's folder)
+#   --device  cuda, cuda:N (default: cuda), or cpu: the same commands without a GPU, to try the script
+#   --only    these parts alone; --list names them
+#   --skip    all parts but these
+#   --quick   small models and short runs: seconds instead of minutes, and speed is not judged
+#   --soak    how long the soak takes (default: 600)
+#   --log     folder for the parts' logs (default: gpu-logs-TIME here)
 #
-# Prints what each part prints, then a table of parts: passed, failed, or skipped and why. Ends with 1
-# if any failed. cuBLASLt, cuDNN and NCCL are taken from where the loader finds them; those of Python
-# packages are found by themselves.
+# The parts, in this order:
+#   doctor     what the machine has
+#   ops        every row of the op table, the autograd tests and whole steps on the device
+#   sanitizer  a part of that under compute-sanitizer: memcheck, racecheck, initcheck
+#   bad_input  wrong device, wrong index, out of memory, a kernel that faults
+#   parity     losses of GPT-2 124M and ResNet-50 beside PyTorch's, f32 and bf16; needs torch
+#   ranks      two to four ranks on one GPU over NCCL: one rank's losses, killed and missing peers
+#   soak       training for ten minutes: memory as in the first one
+#   speed      every line of the speed table beside PyTorch in the same run; needs torch
+#
+# Prints what each part prints, then a table: passed, failed, or skipped and why. cuBLASLt, cuDNN and
+# NCCL are taken from where the loader finds them; those of Python packages are found by themselves.
+# Exit codes: 0 nothing failed; 1 some part failed; 64 wrong flag; 72 there is no usable GPU.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-bin=$here/../bin only="" quick=0
-parts=(doctor ops sanitizer)
+parts=(doctor ops sanitizer bad_input parity ranks soak speed)
+bin=$here/../bin only="" skip="" log=""
+export DEVICE=cuda QUICK=0 SOAK_SECONDS=600
 while [ $# -gt 0 ]; do
   case $1 in
     --bin) bin=${2:?--bin needs a folder}; shift 2 ;;
+    --device) DEVICE=${2:?--device needs cuda, cuda:N or cpu}; shift 2 ;;
     --only) only=,${2:?--only needs names},; shift 2 ;;
-    --quick) quick=1; shift ;;
+    --skip) skip=,${2:?--skip needs names},; shift 2 ;;
+    --quick) QUICK=1; shift ;;
+    --soak) SOAK_SECONDS=${2:?--soak needs seconds}; shift 2 ;;
+    --log) log=${2:?--log needs a folder}; shift 2 ;;
     --list) printf '%s\n' "${parts[@]}"; exit 0 ;;
     *)
-      sed -n '3,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+      sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
       [ "$1" = --help ] || exit 64
       exit 0
       ;;
   esac
 done
-if [ ! -x "$bin/ops_test" ]; then
-  echo "run.sh: $bin has no ops_test; name the folder of the programs with --bin" >&2
+IFS=, read -ra named <<<"$only$skip"
+for name in "${named[@]}"; do
+  if [ -n "$name" ] && [[ " ${parts[*]} " != *" $name "* ]]; then
+    echo "run.sh: there is no part '$name'; they are ${parts[*]}" >&2
+    exit 64
+  fi
+done
+if [ ! -x "$bin/trireme" ] || [ ! -x "$bin/trireme-train" ]; then
+  echo "run.sh: $bin has no trireme and trireme-train; name the folder of the programs with --bin" >&2
   exit 64
 fi
-bin=$(cd "$bin" && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+BIN=$(cd "$bin" && pwd)
+for COMPARE in "$here/../compare_pytorch" "$here/../../benchmarks/compare_pytorch"; do
+  if [ -d "$COMPARE" ]; then break; fi
+done
+COMPARE=$(cd "$COMPARE" && pwd) || exit 64
 
+PYTHON=$(for p in python3 /usr/bin/python3; do "$p" -c 'import torch' 2>/dev/null && echo "$p"; done | head -1)
 # Python packages bring CUDA's libraries in folders of their own.
-for folder in $(python3 -c 'import glob, nvidia
+for folder in $("${PYTHON:-python3}" -c 'import glob, nvidia
 for path in nvidia.__path__: print(*glob.glob(path + "/*/lib"))' 2>/dev/null); do
   export LD_LIBRARY_PATH=$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 done
+export BIN COMPARE PYTHON PYTHONDONTWRITEBYTECODE=1 TRIREME_METRICS=off
 
-# skip REASON: ends a part that cannot run here.
-skip() { echo "skipped: $1"; exit 77; }
+if [ "$DEVICE" != cpu ] && ! found=$("$BIN/trireme" doctor --device "$DEVICE"); then
+  echo "$found"
+  echo "run.sh: no usable GPU here, nothing was run; 'run.sh --device cpu --quick' tries the script alone" >&2
+  exit 72
+fi
 
-part_doctor() { "$bin/trireme" doctor; }
-
-# Every row of the op table with its operands on the device, against the same references.
-part_ops() { TRIREME_TEST_DEVICE=cuda "$bin/ops_test" --gtest_filter='Table/*' --gtest_brief=1; }
-
-part_sanitizer() {
-  command -v compute-sanitizer >/dev/null || skip "compute-sanitizer is not installed"
-  local tool filter='Table/Op.EqualsReference/*:Table/OpGradient.*'
-  [ "$quick" = 1 ] && filter='Table/Op.EqualsReference/*softmax*:Table/Op.EqualsReference/*norm*'
-  for tool in memcheck racecheck initcheck; do
-    echo "== $tool"
-    TRIREME_TEST_DEVICE=cuda compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$bin/ops_test" --gtest_filter="$filter" --gtest_brief=1 || return 1
-  done
-}
-
+log=${log:-gpu-logs-$(date +%Y%m%d-%H%M%S)}
+mkdir -p "$log" && log=$(cd "$log" && pwd) || exit 64
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 declare -A outcome
 failed=0
 for part in "${parts[@]}"; do
   if [ -n "$only" ] && [[ $only != *,$part,* ]]; then continue; fi
+  if [[ $skip == *,$part,* ]]; then continue; fi
   echo "==== $part"
   begun=$SECONDS
-  (part_"$part") 2>&1 | tee "$work/$part.log"
+  export WORK=$work/$part
+  mkdir -p "$WORK"
+  (cd "$WORK" && "$here/parts/$part.sh") 2>&1 | tee "$log/$part.log"
   case ${PIPESTATUS[0]} in
     0) outcome[$part]="passed" ;;
-    77) outcome[$part]=$(grep -o '^skipped: .*' "$work/$part.log" | tail -1) ;;
-    *) outcome[$part]="FAILED" failed=1 ;;
+    77) outcome[$part]=$(grep -o '^skipped: .*' "$log/$part.log" | tail -1) ;;
+    *) outcome[$part]="FAILED: $(grep -oP '^FAILED: \K.*' "$log/$part.log" | head -1)" failed=1 ;;
   esac
   outcome[$part]+=" ($((SECONDS - begun)) s)"
 done
-echo "==== Result"
-for part in "${parts[@]}"; do
-  [ -n "${outcome[$part]:-}" ] && printf '%-10s %s\n' "$part" "${outcome[$part]}"
-done
+{
+  echo "==== Result on $DEVICE"
+  for part in "${parts[@]}"; do
+    [ -n "${outcome[$part]:-}" ] && printf '%-10s %s\n' "$part" "${outcome[$part]}"
+  done
+} | tee "$log/result.txt"
+echo "logs: $log"
 exit "$failed"

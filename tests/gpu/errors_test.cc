@@ -1,0 +1,77 @@
+// What goes wrong on a device is one message that names the op.
+
+#include <gmock/gmock.h>
+
+#include "core/ops/ops.h"
+#include "tests/gpu/gpu_test.h"
+
+namespace trireme::testing {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class GpuErrors : public GpuTest {};
+
+/// Waits for what is queued, and throws what went wrong in it.
+void wait(Device device) { zeros({}, {DType::kF32, device}).item(); }
+
+TEST_F(GpuErrors, TwoDevicesInOneOpAreNamed) {
+  const Tensor here = ones({3}), there = ones({3}, {DType::kF32, gpu()});
+  EXPECT_THAT(error_of([&] { here + there; }),
+              AllOf(HasSubstr("add: devices differ"), HasSubstr("cpu"), HasSubstr("cuda:0")));
+}
+
+TEST_F(GpuErrors, ARowOutsideItsTableIsFoundByTheKernel) {
+  const Tensor table = ones({10, 8}, {DType::kF32, gpu()});
+  const Tensor ids = from_vector<int64_t>({1, 2, 9, 12, 0}, {5}, gpu());
+  EXPECT_THAT(error_of([&] {
+                embedding(table, ids);
+                wait(gpu());
+              }),
+              HasSubstr("embedding: index 12 at position 3 must be in [0, 10)"));
+  embedding(table, from_vector<int64_t>({9}, {1}, gpu()));
+  EXPECT_NO_THROW(wait(gpu())) << "it is said once";
+}
+
+TEST_F(GpuErrors, AClassThatIsNoneIsFoundByTheKernel) {
+  const Tensor logits = ones({4, 10}, {DType::kF32, gpu()});
+  const Tensor targets = from_vector<int64_t>({1, 10, 2, 3}, {4}, gpu());
+  EXPECT_THAT(error_of([&] {
+                cross_entropy(logits, targets);
+                wait(gpu());
+              }),
+              AllOf(HasSubstr("cross_entropy"), HasSubstr("10 at position 1")));
+}
+
+TEST_F(GpuErrors, OutOfMemoryShowsTheRequestAndLeavesTheDeviceUsable) {
+  constexpr int64_t kMoreThanAny = int64_t{1} << 44;
+  EXPECT_THAT(error_of([&] {
+                empty({kMoreThanAny}, {DType::kU8, gpu()});
+              }),
+              AllOf(HasSubstr("out of memory on cuda:0"), HasSubstr("17592186044416 bytes"),
+                    HasSubstr("device free"), HasSubstr("largest block to be had"),
+                    HasSubstr("use a smaller batch")));
+  EXPECT_EQ(ones({3}, {DType::kF32, gpu()}).to_vector<float>(), std::vector<float>(3, 1));
+}
+
+TEST_F(GpuErrors, ADeviceThatIsNotThereIsRefused) {
+  EXPECT_THAT(error_of([] {
+                zeros({1}, {DType::kF32, {DeviceType::kCuda, 63}});
+              }),
+              HasSubstr("there is no device cuda:63"));
+}
+
+// A context in which a kernel has faulted is of no use any more, so this runs in a process of its
+// own: with TRIREME_SYNC_DEBUG=1, which is also what lets the error name the op.
+TEST_F(GpuErrors, DISABLED_AFaultNamesItsOp) {
+  ASSERT_STREQ(std::getenv("TRIREME_SYNC_DEBUG"), "1");
+  const Tensor x = ones({4}, {DType::kF32, gpu()});
+  constexpr int64_t kFarAway = int64_t{1} << 40;
+  const Tensor outside(x.storage(), kFarAway, {4}, {1}, DType::kF32);
+  EXPECT_THAT(error_of([&] { exp(outside); }),
+              AllOf(HasSubstr("exp: "), HasSubstr("TRIREME_SYNC_DEBUG=1")));
+}
+
+}  // namespace
+}  // namespace trireme::testing

@@ -1,0 +1,46 @@
+# shellcheck shell=bash
+# What the parts of run.sh share; sourced. run.sh gives BIN (programs), DEVICE, QUICK (1: small and
+# short), COMPARE (benchmarks/compare_pytorch), PYTHON (one that has torch, or nothing), SOAK_SECONDS
+# and WORK, an empty folder that is the current one.
+set -uo pipefail
+: "${BIN:?}" "${DEVICE:?}" "${QUICK:?}" "${COMPARE:?}" "${WORK:?}"
+failures=0
+
+# skip REASON: ends a part that cannot run here.
+skip() { echo "skipped: $1"; exit 77; }
+
+# failed TEXT: goes on with the part, which fails at its end.
+failed() {
+  echo "FAILED: $1"
+  failures=$((failures + 1))
+}
+# The last line of a part that may have failed in the middle.
+finish() { exit $((failures > 0)); }
+
+# check COMMAND...: must succeed.
+check() { "$@" || failed "$* ended with $?"; }
+
+# refuses CODE TEXT COMMAND...: must end with CODE and say TEXT.
+refuses() {
+  local want=$1 text=$2 code=0
+  shift 2
+  "$@" >out 2>err </dev/null || code=$?
+  if [ "$code" != "$want" ] || ! grep -qF -- "$text" out err; then
+    tail -n 20 out err
+    failed "$* ended with $code (wanted $want), wanted '$text'"
+  else
+    echo "refused as it should be: $text"
+  fi
+}
+
+needs_torch() {
+  [ -n "${PYTHON:-}" ] || skip "python3 has no torch"
+  if [ "$DEVICE" = cpu ]; then
+    export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=2
+  else
+    "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
+      skip "the torch of $PYTHON sees no GPU"
+  fi
+}
+
+is_gpu() { [ "$DEVICE" != cpu ]; }

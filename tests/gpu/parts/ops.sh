@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Every row of the op table with its operands on the device, against the same references as on the
+# CPU; the autograd tests there; whole steps against the CPU's.
+# shellcheck source=tests/gpu/parts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+[ -x "$BIN/ops_test" ] || skip "the tests were not built"
+export TRIREME_TEST_DEVICE=$DEVICE
+table='Table/*'
+[ "$QUICK" = 1 ] && table='Table/Op.EqualsReference/*softmax*:Table/OpGradient.*/*norm*'
+check "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
+check "$BIN/autograd_test" --gtest_brief=1
+if is_gpu; then check "$BIN/gpu_test" --gtest_filter='GpuStep.*'; fi
+finish
