@@ -13,7 +13,8 @@ namespace trireme::kernels {
 /// The first i < count with ids[i] outside [0, bound) and not equal to `ignored`; -1 if there is
 /// none. Shared by everything that looks rows up by number. On CUDA nobody waits: the answer is -1,
 /// and a check is queued whose finding the next synchronize() throws (core/cuda/index_error.h) in
-/// the name of `op`, a string literal; kernels read and write nothing outside their tables meanwhile.
+/// the name of `op`, a string literal; kernels read and write nothing outside their tables
+/// meanwhile.
 template <typename Id>
 int64_t find_outside(Cpu, const char* op, const Id* ids, int64_t count, int64_t bound,
                      int64_t ignored);

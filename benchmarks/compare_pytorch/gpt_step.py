@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """One training step of a GPT in PyTorch, the peer of training_step_benchmark.
 
-Same model as there: 4 layers, 256 wide, 4 heads, context 256, batch 8, vocabulary 256, AdamW, f32 on
-the CPU; or GPT-2 by --size. --precision bf16 runs the forward pass under autocast.
+Same model as there: 4 layers, 256 wide, 4 heads, context 256, batch 8, vocabulary 256, AdamW, f32
+on the CPU; or GPT-2 by --size. --precision bf16 runs the forward pass under autocast.
 
     OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=2 python3 gpt_step.py --threads 2
-    python3 gpt_step.py --device cuda --size gpt2 --vocab-multiple 128 --batch 64 --precision bf16 --compile
+    python3 gpt_step.py --device cuda --size gpt2 --vocab-multiple 128 --batch 64 \\
+        --precision bf16 --compile
 """
 import argparse
 

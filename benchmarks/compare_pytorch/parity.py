@@ -29,7 +29,8 @@ RATE = {"gpt": 6e-4, "resnet": 0.002}
 
 
 def autocast(options):
-    return torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16, enabled=options.precision == "bf16")
+    return torch.autocast(torch.device(options.device).type, dtype=torch.bfloat16,
+                          enabled=options.precision == "bf16")
 
 
 def train_both(options, folder, model, make_optimizer, loss_of, words):

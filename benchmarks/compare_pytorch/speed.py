@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks of training steps beside their PyTorch peers, in turns, and judges the ratios.
+"""Runs the benchmarks of training steps beside their PyTorch peers and judges the ratios.
 
 usage: speed.py --bin DIR [--device cpu|cuda] [--rounds 2] [--only TEXT] [--quick]
 
-Each row runs ours and its peers, then all of them again in the opposite order, as often as --rounds
-says; what counts is the median. Prints a table and ends with 1 where a row misses what it must reach
-or a command fails. What is not a ratio holds for one H200 and is judged on one only. --quick takes
-small models and few steps, to try the commands, and judges nothing.
+Each row runs ours and its peers in turn, then all of them again in the opposite order, as often as
+--rounds says; what counts is the median. Prints a table and ends with 1 where a row misses what it
+must reach or a command fails. What is not a ratio holds for one H200 and is judged on one only.
+--quick takes small models and few steps, to try the commands, and judges nothing.
 """
 import argparse
 import json
@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def rows_for_cuda(quick):
-    """name, our command, peers {name: command}, what is compared, checks (text, value of (ours, peers))."""
+    """The rows of the table: docs/measurements.md, "Open: needs a GPU"."""
     gpt2 = ["--size", "gpt2", "--vocab-multiple", "128", "--precision", "bf16"]
     xl = ["--size", "gpt2-xl", "--vocab-multiple", "128", "--precision", "bf16", "--batch", "16"]
     resnet = ["--depth", "50", "--stem", "imagenet", "--classes", "1000", "--size", "224",
@@ -52,7 +52,8 @@ def rows_for_cuda(quick):
         Row("ResNet-50, 224, batch 256, bf16, images/s", ["resnet_step_benchmark"] + resnet + steps,
             {"eager": ["resnet_step.py"] + resnet + steps}, musts={"eager": 1.0}, goal="6,000"),
         Row("MLP, batch 128, graph, images/s", ["mlp_step_benchmark", "--graph"] + many,
-            {"eager": ["mlp_step.py"] + many, "CUDA graphs": ["mlp_step.py", "--cuda-graphs"] + many},
+            {"eager": ["mlp_step.py"] + many,
+             "CUDA graphs": ["mlp_step.py", "--cuda-graphs"] + many},
             musts={"eager": 2.0}),
         op_row("add_forward_backward"), op_row("gelu_forward_backward"),
         Row("DDP around GPT-2 124M on one rank, % of a step",
@@ -66,7 +67,8 @@ def rows_for_cpu(quick):
     few = ["--steps", "2", "--warmup", "1", "--threads", "2"] if quick else ["--threads", "2"]
     tiny = ["--layers", "1", "--dim", "64", "--context", "32"] if quick else []
     images = ["--batch", "4"] if quick else []
-    gpt, peer = ["training_step_benchmark", "--ddp", "off"] + few + tiny, ["gpt_step.py"] + few + tiny
+    gpt = ["training_step_benchmark", "--ddp", "off"] + few + tiny
+    peer = ["gpt_step.py"] + few + tiny
     half = ["--precision", "bf16"]
     return [
         Row("GPT 4 x 256, bf16, tok/s", gpt + half, {"autocast": peer + half, "our f32": gpt},
@@ -77,8 +79,8 @@ def rows_for_cpu(quick):
         Row("MLP, batch 128, f32, images/s", ["mlp_step_benchmark"] + few,
             {"eager": ["mlp_step.py"] + few}),
         op_row("add_forward_backward"), op_row("gelu_forward_backward"),
-        Row("DDP on one rank, % of a step", ["training_step_benchmark", "--ddp", "both"] + few + tiny,
-            number="ddp_percent"),
+        Row("DDP on one rank, % of a step",
+            ["training_step_benchmark", "--ddp", "both"] + few + tiny, number="ddp_percent"),
     ]
 
 
@@ -201,7 +203,8 @@ def main():
                            for name, value in peers.items())
         table.append((row.name, shown(ours), beside,
                       "not judged" if options.quick and verdicts else "; ".join(verdicts), row.goal))
-    print(f"\n{runner.hardware}\n\n| what | Trireme | beside it (ratio) | must | goal |\n|---|---|---|---|---|")
+    print(f"\n{runner.hardware}\n\n| what | Trireme | beside it (ratio) | must | goal |\n"
+          "|---|---|---|---|---|")
     for line in table:
         print("| " + " | ".join(line) + " |")
     return 1 if failed else 0

@@ -1,8 +1,8 @@
 """What the timed training steps share: flags, how a step is timed on the CPU and on a GPU, results.
 
-The same rules as benchmarks/step_timing.h: on the CPU the median of single steps; on a GPU steps are
-queued one behind the other and the time until the last is done is divided by their number. Runs on
-PyTorch 1.13 (CPU) and 2.x; --compile and --cuda-graphs need 2.x.
+The same rules as benchmarks/step_timing.h: on the CPU the median of single steps; on a GPU steps
+are queued one behind the other and the time until the last is done is divided by their number. Runs
+on PyTorch 1.13 (CPU) and 2.x; --compile and --cuda-graphs need 2.x.
 """
 import json
 import statistics
@@ -50,7 +50,7 @@ def compiled(options, model):
 
 
 def fused(options):
-    """The keywords of an optimizer that steps all parameters in a few kernels, where there is one."""
+    """Keywords of an optimizer that steps all parameters in a few kernels, where there is one."""
     old = int(torch.__version__.split(".", maxsplit=1)[0]) < 2
     return {"fused": True} if is_cuda(options) and not old else {}
 
