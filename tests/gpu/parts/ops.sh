@@ -9,5 +9,5 @@ table='Table/*'
 [ "$QUICK" = 1 ] && table='Table/Op.EqualsReference/*softmax*:Table/OpGradient.*/*norm*'
 check "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
 check "$BIN/autograd_test" --gtest_brief=1
-if is_gpu; then check "$BIN/gpu_test" --gtest_filter='GpuStep.*'; fi
+if is_gpu; then check "$BIN/gpu_test" --gtest_filter='GpuStep.*:GpuTiming.*'; fi
 finish
