@@ -37,6 +37,7 @@ void time_classifier(const StepFlags& flags, Device device, Model& model, SgdOpt
                      double weight_decay, const Tensor& images, const Tensor& labels) {
   const Precision precision = parse_precision(flags.precision);
   Sgd optimizer({{model.named_parameters(), {.weight_decay = weight_decay}}}, options);
+  if (flags.graph) optimizer.keep_schedule_on_device();
   GradScaler scaler;
   const Step step = prepare(flags, device, [&] {
     const MemoryKindGuard kind(MemoryKind::kActivations);

@@ -32,6 +32,9 @@ class GptStep {
     return loss;
   }
 
+  /// For steps that are captured once and replayed; see Optimizer.
+  void keep_schedule_on_device() { optimizer_->keep_schedule_on_device(); }
+
   Gpt& model() { return model_; }
   /// Requires a communicator.
   DistributedDataParallel& ddp() { return *ddp_; }

@@ -111,6 +111,7 @@ void show_buckets(GptStep& step) {
 /// How the wrapper and backward alone compare, in turns, because a GPU's clock moves with time.
 void compare_ddp(const Options& o, GptStep& with, Device device) {
   GptStep without(config_of(o), o.batch, parse_precision(o.step.precision), device, nullptr);
+  if (o.step.graph) without.keep_schedule_on_device();
   const Step steps[] = {prepare(o.step, device, [&] { return with(); }),
                         prepare(o.step, device, [&] { return without(); })};
   constexpr int kRounds = 5;
@@ -188,6 +189,7 @@ void run_rank(const Options& o, const RankEnv& place) {
   const std::unique_ptr<Communicator> communicator =
       o.ddp == "off" ? nullptr : communicator_of(o, place, device);
   GptStep gpt(config_of(o), o.batch, parse_precision(o.step.precision), device, communicator.get());
+  if (o.step.graph) gpt.keep_schedule_on_device();
   if (o.ddp == "both") return compare_ddp(o, gpt, device);
 
   gpt();  // the first one plans the buckets

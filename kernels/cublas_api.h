@@ -29,8 +29,8 @@ struct CublasApi {
 /// where it is missing. Thread-safe.
 const CublasApi& cublas_api();
 
-/// Puts `table` in the place of the library while it lives: for tests. Not while another thread uses
-/// it, nor after this one has: what was made with the library stays with it.
+/// Puts `table` in the place of the library while it lives: for tests. Not while another thread
+/// uses it, nor after this one has: what was made with the library stays with it.
 class ScopedCublasApi {
  public:
   explicit ScopedCublasApi(const CublasApi& table);

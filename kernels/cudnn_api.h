@@ -28,8 +28,8 @@ struct CudnnApi {
 /// where it is missing, or too old. Thread-safe.
 const CudnnApi& cudnn_api();
 
-/// Puts `table` in the place of the library while it lives: for tests. Not while another thread uses
-/// it, nor after this one has: what was made with the library stays with it.
+/// Puts `table` in the place of the library while it lives: for tests. Not while another thread
+/// uses it, nor after this one has: what was made with the library stays with it.
 class ScopedCudnnApi {
  public:
   explicit ScopedCudnnApi(const CudnnApi& table);

@@ -1,5 +1,5 @@
-// The commit that this build was made from. Not in config.h, which nearly everything includes: a new
-// commit compiles one file, not all of them.
+// The commit that this build was made from. Not in config.h, which nearly everything includes: a
+// new commit compiles one file, not all of them.
 
 #pragma once
 

@@ -13,8 +13,8 @@
 #include <new>
 
 #include "core/base/config.h"
-#include "core/base/git_commit.h"
 #include "core/base/error.h"
+#include "core/base/git_commit.h"
 #include "core/base/shm_name.h"
 #include "core/metrics/shm_page_file.h"
 #include "core/metrics/stats_page_layout.h"

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "core/base/config.h"
-#include "core/base/git_commit.h"
 #include "core/base/error.h"
+#include "core/base/git_commit.h"
 
 namespace trireme {
 

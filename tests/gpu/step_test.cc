@@ -131,6 +131,7 @@ TEST_F(GpuStep, ReplaysEqualStepsOneByOne) {
     Mlp model({.sizes = {20, 64, 10}}, generator);
     model.to(device);
     Sgd optimizer({{model.named_parameters(), {}}}, {.lr = 0.05, .momentum = 0.9});
+    if (replays) optimizer.keep_schedule_on_device();
     const Tensor x = to_device(randn({16, 20}, generator), device);
     std::vector<int64_t> classes;
     for (int64_t i = 0; i < 16; ++i) classes.push_back(i % 10);

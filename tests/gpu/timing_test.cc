@@ -45,6 +45,16 @@ TEST_F(GpuTiming, ReplaysACapturedStep) {
   EXPECT_EQ(prepared().item(), 4 * 8);  // a warm-up, a trial, five timed ones and this one
 }
 
+TEST_F(GpuTiming, TheStepOfTheBenchmarkLearnsWhenItIsReplayed) {
+  const GptConfig config{.vocab_size = 31, .context = 8, .layers = 1, .heads = 2, .dim = 16};
+  GptStep step(config, 2, parse_precision("bf16"), gpu(), nullptr);
+  step.keep_schedule_on_device();
+  const Step prepared = prepare({.warmup = 1, .graph = true}, gpu(), [&] { return step(); });
+  const double first = prepared().item();
+  for (int i = 0; i < 3; ++i) prepared();
+  EXPECT_LT(prepared().item(), first);
+}
+
 // Every precision takes the step that the benchmark times.
 TEST_F(GpuTiming, TheStepOfTheBenchmarkLearns) {
   const GptConfig config{.vocab_size = 31, .context = 8, .layers = 1, .heads = 2, .dim = 16};

@@ -148,7 +148,8 @@ std::map<std::string, Target> targets_of(const SourceTree& tree) {
       const std::string arguments = (*it)[3];
       for (std::sregex_iterator w(arguments.begin(), arguments.end(), word); w != end; ++w) {
         const std::string name = w->str();
-        if (name.ends_with(".cc")) target.sources.push_back((folder / name).string());
+        const bool is_generated = name.starts_with("${CMAKE_BINARY_DIR}");
+        if (name.ends_with(".cc") && !is_generated) target.sources.push_back((folder / name).string());
         if (name.starts_with("trireme_") || name.starts_with("MPI::")) target.links.insert(name);
       }
     }

@@ -159,10 +159,10 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
              .inputs = std::vector<OpInput>(operands, real(x)),
              .op =
                  [=](const Tensors& in) {
-                    const bool factors = in.size() > operands;
-                    const Tensor gamma = factors ? in[operands] : Tensor();
-                    const Tensor beta = factors ? in[operands + 1] : Tensor();
-                    const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
+                   const bool factors = in.size() > operands;
+                   const Tensor gamma = factors ? in[operands] : Tensor();
+                   const Tensor beta = factors ? in[operands + 1] : Tensor();
+                   const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
                    const Tensor mean = training ? Tensor() : full({in[0].size(-1)}, kMean, like);
                    const Tensor var = training ? Tensor() : full({in[0].size(-1)}, kVar, like);
                    const BatchNormOptions options{.training = training, .eps = kEps};
