@@ -28,10 +28,11 @@
 #include "distributed/device_of_rank.h"
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
-#include "kernels/bias_gelu.h"
 #include "kernels/cross_entropy_inplace.h"
+#include "kernels/gelu_gradient.h"
 #include "kernels/global_norm.h"
 #include "kernels/matmul.h"
+#include "kernels/matmul_gelu.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/residual_layer_norm.h"
@@ -168,15 +169,10 @@ class Suite {
 
   void gelus(int64_t rows) {
     const Tensor x = random({rows, 4 * o_.dim}), dy = random({rows, 4 * o_.dim});
-    const Tensor y = empty_like(x), bias = random({4 * o_.dim}), dbias = empty_like(bias);
-    bytes("bias_gelu", 2 * size_of_all(x), [&] {
-      on_device(device_,
-                [&](auto on) { kernels::bias_gelu<T>(on, matrix(x), bias.data<T>(), matrix(y)); });
-    });
-    bytes("bias_gelu_backward", 3 * size_of_all(x), [&] {
+    const Tensor y = empty_like(x), dbias = random({4 * o_.dim});
+    bytes("gelu_bias_gradient", 3 * size_of_all(x), [&] {
       on_device(device_, [&](auto on) {
-        kernels::bias_gelu_backward<T>(on, matrix(x), bias.data<T>(), matrix(dy), matrix(y),
-                                       dbias.data<T>());
+        kernels::gelu_bias_gradient<T>(on, matrix(x), matrix(dy), matrix(y), dbias.data<T>());
       });
     });
     bytes("gelu", 2 * size_of_all(x), [&] {
@@ -255,6 +251,15 @@ class Suite {
     layer("attention out", rows, o_.dim, o_.dim);
     layer("MLP in", rows, o_.dim, 4 * o_.dim);
     layer("MLP out", rows, 4 * o_.dim, o_.dim);
+    const Tensor x = random({rows, o_.dim}), w = random({o_.dim, 4 * o_.dim});
+    const Tensor bias = random({4 * o_.dim}), pre = random({rows, 4 * o_.dim}), y = empty_like(pre);
+    flops("matmul MLP in, bias and gelu",
+          2.0 * static_cast<double>(rows * o_.dim) * static_cast<double>(4 * o_.dim), [&] {
+            on_device(device_, [&](auto on) {
+              kernels::matmul_gelu<T>(on, strided(x), strided(w), bias.data<T>(), matrix(pre),
+                                      matrix(y));
+            });
+          });
     layer("vocabulary", rows, o_.dim, o_.vocab);
   }
 

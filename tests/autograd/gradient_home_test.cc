@@ -44,6 +44,7 @@ std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.
 std::vector<Row> rows() {
   const Tensor x = ramp({3, 4}), image = ramp({2, 3, 3, 4});
   const Tensor two = ramp({4, 2}), four = ramp({4}), plane = ramp({2, 1, 1, 4});
+  const Tensor pair = ramp({2}), back = ramp({2, 4});
   const Tensor ids = from_vector<int64_t>({1, 0, 1}, {3});
   return {
       {"linear", {4, 2}, [=](const Tensor& w) { return linear(x, w); }},
@@ -58,7 +59,18 @@ std::vector<Row> rows() {
        {4},
        [=](const Tensor& w) { return residual_layer_norm(x, x, w, four).y; }},
       {"residual_beta", {4}, [=](const Tensor& w) { return residual_layer_norm(x, x, four, w).y; }},
-      {"bias_gelu", {4}, [=](const Tensor& w) { return bias_gelu(x, w); }},
+      {"feed_forward_weight1",
+       {4, 2},
+       [=](const Tensor& w) { return feed_forward(x, w, pair, back, four); }},
+      {"feed_forward_bias1",
+       {2},
+       [=](const Tensor& w) { return feed_forward(x, two, w, back, four); }},
+      {"feed_forward_weight2",
+       {2, 4},
+       [=](const Tensor& w) { return feed_forward(x, two, pair, w, four); }},
+      {"feed_forward_bias2",
+       {4},
+       [=](const Tensor& w) { return feed_forward(x, two, pair, back, w); }},
       {"conv2d", {2, 1, 1, 4}, [=](const Tensor& w) { return conv2d(image, w, {}); }},
       {"conv2d_bias", {2}, [=](const Tensor& w) { return conv2d(image, plane, w); }},
       {"batch_norm_gamma",
@@ -67,6 +79,16 @@ std::vector<Row> rows() {
       {"batch_norm_beta",
        {4},
        [=](const Tensor& w) { return batch_norm(image, four, w, {}, {}, {.training = true}); }},
+      {"batch_norm_relu_gamma",
+       {4},
+       [=](const Tensor& w) {
+         return batch_norm_relu(image, image, w, four, {}, {}, {.training = true});
+       }},
+      {"batch_norm_relu_beta",
+       {4},
+       [=](const Tensor& w) {
+         return batch_norm_relu(image, {}, four, w, {}, {}, {.training = true});
+       }},
       {"to", {4, 2}, [=](const Tensor& w) { return to(w, DType::kF32); }},
   };
 }
