@@ -141,10 +141,11 @@ TEST(GradientHome, EveryUseOfALeafIsAdded) {
 }
 
 /// y = 0; its gradient of `w` is 5, written to its home, and then `and_then` happens. The gradient
-/// of `also` is 7, in memory of its own.
+/// of `also`, if there is one, is 7, in memory of its own.
 Tensor fives(const Tensor& w, const Tensor& also, std::function<void()> and_then) {
+  const Tensor other = also ? also : zeros({2}, {DType::kF64});
   return attach("fives", zeros({}, {DType::kF64}),
-                wrt(also, [](const Tensor&) { return full({2}, 7, {DType::kF64}); }),
+                wrt(other, [](const Tensor&) { return full({2}, 7, {DType::kF64}); }),
                 wrt(w, [home = GradientHome(w), and_then](const Tensor&) {
                   const Tensor dw = home.empty({2}, {DType::kF64});
                   fill_inplace(dw, 5);

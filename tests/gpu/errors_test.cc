@@ -64,8 +64,10 @@ TEST_F(GpuErrors, ADeviceThatIsNotThereIsRefused) {
 
 // A context in which a kernel has faulted is of no use any more, so this runs in a process of its
 // own: with TRIREME_SYNC_DEBUG=1, which is also what lets the error name the op.
-TEST_F(GpuErrors, DISABLED_AFaultNamesItsOp) {
-  ASSERT_STREQ(std::getenv("TRIREME_SYNC_DEBUG"), "1");
+TEST_F(GpuErrors, AFaultNamesItsOp) {
+  if (!std::getenv("TRIREME_SYNC_DEBUG")) {
+    GTEST_SKIP() << "skipped: breaks the process's device; run alone with TRIREME_SYNC_DEBUG=1";
+  }
   const Tensor x = ones({4}, {DType::kF32, gpu()});
   constexpr int64_t kFarAway = int64_t{1} << 40;
   const Tensor outside(x.storage(), kFarAway, {4}, {1}, DType::kF32);

@@ -95,6 +95,46 @@ TEST(Optimizer, AFirstStepOfSgdThatIsLeftOutLeavesTheMomentumZero) {
   }
 }
 
+TEST(Optimizer, KeepsOneScheduleForAllParameters) {
+  const Tensor a = ones({2}).set_requires_grad(), b = ones({2}).set_requires_grad();
+  AdamW optimizer({{{{"a", a}, {"b", b}}, {}}}, AdamOptions{});
+  backward(sum(a));
+  optimizer.step();
+  EXPECT_THAT([&] { optimizer.keep_schedule_on_device(); },
+              ThrowsMessage<InvalidArgument>(
+                  AllOf(HasSubstr("equally often updated"), HasSubstr("'b' is on cpu and had 0"))));
+  optimizer.zero_grad();
+  backward(sum(b));
+  optimizer.step();
+  optimizer.keep_schedule_on_device();
+  optimizer.zero_grad();
+  backward(sum(b));
+  EXPECT_THAT([&] { optimizer.step(); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("every parameter needs a gradient, 'a'")));
+}
+
+// The CPU is a device, too: the same steps, whoever counts them.
+TEST(Optimizer, StepsAlikeWithItsScheduleOnTheDevice) {
+  const Tensor a = parameter({1, 2}), b = parameter({1, 2});
+  AdamW kept({{{{"p", a}}, {.weight_decay = 0.1}}}, {.lr = 0.1});
+  AdamW plain({{{{"p", b}}, {.weight_decay = 0.1}}}, {.lr = 0.1});
+  for (int i = 0; i < 4; ++i) {
+    if (i == 1) kept.keep_schedule_on_device();
+    for (AdamW* optimizer : {&kept, &plain}) {
+      optimizer->set_lr(0.1 / (1 + i));
+      backward(sum(square(optimizer == &kept ? a : b)));
+      optimizer->step();
+      optimizer->zero_grad();
+    }
+  }
+  EXPECT_EQ(values_of(a), values_of(b));
+  for (const auto& [name, state] : kept.state_dict()) {
+    if (name.starts_with("updates.")) {
+      EXPECT_EQ(state.item(), 4);
+    }
+  }
+}
+
 TEST(Optimizer, LeavesParametersWithoutGradientAlone) {
   const Tensor used = parameter({1, -2}), unused = parameter({3, 4});
   AdamW optimizer({{{{"used", used}, {"unused", unused}}, {.weight_decay = 0.1}}}, {.lr = 0.1});
