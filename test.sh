@@ -6,7 +6,7 @@
 #   --sanitizers  also the tests of one process and of several ranks, but over MPI, under ASan+UBSan
 #                 and TSan
 #   --werror      warnings are errors
-#   --cuda        a build without CUDA is an error; else it is built where its toolkit is found
+#   --cuda        a build without CUDA and NCCL is an error; else each is built where it is found
 #
 # Ends with what was built of CUDA, and the number of tests that passed, failed and were skipped, and
 # why those were.
@@ -48,7 +48,7 @@ install_packages "${packages[@]}"
 install_promtool
 
 echo "== Build and test: release"
-options=("-DTRIREME_WERROR=$werror" "-DTRIREME_CUDA=$cuda")
+options=("-DTRIREME_WERROR=$werror" "-DTRIREME_CUDA=$cuda" "-DTRIREME_NCCL=$cuda")
 build release "${options[@]}"
 if [ $slow = 1 ]; then run_tests release; else run_tests release -LE slow; fi
 

@@ -1,9 +1,10 @@
-// Scaled dot-product attention, softmax(scale q k^T + mask) v, without storing the scores.
+// Scaled dot-product attention, softmax(scale q k^T + mask) v, on the CPU without storing the
+// scores.
 //
-// Queries are taken in blocks. A block's scores against the keys it may see are made, used and
-// thrown away; tiles that lie wholly in the future are never computed. Working memory per thread
-// is a block of scores, linear in the number of keys. Backward makes the scores, and the dropout
-// mask, again from what forward read and the saved log-sum-exp. Dao, Fu, Ermon, Rudra, Re,
+// There queries are taken in blocks. A block's scores against the keys it may see are made, used
+// and thrown away; tiles that lie wholly in the future are never computed. Working memory per
+// thread is a block of scores, linear in the number of keys. Backward makes the scores, and the
+// dropout mask, again from what forward read and the saved log-sum-exp. Dao, Fu, Ermon, Rudra, Re,
 // "FlashAttention", 2022. Threads take whole heads, so the result does not depend on their number.
 // 16-bit inputs are multiplied, summed and kept between the products in f32.
 //

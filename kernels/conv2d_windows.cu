@@ -1,6 +1,8 @@
 // One thread per element of what is written, neighbouring threads neighbouring channels, so that a
 // warp reads and writes runs of memory wherever there are 32 channels. Elements are 2 to 8 bytes,
-// one per step. Slow beside cuDNN, exact in any dtype and layout.
+// one per step. Slow beside cuDNN, exact in any dtype and layout. Gathering reads each element of x
+// once per window that holds it, from cache mostly, and writes kernel_h kernel_w elements per
+// pixel and channel; the way back reads those and writes dx once.
 
 #include "kernels/conv2d_windows.h"
 #include "kernels/cuda/launch.cuh"

@@ -1,16 +1,18 @@
 // A step of training captured once and replayed with one call: no launch costs, whatever its number
 // of kernels.
 //
+//   optimizer.keep_schedule_on_device();            // so that set_lr() works between replays
 //   for (int i = 0; i < 3; ++i) step();             // libraries choose algorithms, memory is there
 //   const auto graph = cuda::capture(device, step);
 //   for (...) { copy_inplace(input, batch); graph->replay(); loss.set(step_loss); }
 //
 // What replays is the device's work with the addresses and numbers it was captured with. So the
 // step reads its input from tensors that stay and leaves its results in tensors that stay; shapes,
-// and numbers that the host passes to kernels (a learning rate, a count of steps), are those of the
-// capture. What cannot be part of it is refused while capturing, with the reason: waiting for the
-// device (item(), printing), copies from or to the host, random numbers (each replay would draw the
-// same ones), and memory on another stream.
+// and numbers that the host passes to kernels (a limit for clipping), are those of the capture; an
+// optimizer refuses to be captured before Optimizer::keep_schedule_on_device. One thread captures,
+// and one at a time replays. What cannot be part of it is refused while capturing, with the reason:
+// waiting for the device (item(), printing), copies from or to the host, random numbers (each
+// replay would draw the same ones), and memory on another stream.
 //
 // In every build; a build without CUDA has none of its functions and no device to call them for.
 

@@ -8,7 +8,7 @@ namespace trireme {
 
 /// Causal multi-head self-attention: x [batch, time, dim] -> [batch, time, dim]. c_attn makes
 /// queries, keys and values in one projection. As in GPT-2, dropout acts on the attention weights
-/// and on the result of c_proj. Memory is linear in time, with dropout too.
+/// and on the result of c_proj. For memory see scaled_dot_product_attention.
 class CausalSelfAttention : public Module {
  public:
   CausalSelfAttention(int64_t dim, int64_t heads, double dropout, Generator& generator,

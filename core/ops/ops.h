@@ -184,7 +184,8 @@ struct AttentionOptions {
 };
 /// softmax(scale q k^T + mask) v with q [batch, heads, queries, head_dim] and k, v [batch, heads,
 /// keys, head_dim]; any strides with contiguous head_dim. A query that may see no key gets zeros.
-/// Memory is linear in queries and keys: the scores are made again in backward.
+/// On the CPU memory is linear in queries and keys: the scores are made again in backward. On CUDA
+/// see kernels/attention.h: working memory is at most one 16-bit element per score, or 64 MiB.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options = {});
 /// The same from one packed projection: qkv [batch, time, 3 * heads * head_dim] as GPT-2's c_attn
