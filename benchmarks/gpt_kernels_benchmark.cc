@@ -222,7 +222,7 @@ class Suite {
                                     m.data<Acc<T>>(),
                                     v.data<Acc<T>>()};
     const double read_and_written =
-        3 * size_of_all(grad) + (kMaster ? 6 : 4) * size_of_all(m);  // without master: f32
+        (kMaster ? 2 : 3) * size_of_all(grad) + (kMaster ? 6 : 4) * size_of_all(m);
     bytes("adamw", read_and_written, [&] {
       on_device(device_, [&](auto on) { kernels::adamw<T>(on, {}, {&span, 1}); });
     });

@@ -57,11 +57,11 @@ Step prepare(const StepFlags& flags, Device device, Step step) {
   Tensor loss;
   for (int64_t i = 0; i < flags.warmup; ++i) loss = step();
   loss.item();
-  if (flags.graph) {
+  reset_peak_memory(device);
+  if (flags.graph) {  // what replays work in is taken while capturing
     step = captured(device, step);
     step().item();
   }
-  reset_peak_memory(device);
   return step;
 }
 

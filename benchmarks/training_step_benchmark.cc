@@ -161,7 +161,7 @@ void report(const Options& o, const RankEnv& place, Device device, GptStep& gpt,
       1e3 * seconds, 1e3 * median_of(host.forward), 1e3 * median_of(host.backward), tokens,
       1e-9 * flops);
   if (share > 0) std::printf(", MFU %.1f %%", 100 * share);
-  if (o.ddp == "on") {
+  if (o.ddp == "on" && place.world_size > 1) {
     const double ms_per_step = 1e3 / static_cast<double>(o.step.steps);
     std::printf(", all-reduce %.2f ms of which %.2f ms exposed, gradients %.3f x parameters",
                 comm.busy_seconds * ms_per_step, comm.waited_seconds * ms_per_step,

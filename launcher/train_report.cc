@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
+#include <utility>
 #include <vector>
 
 #include "core/base/log.h"
@@ -87,6 +88,8 @@ void TrainReport::update_memory() {
 }
 
 void TrainReport::step_begins() {
+  waited_before_ = communicator_.stats().waited_seconds;
+  if (std::exchange(step_is_open_, true)) return;
   at_step_begin_ = communicator_.stats();
   timer_->begin_step();
 }
@@ -94,7 +97,7 @@ void TrainReport::step_begins() {
 void TrainReport::backward_done() {
   // Waiting happened inside backward: what the computation there did not hide.
   timer_->reassign(Phase::kBackward, Phase::kCommExposed,
-                   communicator_.stats().waited_seconds - at_step_begin_.waited_seconds);
+                   communicator_.stats().waited_seconds - waited_before_);
 }
 
 void TrainReport::count_communication() {
@@ -108,6 +111,7 @@ void TrainReport::count_communication() {
 }
 
 void TrainReport::step_done(const FinishedStep& step) {
+  step_is_open_ = false;
   const double seconds = timer_->end_step();
   StepStats& s = stats();
   s.step = step.step;

@@ -65,6 +65,8 @@ class TrainReport {
   void start(int64_t first_step, int64_t total_steps);
   /// The phase that lasts until the returned scope ends.
   [[nodiscard]] StepTimer::Scope phase(Phase phase) { return timer_->phase(phase); }
+  /// Where the host runs a step ahead of a GPU, a second step may begin before the first is done:
+  /// its time so far then counts for the first.
   void step_begins();
   /// Once in each step, when the last backward has returned and before any other collective.
   void backward_done();
@@ -105,6 +107,8 @@ class TrainReport {
   int64_t total_steps_ = 0;
   bool was_done_before_ = false;
   CommStats at_step_begin_;
+  double waited_before_ = 0;  // in collectives, when the newest step began
+  bool step_is_open_ = false;
   // Since the last log line, and since the start: steps alone, without validation and checkpoints.
   int64_t line_steps_ = 0, line_units_ = 0;
   double line_seconds_ = 0;

@@ -319,9 +319,10 @@ void Trainer::fail_not_finite(const QueuedStep& failed) {
       },
       communicator_);
   if (ranks.empty()) ranks = "no rank alone, only the average";
-  throw Error(concat("training: gradients are not finite at step ", failed.step + 1,
-                     ", first in parameter ", first, "; at fault: ", ranks,
-                     "; lower --lr, raise --warmup, or look at the data"));
+  // With dropout, gradients that are computed again may be finite: other numbers were drawn.
+  const std::string where = first.empty() ? "" : ", first in parameter " + first;
+  throw Error(concat("training: gradients are not finite at step ", failed.step + 1, where,
+                     "; at fault: ", ranks, "; lower --lr, raise --warmup, or look at the data"));
 }
 
 }  // namespace trireme

@@ -40,7 +40,7 @@ Tensor LeafNode::offer_slot(const Shape& of_shape, DType of_dtype, Device on) {
 
 void LeafNode::accumulate(Tensor dy) {
   if (!dy.defined()) return;
-  if (is_offered_ && dy.storage() == gradient_.storage()) {
+  if (is_offered_ && dy.raw_data() == gradient_.raw_data()) {
     is_offered_ = false;  // it is there already
   } else if (written_ || is_offered_) {
     accumulate_inplace(gradient_, dy);

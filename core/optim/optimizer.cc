@@ -15,11 +15,13 @@
 namespace trireme {
 namespace {
 
-// Each replay would repeat the learning rate and the number of the update that were captured.
-void refuse_in_captured_step() {
-  if constexpr (kHasCuda) {
-    cuda::refuse_while_capturing("optimizer", "call keep_schedule_on_device() before capturing");
-  }
+// Each replay would repeat what was captured: learning rate and number of the update, or the copy
+// of a parameter that was written into to its master.
+constexpr const char* kFrozen = "call keep_schedule_on_device() before capturing";
+constexpr const char* kMoved = "take a step after writing into parameters, then capture";
+
+void refuse_in_captured_step(const char* advice) {
+  if constexpr (kHasCuda) cuda::refuse_while_capturing("optimizer", advice);
 }
 
 }  // namespace
@@ -90,10 +92,23 @@ void Optimizer::keep_schedule_on_device() {
   const Tensor pair = from_vector<double>({lr_, static_cast<double>(updates)}, {2}, device);
   device_lr_ = views::reshape(views::slice(pair, 0, 0, 1), {});
   device_updates_ = views::reshape(views::slice(pair, 0, 1, 2), {});
+  one_ = ones_like(device_updates_);
+  for (const Entry& e : entries_) e.refresh_master();
 }
 
-void Optimizer::count_update_on_device() {
-  accumulate_inplace(device_updates_, ones_like(device_updates_));
+// Before anything is counted or queued.
+void Optimizer::check_step(const Tensor& grad_factor) const {
+  for (const Entry& e : entries_) {
+    const Tensor gradient = e.parameter.grad();
+    require(gradient.defined() || !device_lr_, "optimizer",
+            "with a schedule on the device every parameter needs a gradient, '", e.name,
+            "' has none");
+    require(!gradient.defined() || !grad_factor || gradient.device() == grad_factor.device(),
+            "optimizer", "grad_factor is on ", grad_factor ? grad_factor.device() : Device{},
+            ", the gradient of '", e.name, "' on ", e.parameter.device());
+    if (e.master && e.parameter.version() != e.parameter_version) refuse_in_captured_step(kMoved);
+  }
+  if (!device_lr_) refuse_in_captured_step(kFrozen);
 }
 
 void Optimizer::Entry::note_versions() const {
@@ -135,21 +150,12 @@ void Optimizer::step(const Tensor& grad_factor) {
   NoGrad no_grad;
   const double* const factor = grad_factor ? grad_factor.data<double>() : nullptr;
   for (Update& u : updates_) u.parts.clear();
-  if (device_lr_) {
-    count_update_on_device();
-  } else {
-    refuse_in_captured_step();
-  }
+  check_step(grad_factor);
+  if (device_lr_) accumulate_inplace(device_updates_, one_);
   for (const Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
-    require(gradient.defined() || !device_lr_, "optimizer",
-            "with a schedule on the device every parameter needs a gradient, '", entry.name,
-            "' has none");
     if (!gradient.defined()) continue;
     entry.refresh_master();
-    require(!factor || gradient.device() == grad_factor.device(), "optimizer", "grad_factor is on ",
-            grad_factor ? grad_factor.device() : Device{}, ", the gradient of ", entry.name, " on ",
-            gradient.device());
     update_for(entry, factor)
         .parts.push_back({entry.parameter, to_contiguous(gradient), entry.master, &entry.moments});
   }

@@ -123,13 +123,14 @@ class Optimizer {
     void note_versions() const;
   };
   Update& update_for(const Entry& entry, const double* grad_factor);
-  void count_update_on_device();
+  void check_step(const Tensor& grad_factor) const;
 
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;
   std::vector<Update> updates_;  // of the running step; kept for its memory
   double lr_ = 0;
-  Tensor device_lr_, device_updates_;  // two views of one f64 pair; undefined without
+  Tensor device_lr_, device_updates_,
+      one_;  // the first two are views of one f64 pair; or undefined
 };
 
 }  // namespace trireme

@@ -41,9 +41,9 @@ template <typename Fn, typename T, size_t N>
 void map(Cuda device, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t count) {
   const DenseBody<Fn, T, N> body{fn, operands(in), y};
   if constexpr (kRowPack < T >> 1) {
-    if (all_packed(in, y)) return launch_packs<kRowPack<T>>("pointwise", device, count, body);
+    if (all_packed(in, y)) return launch_packs<kRowPack<T>>(Fn::kName, device, count, body);
   }
-  launch_packs<1>("pointwise", device, count, body);
+  launch_packs<1>(Fn::kName, device, count, body);
 }
 
 template <typename Fn, typename T, size_t N>
@@ -59,10 +59,10 @@ void map_strided(Cuda device, const Fn& fn, const Shape& shape, const std::array
   if constexpr (kRowPack < T >> 1 && N == 2) {
     if (all_packed(in, y) && moves_in_packs(loop, kRowPack<T>)) {
       for (size_t k = 0; k < N; ++k) body.is_repeated[k] = loop.inner_stride(k + 1) == 0;
-      return launch_packs<kRowPack<T>>("pointwise", device, loop.count, body);
+      return launch_packs<kRowPack<T>>(Fn::kName, device, loop.count, body);
     }
   }
-  launch_packs<1>("pointwise", device, loop.count, body);
+  launch_packs<1>(Fn::kName, device, loop.count, body);
 }
 
 /// Instantiates both forms of a functor of N operands.

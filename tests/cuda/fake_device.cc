@@ -148,7 +148,10 @@ cuda::Api make_api() {
     const cudaError_t status = enter("event_query");
     return status ? status : fake().events_are_done ? cudaSuccess : cudaErrorNotReady;
   };
-  api.event_synchronize = [](cudaEvent_t) { return enter("event_synchronize"); };
+  api.event_synchronize = [](cudaEvent_t) {
+    if (fake().on_event_synchronize) fake().on_event_synchronize();
+    return enter("event_synchronize");
+  };
   api.event_elapsed_time = [](float* ms, cudaEvent_t, cudaEvent_t) {
     *ms = 1;
     return enter("event_elapsed_time");

@@ -20,7 +20,8 @@ namespace trireme::testing {
 struct FakeDevice {
   int devices = 1;
   int64_t memory_bytes = int64_t{1} << 30;
-  bool events_are_done = true;  // what event_query says
+  bool events_are_done = true;                 // what event_query says
+  std::function<void()> on_event_synchronize;  // called where the host waits for an event
 
   // Answers for entry points, by name, instead of success; removed after the first answer.
   std::map<std::string, cudaError_t> fail_next;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/checkpoint/catalog.h"
 #include "core/cuda/stream.h"
@@ -13,6 +14,7 @@
 #include "distributed/make_communicator.h"
 #include "launcher/train_report.h"
 #include "launcher/trainer.h"
+#include "tests/cuda/fake_device.h"
 #include "tests/data/idx_files.h"
 #include "tests/support/temp_dir.h"
 
@@ -135,6 +137,56 @@ TEST_F(TrainingOnEmulatedGpu, WaitsForTheDeviceInNoStep) {
     EXPECT_EQ(waits_of(5, 1, precision), few) << precision;
     EXPECT_EQ(waits_of(5, 2, precision), few) << precision << " in micro-batches";
   }
+}
+
+/// gpt(), counting the forward passes of training.
+class CountingTask : public TrainingTask {
+ public:
+  CountingTask(const TrainOptions& options, int* forwards)
+      : task_(gpt(options)), forwards_(forwards) {}
+  const char* name() const override { return task_->name(); }
+  std::string description() const override { return task_->description(); }
+  Module& model() override { return task_->model(); }
+  std::shared_ptr<const Dataset> training_data() const override { return task_->training_data(); }
+  std::shared_ptr<const Dataset> validation_data() const override {
+    return task_->validation_data();
+  }
+  std::shared_ptr<const Sampler> training_sampler(int64_t batch, uint64_t seed,
+                                                  Shard shard) const override {
+    return task_->training_sampler(batch, seed, shard);
+  }
+  Tensor loss(const Batch& batch) override {
+    ++*forwards_;
+    return task_->loss(batch);
+  }
+  Evaluation evaluate(const Batch& batch) override { return task_->evaluate(batch); }
+  bool is_classifier() const override { return task_->is_classifier(); }
+  std::string sample() override { return ""; }
+
+ private:
+  std::unique_ptr<TrainingTask> task_;
+  int* forwards_;
+};
+
+// The host waits for step n when it has queued the forward pass of step n + 1, except for the last.
+TEST_F(TrainingOnEmulatedGpu, ReadsAStepWhenTheNextIsQueued) {
+  int forwards = 0;
+  const auto waits_at = [&](const char* precision) {
+    std::set<int> at;
+    forwards = 0;
+    options_.precision = precision;
+    testing::fake().on_event_synchronize = [&] {
+      if (forwards > 0) at.insert(forwards);
+    };
+    train(kGpu, dir_ / precision, [&](const TrainOptions& options) {
+      return std::make_unique<CountingTask>(options, &forwards);
+    });
+    testing::fake().on_event_synchronize = nullptr;
+    return at;
+  };
+  EXPECT_EQ(waits_at("f32"), (std::set<int>{2, 3, 4}));
+  EXPECT_EQ(waits_at("f16"), (std::set<int>{1, 2, 3, 4}))
+      << "whether it overflowed is known at once";
 }
 
 TEST_F(TrainingOnEmulatedGpu, ResumesWhereTheCpuStopped) {

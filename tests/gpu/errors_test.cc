@@ -71,8 +71,7 @@ TEST_F(GpuErrors, AFaultNamesItsOp) {
   const Tensor x = ones({4}, {DType::kF32, gpu()});
   constexpr int64_t kFarAway = int64_t{1} << 40;
   const Tensor outside(x.storage(), kFarAway, {4}, {1}, DType::kF32);
-  EXPECT_THAT(error_of([&] { exp(outside); }),
-              AllOf(HasSubstr("exp: "), HasSubstr("TRIREME_SYNC_DEBUG=1")));
+  EXPECT_THAT(error_of([&] { exp(outside); }), HasSubstr("exp: its work on the device failed"));
 }
 
 }  // namespace

@@ -44,3 +44,12 @@ needs_torch() {
 }
 
 is_gpu() { [ "$DEVICE" != cpu ]; }
+
+# Hides all GPUs but the one that is meant, so that `cuda` is it for every rank and for nvidia-smi.
+hide_other_gpus() {
+  local index=0 visible
+  if [[ $DEVICE == cuda:* ]]; then index=${DEVICE#cuda:}; fi
+  IFS=, read -ra visible <<<"${CUDA_VISIBLE_DEVICES:-}"
+  export CUDA_VISIBLE_DEVICES=${visible[$index]:-$index} CUDA_DEVICE_ORDER=PCI_BUS_ID
+  DEVICE=cuda
+}

@@ -7,12 +7,7 @@
 here=$(dirname "${BASH_SOURCE[0]}")
 seq 20000 >text
 if is_gpu; then
-  # The one GPU, so that `cuda` is it for every rank.
-  index=0
-  if [[ $DEVICE == cuda:* ]]; then index=${DEVICE#cuda:}; fi
-  IFS=, read -ra visible <<<"${CUDA_VISIBLE_DEVICES:-}"
-  export CUDA_VISIBLE_DEVICES=${visible[$index]:-$index}
-  DEVICE=cuda
+  hide_other_gpus
   # Each rank sets its NCCL_HOSTID itself; these are the same for all.
   export TRIREME_ALLOW_SHARED_GPU=1 NCCL_NET=Socket NCCL_SOCKET_IFNAME=lo NCCL_NVLS_ENABLE=0 \
     NCCL_MNNVL_ENABLE=0 NCCL_MAX_CTAS=2
@@ -73,6 +68,9 @@ else
   echo "rank 1 killed: the run ended with $code after $((SECONDS - begun)) s"
 fi
 
+# Read a step late on a GPU, told as on the CPU, by all ranks.
+refuses 1 "gradients are not finite at step 2" "${launch[@]}" -n 2 --run-id not-finite -- "${gpt[@]}" \
+  --steps 20 --lr 1e30
 alone=(--steps 1 --rank 0 --world-size 2 --local-rank 0 --local-world-size 2 --out alone)
 refuses 69 "rank 1" env TRIREME_RUN_ID="alone-$$" TRIREME_TIMEOUT_SECONDS=5 "${gpt[@]}" "${alone[@]}"
 if is_gpu; then

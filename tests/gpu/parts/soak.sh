@@ -10,7 +10,10 @@ readonly ALLOWED_HOST_KIB=16384
 
 seq 200000 >text
 size=(--layers 1 --dim 32 --heads 2 --context 32)
-if is_gpu; then size=(--layers 12 --dim 768 --heads 12 --context 512 --precision bf16); fi
+if is_gpu; then
+  hide_other_gpus
+  size=(--layers 12 --dim 768 --heads 12 --context 512 --precision bf16)
+fi
 "$BIN/trireme-train" gpt --data text --device "$DEVICE" "${size[@]}" --batch 16 --steps 100000000 \
   --eval-every 200 --eval-batches 2 --checkpoint-every 400 --keep-checkpoints 1 --log-every 10 \
   --out run >train.log 2>&1 &
@@ -18,9 +21,15 @@ trainer=$!
 trap 'kill "$trainer" 2>/dev/null; wait' EXIT
 
 host_kib() { awk '$1 == "VmRSS:" {print $2}' "/proc/$trainer/status"; }
+# Of the trainer alone; where its number is not nvidia-smi's (containers), of its whole GPU.
 device_mib() {
   is_gpu || { echo 0; return; }
-  nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -i "${CUDA_VISIBLE_DEVICES:-0}" | head -1
+  local own
+  own=$(nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader,nounits |
+    awk -F', ' -v pid="$trainer" '$1 == pid {sum += $2} END {print sum}')
+  [ -n "$own" ] || own=$(nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits \
+    -i "$CUDA_VISIBLE_DEVICES" | head -1)
+  echo "$own"
 }
 begun=$SECONDS host_early="" device_early=""
 while [ $((SECONDS - begun)) -lt "$seconds" ]; do
