@@ -318,13 +318,11 @@ cuda::Api table() {
 
 }  // namespace
 
-FakeGpus::FakeGpus() : state_(new State) {}
+FakeGpus::FakeGpus() : state_(new State), in_force_(new cuda::ScopedApi(table())) {}
 
 FakeGpus& FakeGpus::get() {
   // Streams outlive main, and so does what they use.
   static auto* const gpus = new FakeGpus;
-  static const auto* const in_force = new cuda::ScopedApi(table());
-  static_cast<void>(in_force);
   return *gpus;
 }
 

@@ -58,6 +58,7 @@ class FakeGpus {
  private:
   FakeGpus();
   State* state_;
+  const cuda::ScopedApi* in_force_;  // like the state: for ever
 };
 
 }  // namespace trireme::testing
