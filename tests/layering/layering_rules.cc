@@ -149,7 +149,8 @@ std::map<std::string, Target> targets_of(const SourceTree& tree) {
       for (std::sregex_iterator w(arguments.begin(), arguments.end(), word); w != end; ++w) {
         const std::string name = w->str();
         const bool is_generated = name.starts_with("${CMAKE_BINARY_DIR}");
-        if (name.ends_with(".cc") && !is_generated) target.sources.push_back((folder / name).string());
+        if (name.ends_with(".cc") && !is_generated)
+          target.sources.push_back((folder / name).string());
         if (name.starts_with("trireme_") || name.starts_with("MPI::")) target.links.insert(name);
       }
     }
