@@ -54,6 +54,7 @@ class Manifests(unittest.TestCase):
     def setUpClass(cls):
         cls.base = list(yaml.safe_load_all(render("base")))
         cls.mpi = list(yaml.safe_load_all(render("overlays/mpijob")))
+        cls.gpu = list(yaml.safe_load_all(render("overlays/gpu")))
 
     def one(self, documents, kind):
         found = [document for document in documents if document["kind"] == kind]
@@ -121,6 +122,23 @@ class Manifests(unittest.TestCase):
                          {"batch.kubernetes.io/job-name": job["metadata"]["name"]})
         self.assertEqual(job["spec"]["template"]["spec"]["subdomain"],
                          self.one(self.base, "Service")["metadata"]["name"])
+
+    def test_the_gpu_job_has_a_rank_for_each_gpu(self):
+        pod = self.one(self.gpu, "Job")["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        limits, requests = container["resources"]["limits"], container["resources"]["requests"]
+        self.assertEqual(limits, requests)
+        launcher, program = container["args"], container["args"].index("--")
+        self.assertEqual(launcher[launcher.index("-n") + 1], str(limits["nvidia.com/gpu"]))
+        device = launcher.index("--device")
+        self.assertEqual(launcher[device + 1], "cuda")
+        self.assertLess(device, program)
+        base = self.job()["spec"]["template"]["spec"]["containers"][0]
+        self.assertEqual(launcher[program:], base["args"][base["args"].index("--"):])
+        self.assertTrue(container["image"].endswith("-cuda"))
+        self.assertEqual(container["env"], [{"name": "TRIREME_CACHE_DIR", "value": "/runs/.cache"}])
+        shm = [v["emptyDir"] for v in pod["volumes"] if v["name"] == "shm"]
+        self.assertEqual(shm, [{"medium": "Memory", "sizeLimit": "8Gi"}])
 
     def test_the_job_is_indexed_and_one_node(self):
         spec = self.job()["spec"]
@@ -210,7 +228,7 @@ class Schemas(unittest.TestCase):
             self.skipTest(f"no {VALIDATOR.name} or no CRDs; see MANIFEST_VALIDATOR and MANIFEST_CRDS")
         with tempfile.TemporaryDirectory() as folder:
             files = []
-            for name in ("base", "overlays/mpijob"):
+            for name in ("base", "overlays/gpu", "overlays/mpijob"):
                 files.append(pathlib.Path(folder) / (name.replace("/", "-") + ".yaml"))
                 files[-1].write_text(render(name))
             result = subprocess.run([sys.executable, str(VALIDATOR), "--crds", str(CRDS), *map(str, files)],
