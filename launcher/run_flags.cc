@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "core/base/device.h"
 #include "core/base/error.h"
 #include "core/base/settings.h"
 #include "launcher/arg_values.h"
@@ -71,8 +72,10 @@ RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options
 
   parser.section("Ranks");
   parser.add("--ranks", &options.ranks, "how many to start on this node").alias("-n").at_least(1);
-  parser.add("--device", &options.device, "where ranks compute; they see it as TRIREME_DEVICE")
-      .one_of({"cpu"});
+  parser.add(
+      "--device", &options.device,
+      "where ranks compute: cpu, or cuda, the GPU of each rank's number on its node; they see "
+      "it as TRIREME_DEVICE");
   parser.add("--bind", &options.bind, "bind each rank to its share of the cores, or to none")
       .one_of({"cores", "none"});
 
@@ -103,6 +106,7 @@ RunFlags parse_run_flags(std::span<const std::string> words, RunOptions& options
   }
   require(!parsed.rest.empty(), "trireme run",
           "a program to run must follow, as in `trireme run -n 2 -- program args...`, got none");
+  parse_device(options.device);  // a wrong word is one message here, not one of each rank
   require(!options.log_dir.empty(), "trireme run", "--log-dir must name a folder, got ''");
   check_port(options.metrics_port,
              parser.was_given("--metrics-port") ? "--metrics-port" : "TRIREME_METRICS_PORT");

@@ -52,6 +52,13 @@ TEST_F(RunSetup, GivesEveryRankItsPlace) {
             HasSubstr("TRIREME_RUN_DIR=" + test_.folder() + "/runs/" + id + "\n")));
 }
 
+TEST_F(RunSetup, TellsRanksTheirDevice) {
+  ASSERT_EQ(run(RunTest::words({"-n", "2", "--device", "cuda"}, "env")), 0) << err_;
+  EXPECT_THAT(test_.log(1, "stdout"), HasSubstr("TRIREME_DEVICE=cuda\n"));
+  ASSERT_EQ(run(RunTest::words({"-n", "1"}, "env"), {"TRIREME_DEVICE=cuda:1"}), 0) << err_;
+  EXPECT_THAT(test_.log(0, "stdout"), HasSubstr("TRIREME_DEVICE=cuda:1\n"));
+}
+
 TEST_F(RunSetup, NamesTheFlagOrTheVariableThatIsWrong) {
   const auto refuses = [&](std::vector<std::string> flags, std::vector<std::string> environment,
                            const std::string& message) {
@@ -65,6 +72,7 @@ TEST_F(RunSetup, NamesTheFlagOrTheVariableThatIsWrong) {
   refuses({}, {"TRIREME_METRICS_PORT=abc"}, "TRIREME_METRICS_PORT must be from 0 to 65535");
   refuses({}, {"TRIREME_METRICS=on"}, "TRIREME_METRICS must be one of auto, launcher, off");
   refuses({"--log-dir", ""}, {}, "--log-dir must name a folder");
+  refuses({"--device", "gpu"}, {}, "device: must be cpu, cuda or cuda:N, got 'gpu'");
 }
 
 TEST_F(RunSetup, SaysWhichLimitIsTooLow) {
