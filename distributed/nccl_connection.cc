@@ -81,7 +81,7 @@ void NcclConnection::connect(const char* name,
 
 // Waits while NCCL is busy with a call. The lock is given up in between, so that an abort gets in.
 ncclResult_t NcclConnection::settle(const char* name, ncclResult_t result,
-                                    std::unique_lock<std::timed_mutex>& lock) {
+                                    std::unique_lock<std::mutex>& lock) {
   const auto begin = Clock::now();
   for (int looks = 0; result == ncclInProgress; ++looks) {
     if (has_failed() || Clock::now() - begin > timeout_) return result;
@@ -166,7 +166,9 @@ bool NcclConnection::set_failed(std::exception_ptr error) {
 bool NcclConnection::abort() noexcept {
   try {
     // A thread that does not come out of NCCL in time is what the abort is for.
-    std::unique_lock lock(calling_, kTimeToLeave);
+    std::unique_lock lock(calling_, std::defer_lock);
+    const auto until = Clock::now() + kTimeToLeave;
+    while (!lock.try_lock() && Clock::now() < until) std::this_thread::sleep_for(kNap);
     is_connected_ = false;
     const ncclComm_t comm = std::exchange(comm_, nullptr);
     if (!comm) return true;

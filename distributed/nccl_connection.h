@@ -75,7 +75,7 @@ class NcclConnection {
 
  private:
   ncclConfig_t config() const;
-  ncclResult_t settle(const char* name, ncclResult_t result, std::unique_lock<std::timed_mutex>&);
+  ncclResult_t settle(const char* name, ncclResult_t result, std::unique_lock<std::mutex>&);
   CommError late(const char* name) const;
 
   NcclPlace place_;
@@ -84,7 +84,7 @@ class NcclConnection {
   const NcclApi& api_;
 
   std::mutex callers_;         // held for the whole of call()
-  std::timed_mutex calling_;   // held while NCCL is called with comm_
+  std::mutex calling_;         // held while NCCL is called with comm_
   ncclComm_t comm_ = nullptr;  // guarded by calling_; abort() may have to go without
   std::atomic<bool> is_connected_{false};
   std::atomic<const char*> call_name_{nullptr};

@@ -7,8 +7,8 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
+#include <string>
 
 #include "core/base/error.h"
 #include "launcher/agent/system_error.h"
@@ -30,7 +30,8 @@ std::vector<pid_t> children() {
     const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (error != std::errc{} || *stop != '\0') continue;
     std::ifstream file(entry.path() / "stat");
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    std::string text;  // stays empty if the process has gone by now
+    std::getline(file, text, '\0');
     // "pid (name) state parent": the name may hold anything, so count from its last bracket.
     const size_t bracket = text.rfind(')');
     if (bracket == std::string::npos) continue;
