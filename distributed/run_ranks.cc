@@ -3,6 +3,7 @@
 #include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "distributed/device_communicator.h"
@@ -18,7 +19,7 @@ class FirstError {
   void add(std::exception_ptr error, bool is_consequence) {
     std::lock_guard lock(mutex_);
     if (error_ && (!only_consequence_ || is_consequence)) return;
-    error_ = std::move(error);
+    replaced_ = std::exchange(error_, std::move(error));
     only_consequence_ = is_consequence;
   }
   void rethrow_if_any() {
@@ -28,6 +29,7 @@ class FirstError {
  private:
   std::mutex mutex_;
   std::exception_ptr error_;
+  std::exception_ptr replaced_;  // lives as long as the thread that may still be reading its text
   bool only_consequence_ = false;
 };
 
