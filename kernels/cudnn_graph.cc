@@ -59,20 +59,30 @@ void CudnnGraph::add_operation(CudnnDescriptor operation) {
   operations_.push_back(std::move(operation));
 }
 
+void CudnnGraph::add_operation(const std::string& name, cudnnBackendDescriptorType_t type,
+                               cudnnBackendAttributeName_t role, CudnnDescriptor what,
+                               std::initializer_list<Port> ports) {
+  what.finalize();
+  CudnnDescriptor operation = make(name, type);
+  operation.set(role, what);
+  for (const Port& port : ports) {
+    if (port.tensor.uid >= 0) operation.set(port.name, at(port.tensor));
+  }
+  parts_->push_back(std::move(what));
+  add_operation(std::move(operation));
+}
+
 void CudnnGraph::pointwise(const std::string& name, cudnnPointwiseMode_t mode, CudnnTensor y,
                            CudnnTensor x, CudnnTensor b, CudnnTensor t, cudnnDataType_t math) {
   CudnnDescriptor what = make(name, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   what.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
   what.set(CUDNN_ATTR_POINTWISE_MATH_PREC, math);
-  what.finalize();
-  CudnnDescriptor operation = make(name, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, what);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, at(x));
-  if (b.uid >= 0) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_BDESC, at(b));
-  if (t.uid >= 0) operation.set(CUDNN_ATTR_OPERATION_POINTWISE_TDESC, at(t));
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, at(y));
-  parts_->push_back(std::move(what));
-  add_operation(std::move(operation));
+  add_operation(name, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR,
+                CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, std::move(what),
+                {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x},
+                 {CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b},
+                 {CUDNN_ATTR_OPERATION_POINTWISE_TDESC, t},
+                 {CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y}});
 }
 
 void CudnnGraph::index(const std::string& name, int64_t axis, CudnnTensor y, CudnnTensor like) {
@@ -81,13 +91,10 @@ void CudnnGraph::index(const std::string& name, int64_t axis, CudnnTensor y, Cud
   what.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
   what.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
   what.set(CUDNN_ATTR_POINTWISE_AXIS, axis);
-  what.finalize();
-  CudnnDescriptor operation = make(name, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, what);
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_XDESC, at(like));
-  operation.set(CUDNN_ATTR_OPERATION_POINTWISE_YDESC, at(y));
-  parts_->push_back(std::move(what));
-  add_operation(std::move(operation));
+  add_operation(
+      name, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR,
+      CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, std::move(what),
+      {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, like}, {CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y}});
 }
 
 void CudnnGraph::reduction(const std::string& name, cudnnReduceTensorOp_t mode, CudnnTensor y,
@@ -95,26 +102,20 @@ void CudnnGraph::reduction(const std::string& name, cudnnReduceTensorOp_t mode, 
   CudnnDescriptor what = make(name, CUDNN_BACKEND_REDUCTION_DESCRIPTOR);
   what.set(CUDNN_ATTR_REDUCTION_OPERATOR, CUDNN_TYPE_REDUCTION_OPERATOR_TYPE, 1, &mode);
   what.set(CUDNN_ATTR_REDUCTION_COMP_TYPE, CUDNN_DATA_FLOAT);
-  what.finalize();
-  CudnnDescriptor operation = make(name, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR);
-  operation.set(CUDNN_ATTR_OPERATION_REDUCTION_DESC, what);
-  operation.set(CUDNN_ATTR_OPERATION_REDUCTION_XDESC, at(x));
-  operation.set(CUDNN_ATTR_OPERATION_REDUCTION_YDESC, at(y));
-  parts_->push_back(std::move(what));
-  add_operation(std::move(operation));
+  add_operation(
+      name, CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR, CUDNN_ATTR_OPERATION_REDUCTION_DESC,
+      std::move(what),
+      {{CUDNN_ATTR_OPERATION_REDUCTION_XDESC, x}, {CUDNN_ATTR_OPERATION_REDUCTION_YDESC, y}});
 }
 
 void CudnnGraph::matmul(const std::string& name, CudnnTensor c, CudnnTensor a, CudnnTensor b) {
   CudnnDescriptor what = make(name, CUDNN_BACKEND_MATMUL_DESCRIPTOR);
   what.set(CUDNN_ATTR_MATMUL_COMP_TYPE, CUDNN_DATA_FLOAT);
-  what.finalize();
-  CudnnDescriptor operation = make(name, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR);
-  operation.set(CUDNN_ATTR_OPERATION_MATMUL_DESC, what);
-  operation.set(CUDNN_ATTR_OPERATION_MATMUL_ADESC, at(a));
-  operation.set(CUDNN_ATTR_OPERATION_MATMUL_BDESC, at(b));
-  operation.set(CUDNN_ATTR_OPERATION_MATMUL_CDESC, at(c));
-  parts_->push_back(std::move(what));
-  add_operation(std::move(operation));
+  add_operation(name, CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR, CUDNN_ATTR_OPERATION_MATMUL_DESC,
+                std::move(what),
+                {{CUDNN_ATTR_OPERATION_MATMUL_ADESC, a},
+                 {CUDNN_ATTR_OPERATION_MATMUL_BDESC, b},
+                 {CUDNN_ATTR_OPERATION_MATMUL_CDESC, c}});
 }
 
 void CudnnGraph::reshape(const std::string& name, CudnnTensor y, CudnnTensor x) {

@@ -105,6 +105,15 @@ class CudnnGraph {
                          bool is_by_value);
   const CudnnDescriptor& at(CudnnTensor tensor) const;
   void add_operation(CudnnDescriptor operation);
+  /// A tensor under the name of the attribute it is given as; a default tensor is left out.
+  struct Port {
+    cudnnBackendAttributeName_t name;
+    CudnnTensor tensor;
+  };
+  /// One that does `what`, its attribute `role`.
+  void add_operation(const std::string& name, cudnnBackendDescriptorType_t type,
+                     cudnnBackendAttributeName_t role, CudnnDescriptor what,
+                     std::initializer_list<Port> ports);
   bool accepts(const CudnnDescriptor& config, const CudnnFilter& filter) const;
   void add_plans(const CudnnDescriptor& graph, cudnnBackendHeurMode_t mode,
                  const CudnnFilter& filter, std::vector<CudnnPlan>& found);

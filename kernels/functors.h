@@ -248,6 +248,15 @@ struct MinimumGrad {
   }
 };
 
+/// X(functor, operands) for those that integers have, too, and for those of floating types only.
+#define TRIREME_ARITHMETIC_FUNCTORS(X) \
+  X(AddScalar, 1)                      \
+  X(MulScalar, 1)                      \
+  X(Add, 2)                            \
+  X(Sub, 2)                            \
+  X(Mul, 2) X(Maximum, 2) X(Minimum, 2)
+#define TRIREME_DIVISION_FUNCTORS(X) X(DivScalar, 1) X(Div, 2)
+
 #undef TRIREME_FN
 
 }  // namespace trireme::kernels

@@ -13,12 +13,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "FAILED: $1"; exit 1; }
 
+root=$work/machine
 mkdir -p "$work/build/bin"
 ln -s "$bin/trireme" "$bin/trireme-train" "$work/build/bin/"
-"$bundle" "$work/build" "$work/root/bundle" trireme trireme-train || fail "the bundle was not made"
+"$bundle" "$work/build" "$root/bundle" trireme trireme-train || fail "the bundle was not made"
 
 # A machine with another libc of the same version; the folder lies elsewhere than it was made.
-root=$work/root
 mkdir -p "$root"/{lib64,proc,dev,tmp}
 cp -L /lib64/ld-linux-x86-64.so.2 "$root/lib64/"
 for name in c m pthread dl rt resolv util; do
