@@ -7,12 +7,21 @@ namespace trireme {
 StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator) {
   // Doubles hold counts exactly up to 2^53.
   double sums[] = {mine.loss_sum, static_cast<double>(mine.samples),
-                   static_cast<double>(mine.tokens), mine.wants_stop ? 1.0 : 0.0};
+                   static_cast<double>(mine.tokens), mine.is_finite ? 1.0 : 0.0,
+                   mine.wants_stop ? 1.0 : 0.0};
   communicator.host().all_reduce(sums, std::size(sums), DType::kF64, ReduceOp::kSum)->wait();
+  const auto finite_ranks = static_cast<int>(sums[3]);
+  const int ranks = communicator.world_size();
+  if (finite_ranks != 0 && finite_ranks != ranks) {
+    throw Error(concat("training: averaged gradients are finite on ", finite_ranks, " of ", ranks,
+                       " ranks, so replicas differ from this step on; this rank's are ",
+                       mine.is_finite ? "finite" : "not", "; go back to a checkpoint"));
+  }
   return {.mean_loss = sums[0] / sums[1],
           .samples = static_cast<int64_t>(sums[1]),
           .tokens = static_cast<int64_t>(sums[2]),
-          .stop = sums[3] > 0};
+          .is_finite = finite_ranks == ranks,
+          .stop = sums[4] > 0};
 }
 
 std::string broadcast_text(std::string text, Communicator& communicator) {

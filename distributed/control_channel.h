@@ -18,6 +18,7 @@ struct StepReport {
   double loss_sum = 0;  // sum over this rank's samples
   int64_t samples = 0;
   int64_t tokens = 0;
+  bool is_finite = true;  // the averaged gradients are
   bool wants_stop = false;
 };
 
@@ -26,10 +27,12 @@ struct StepAgreement {
   double mean_loss = 0;  // over all samples of all ranks
   int64_t samples = 0;
   int64_t tokens = 0;
-  bool stop = false;  // some rank wants to stop
+  bool is_finite = true;  // on every rank
+  bool stop = false;      // some rank wants to stop
 };
 
-/// Collective, blocking.
+/// Collective, blocking. Throws Error on every rank where gradients are finite on some only: the
+/// others have left the step out, and weights differ from now on.
 StepAgreement agree_on_step(const StepReport& mine, Communicator& communicator);
 
 /// Rank 0's text on every rank. Collective, blocking.

@@ -31,12 +31,6 @@ std::string first_not_finite(const StateDict& parameters) {
   return "";
 }
 
-bool finite_on_all_ranks(bool mine, Communicator& communicator) {
-  int32_t finite = mine;
-  communicator.host().all_reduce(&finite, 1, DType::kI32, ReduceOp::kMin)->wait();
-  return finite != 0;
-}
-
 std::string ranks_not_finite(double loss, const StateDict& parameters,
                              const std::function<void()>& backward_again,
                              Communicator& communicator) {

@@ -22,8 +22,4 @@ std::string ranks_not_finite(double loss, const StateDict& parameters,
                              const std::function<void()>& backward_again,
                              Communicator& communicator);
 
-/// Whether `mine` is true on every rank. Collective, one element: ranks that leave a step out when
-/// gradients overflow (core/amp/grad_scaler.h) must all leave it out.
-bool finite_on_all_ranks(bool mine, Communicator& communicator);
-
 }  // namespace trireme

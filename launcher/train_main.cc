@@ -44,6 +44,8 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
   // Before the options are looked at together: what this machine cannot do comes first.
   const Device device = choose_device(options.device, env);
   check(options, env.world_size);
+  require(!options.cuda_graph || !device.is_cpu(), "trireme-train",
+          "--cuda-graph is for GPUs, this rank computes on the CPU; add --device cuda");
   choose_num_threads(env);
 
   // The data is looked at before ranks meet: a wrong path is then one clear message at once.

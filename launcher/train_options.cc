@@ -104,6 +104,9 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
            "steps between checks that all ranks hold the same weights; 0 never")
       .at_least(0)
       .at_most(kMostOfCount);
+  parser.add("--cuda-graph", &o.cuda_graph,
+             "capture the step of a GPU after a few and replay it: launches cost nothing then. Not "
+             "with dropout");
 
   // A launcher's variables say the same, and must if both are there.
   parser.section("Rank (default: from the environment)");

@@ -49,6 +49,7 @@ struct TrainOptions {
   std::string backend = "auto";
   int64_t bucket_mb = 0;  // 0: TRIREME_BUCKET_MB
   int64_t check_replicas_every = 0;
+  bool cuda_graph = false;
 
   // Who this rank is; negative: the environment says it.
   int rank = -1;

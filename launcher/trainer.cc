@@ -6,6 +6,7 @@
 
 #include "core/amp/autocast.h"
 #include "core/autograd/backward.h"
+#include "core/base/log.h"
 #include "core/base/parallel_for.h"
 #include "core/base/settings.h"
 #include "core/data/loader.h"
@@ -112,6 +113,17 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
   require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
   first_step_ = checkpoints_.restore(task, *optimizer_, scaler());
+  // The device counts its updates where the host does not know in time whether one is left out, and
+  // where it repeats what was captured.
+  const bool replays = options.cuda_graph && !device_.is_cpu();
+  if (replays || (scaler_ && !device_.is_cpu())) optimizer_->keep_schedule_on_device();
+  if (replays) {
+    graph_.emplace(device_, [this](const Batch& batch) {
+      StepResults results{.losses = forward_backward(batch), .norm = update(loss_scale())};
+      optimizer_->zero_grad();
+      return results;
+    });
+  }
   // Rank 0 alone may have loaded something.
   ddp_.broadcast_parameters();
   ddp_.broadcast_buffers();
@@ -158,11 +170,16 @@ void Trainer::step(int64_t step, Loader& loader) {
                  .batch = next_batch(loader),
                  .lr = learning_rate(step),
                  .loss_scale = loss_scale()};
-  forward_backward(now);
+  optimizer_->set_lr(now.lr);
+  if (graph_) {
+    replay(now);
+  } else {
+    for (const Tensor& loss : forward_backward(now.batch)) now.losses.emplace_back().set(loss);
+  }
   report_.backward_done();
   std::optional<QueuedStep> before = std::exchange(queued_, std::nullopt);
   if (before) agree(*before);
-  update(now);
+  if (!graph_) now.norm.set(update(now.loss_scale));
   if (reads_late()) {
     if (before) report(*before);
     queued_ = std::move(now);
@@ -170,15 +187,30 @@ void Trainer::step(int64_t step, Loader& loader) {
     agree(now);
     report(now);
   }
+  optimizer_->zero_grad();
 }
 
-void Trainer::forward_backward(QueuedStep& now) {
-  for (const Batch& part : micro_batches(now.batch, options_.accumulate)) {
+std::vector<Tensor> Trainer::forward_backward(const Batch& batch) {
+  std::vector<Tensor> losses;
+  for (const Batch& part : micro_batches(batch, options_.accumulate)) {
     const Tensor loss = forward(part);
-    now.losses.emplace_back().set(loss.detach());
+    losses.push_back(loss.detach());
     const auto scope = report_.phase(Phase::kBackward);
     ddp_.backward(scaler_ ? scaler_->scaled(loss) : loss);
   }
+  return losses;
+}
+
+void Trainer::replay(QueuedStep& now) {
+  const auto scope = report_.phase(Phase::kForward);
+  const bool was_captured = graph_->num_nodes() > 0;
+  const StepResults results = graph_->run(now.batch, now.loss_scale);
+  if (!was_captured && graph_->num_nodes() > 0 && communicator_.rank() == 0) {
+    log_info("step ", now.step + 1, " captured: ", graph_->num_nodes(),
+             " kernels and copies, replayed from now on");
+  }
+  for (const Tensor& loss : results.losses) now.losses.emplace_back().set(loss);
+  now.norm.set(results.norm);
 }
 
 Batch Trainer::next_batch(Loader& loader) {
@@ -192,22 +224,11 @@ Tensor Trainer::forward(const Batch& batch) {
   return task_.loss(batch);
 }
 
-void Trainer::update(QueuedStep& now) {
+Tensor Trainer::update(double loss_scale) {
   const auto scope = report_.phase(Phase::kOptimizer);
-  optimizer_->set_lr(now.lr);
-  const GradientNorm g = clip_grad_norm(parameters_, options_.clip, now.loss_scale);
-  now.norm.set(g.norm);
-  if (scaler_) {
-    const bool finite = finite_on_all_ranks(std::isfinite(now.norm.get()), communicator_);
-    // An overflow says nothing of the run as long as a smaller scale may avoid it.
-    if (!finite && now.loss_scale <= kSmallestScale) fail_not_finite(now);
-    if (finite) optimizer_->step(g.factor);
-    scaler_->update(finite);
-  } else {
-    if (!reads_late() && !std::isfinite(now.norm.get())) fail_not_finite(now);
-    optimizer_->step(g.factor);
-  }
-  optimizer_->zero_grad();
+  const GradientNorm g = clip_grad_norm(parameters_, options_.clip, loss_scale);
+  optimizer_->step(g.factor);
+  return g.norm;
 }
 
 void Trainer::agree(QueuedStep& step) {
@@ -216,13 +237,17 @@ void Trainer::agree(QueuedStep& step) {
     step.norm.get();  // the last that the step computes for the host
   }
   const auto scope = report_.phase(Phase::kCommExposed);
-  // The averages are the same on every rank, so all of them decide alike.
-  if (!scaler_ && !std::isfinite(step.norm.get())) fail_not_finite(step);
+  // The averages are the same on every rank, so all of them decide alike. An overflow says nothing
+  // of the run as long as a smaller scale may avoid it.
+  const bool finite = std::isfinite(step.norm.get());
+  if (!finite && step.loss_scale <= kSmallestScale) fail_not_finite(step);
   const StepAgreement all = agree_on_step({.loss_sum = loss_sum(step.batch, step.losses),
                                            .samples = step.batch.samples,
                                            .tokens = step.batch.tokens,
+                                           .is_finite = finite,
                                            .wants_stop = stop_wished()},
                                           communicator_);
+  if (scaler_) scaler_->update(all.is_finite);
   stop_ = all.stop;
   step.all = all;
 }

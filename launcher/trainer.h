@@ -15,6 +15,7 @@
 #include "distributed/control_channel.h"
 #include "distributed/ddp.h"
 #include "launcher/precision.h"
+#include "launcher/step_graph.h"
 #include "launcher/train_checkpoint.h"
 #include "launcher/train_report.h"
 #include "launcher/training_task.h"
@@ -23,9 +24,9 @@ namespace trireme {
 
 /// On a GPU the host runs a step ahead: while the device computes step n, the host queues step n +
 /// 1 and only then reads loss and gradient norm of step n, so that the device never waits for it.
-/// What is reported, and a stop that was asked for, are therefore a step late there. Gradients that
-/// are not finite change no parameter, however late the host sees them. With a loss scale (f16) the
-/// host must know them at once and waits in each step.
+/// What is reported, a stop that was asked for, and a change of the loss scale (f16) are therefore
+/// a step late there. Gradients that are not finite change no parameter, however late the host sees
+/// them.
 class Trainer {
  public:
   /// Collective: moves the model to the communicator's device, checks and broadcasts it, resumes if
@@ -53,9 +54,13 @@ class Trainer {
   void step(int64_t step, Loader& loader);
   Batch next_batch(Loader& loader);
   Tensor forward(const Batch& batch);
-  void forward_backward(QueuedStep& now);
-  /// Clips and applies the gradients; leaves them out where they overflowed because of the scale.
-  void update(QueuedStep& now);
+  /// The losses of the micro-batches.
+  std::vector<Tensor> forward_backward(const Batch& batch);
+  /// Clips and applies the gradients, where all are finite; returns their norm. They were computed
+  /// with `loss_scale`, which may have changed since.
+  Tensor update(double loss_scale);
+  /// Both at once, as a graph.
+  void replay(QueuedStep& now);
   /// Collective: reads the step's numbers, shares them and the wish to stop.
   void agree(QueuedStep& step);
   void report(const QueuedStep& step);
@@ -68,7 +73,7 @@ class Trainer {
   /// Collective: finds out whose loss or gradients were not finite.
   [[noreturn]] void fail_not_finite(const QueuedStep& step);
   double loss_scale() const { return scaler_ ? scaler_->scale() : 1; }
-  bool reads_late() const { return !device_.is_cpu() && !scaler_; }
+  bool reads_late() const { return !device_.is_cpu(); }
   GradScaler* scaler() { return scaler_ ? &*scaler_ : nullptr; }
 
   TrainingTask& task_;
@@ -83,6 +88,7 @@ class Trainer {
   const Precision precision_;
   std::optional<GradScaler> scaler_;  // where the precision needs one
   StateDict parameters_;
+  std::optional<StepGraph> graph_;    // with --cuda-graph
   std::optional<QueuedStep> queued_;  // not read yet
   int64_t first_step_ = 0;
   int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written

@@ -2,13 +2,14 @@
 //
 //   backward(scaler.scaled(loss));                       // gradients are scale() times too large
 //   const GradientNorm g = clip_grad_norm(parameters, max_norm, scaler.scale());
-//   const bool finite = std::isfinite(g.norm.item());    // several ranks: finite_on_all_ranks()
-//   if (finite) optimizer.step(g.factor);
-//   scaler.update(finite);                               // a step that overflowed is left out
+//   optimizer.step(g.factor);                            // 0, which changes nothing, if it
+//   overflowed scaler.update(std::isfinite(g.norm.item()));
 //
 // The scale falls when gradients overflow and rises again after many steps without: so it stays
-// just below what f16 can hold. All ranks must update alike. Micikevicius et al., "Mixed precision
-// training", 2018. Not thread-safe.
+// just below what f16 can hold. On a GPU item() waits; a DelayedScalar that is read a step later
+// does not, and the scale then changes a step later. All ranks must update alike: averaged
+// gradients overflow on all of them. Micikevicius et al., "Mixed precision training", 2018. Not
+// thread-safe.
 
 #pragma once
 

@@ -6,6 +6,7 @@
 #include "core/autograd/no_grad.h"
 #include "core/base/config.h"
 #include "core/cuda/graph.h"
+#include "core/ops/ops.h"
 #include "core/optim/master_weights.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
@@ -93,6 +94,7 @@ void Optimizer::keep_schedule_on_device() {
   device_lr_ = views::reshape(views::slice(pair, 0, 0, 1), {});
   device_updates_ = views::reshape(views::slice(pair, 0, 1, 2), {});
   one_ = ones_like(device_updates_);
+  zero_ = zeros_like(device_updates_);
   for (const Entry& e : entries_) e.refresh_master();
 }
 
@@ -109,6 +111,11 @@ void Optimizer::check_step(const Tensor& grad_factor) const {
     if (e.master && e.parameter.version() != e.parameter_version) refuse_in_captured_step(kMoved);
   }
   if (!device_lr_) refuse_in_captured_step(kFrozen);
+}
+
+void Optimizer::count_on_device(const Tensor& grad_factor) {
+  const Tensor counts = grad_factor ? cast(greater(grad_factor, zero_), DType::kF64) : one_;
+  accumulate_inplace(device_updates_, counts);
 }
 
 void Optimizer::Entry::note_versions() const {
@@ -151,7 +158,11 @@ void Optimizer::step(const Tensor& grad_factor) {
   const double* const factor = grad_factor ? grad_factor.data<double>() : nullptr;
   for (Update& u : updates_) u.parts.clear();
   check_step(grad_factor);
-  if (device_lr_) accumulate_inplace(device_updates_, one_);
+  if (device_lr_) {
+    count_on_device(grad_factor);
+  } else if (factor && grad_factor.device().is_cpu() && *factor == 0) {
+    return;
+  }
   for (const Entry& entry : entries_) {
     const Tensor gradient = entry.parameter.grad();
     if (!gradient.defined()) continue;

@@ -54,8 +54,9 @@ class Optimizer {
   void step() { step(Tensor()); }
   /// One update with the gradients times `grad_factor`, an f64 scalar on their device, as from
   /// clip_grad_norm (core/optim/clip.h): clipping and loss scaling need no pass of their own, and
-  /// nobody waits for the factor. Where it is 0 parameters and moments stay as they are, though the
-  /// update is counted.
+  /// nobody waits for the factor. Where it is 0 parameters and moments stay as they are and the
+  /// update does not count; on a CUDA device it does, unless the schedule is kept there, because
+  /// the host cannot know.
   void step(const Tensor& grad_factor);
   void zero_grad();
 
@@ -124,13 +125,14 @@ class Optimizer {
   };
   Update& update_for(const Entry& entry, const double* grad_factor);
   void check_step(const Tensor& grad_factor) const;
+  void count_on_device(const Tensor& grad_factor);
 
   std::vector<Entry> entries_;
   std::vector<std::string> moment_names_;
   std::vector<Update> updates_;  // of the running step; kept for its memory
   double lr_ = 0;
-  Tensor device_lr_, device_updates_,
-      one_;  // the first two are views of one f64 pair; or undefined
+  // f64 scalars on the device, or undefined; the first two are views of one pair.
+  Tensor device_lr_, device_updates_, one_, zero_;
 };
 
 }  // namespace trireme

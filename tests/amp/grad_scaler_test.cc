@@ -10,8 +10,8 @@
 #include "core/ops/ops.h"
 #include "core/optim/clip.h"
 #include "core/optim/sgd.h"
+#include "distributed/control_channel.h"
 #include "distributed/ddp.h"
-#include "distributed/finite_check.h"
 #include "distributed/run_ranks.h"
 
 namespace trireme {
@@ -86,11 +86,11 @@ TEST(GradScaler, KeepsGradientsThatF16CannotHold) {
 }
 
 // One step as the header shows it; returns whether it was done.
-bool step(Line& line, double x, Sgd& optimizer, GradScaler& scaler, Communicator& comm) {
-  backward(scaler.scaled(line.loss(x)));
+bool step(DistributedDataParallel& ddp, const Tensor& loss, Sgd& optimizer, GradScaler& scaler) {
+  ddp.backward(scaler.scaled(loss));
   const GradientNorm g = clip_grad_norm(optimizer.parameters(), 1e-3, scaler.scale());
-  const bool finite = finite_on_all_ranks(std::isfinite(g.norm.item()), comm);
-  if (finite) optimizer.step(g.factor);
+  optimizer.step(g.factor);
+  const bool finite = std::isfinite(g.norm.item());
   scaler.update(finite);
   optimizer.zero_grad();
   return finite;
@@ -99,15 +99,17 @@ bool step(Line& line, double x, Sgd& optimizer, GradScaler& scaler, Communicator
 TEST(GradScaler, LeavesAStepOutOnAllRanksWhereOneOverflows) {
   run_ranks(2, [](Communicator& comm) {
     Line line;
+    DistributedDataParallel ddp(line, comm);
     Sgd optimizer({{line.named_parameters(), {}}}, {.lr = 1});
     GradScaler scaler;
     const std::vector<float> before = line.w.to_vector<float>();
     // 2^16 / 16 * 4 x is beyond 65504 for x = 16, on rank 1 alone.
-    EXPECT_FALSE(step(line, comm.rank() == 1 ? 16 : 1, optimizer, scaler, comm));
+    EXPECT_FALSE(step(ddp, line.loss(comm.rank() == 1 ? 16 : 1), optimizer, scaler));
+    EXPECT_EQ(optimizer.state_dict().back().second.item(), 0) << "it does not count";
     EXPECT_EQ(line.w.to_vector<float>(), before);
     EXPECT_EQ(scaler.state(), (GradScaler::State{.scale = 32768, .skipped_steps = 1}));
     // Clipped to a norm of 1e-3 whatever the scale: 16 equal elements.
-    EXPECT_TRUE(step(line, 1, optimizer, scaler, comm));
+    EXPECT_TRUE(step(ddp, line.loss(1), optimizer, scaler));
     EXPECT_NEAR(line.w.to_vector<float>()[0], 1 - 1e-3 / 4, 1e-6);
   });
 }
@@ -122,11 +124,12 @@ TEST(GradScaler, SeesAnOverflowThroughAverages) {
   });
 }
 
-TEST(FiniteOnAllRanks, IsTrueOnlyIfItIsOnEach) {
+TEST(StepAgreement, RefusesGradientsThatAreFiniteOnSomeRanksOnly) {
   run_ranks(3, [](Communicator& comm) {
-    EXPECT_TRUE(finite_on_all_ranks(true, comm));
-    EXPECT_FALSE(finite_on_all_ranks(comm.rank() != 2, comm));
-    EXPECT_FALSE(finite_on_all_ranks(false, comm));
+    EXPECT_TRUE(agree_on_step({.samples = 1}, comm).is_finite);
+    EXPECT_FALSE(agree_on_step({.samples = 1, .is_finite = false}, comm).is_finite);
+    EXPECT_THAT([&] { agree_on_step({.samples = 1, .is_finite = comm.rank() != 2}, comm); },
+                ThrowsMessage<Error>(HasSubstr("finite on 2 of 3 ranks")));
   });
 }
 

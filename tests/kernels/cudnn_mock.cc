@@ -215,10 +215,9 @@ cudnnStatus_t check_graph(const Described& graph) {
   return CUDNN_STATUS_SUCCESS;
 }
 
-/// Every tensor of the graph that lies in memory has a pointer.
-cudnnStatus_t check_pack(const Described& graph, const std::vector<int64_t>& uids) {
-  std::set<int64_t> given(uids.begin(), uids.end()), needed;
-  if (given.size() != uids.size()) return complain("a number bound twice");
+/// The graph's tensors that lie in memory, by number.
+std::map<int64_t, const Described*> tensors_in_memory(const Described& graph) {
+  std::map<int64_t, const Described*> tensors;
   const auto operations = graph.attributes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS).count;
   for (int64_t i = 0; i < operations; ++i) {
     Ports ports =
@@ -226,11 +225,27 @@ cudnnStatus_t check_pack(const Described& graph, const std::vector<int64_t>& uid
     ports.in.push_back(ports.out);
     for (const Described* t : ports.in) {
       if (!t->value<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
-        needed.insert(t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID));
+        tensors[t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)] = t;
       }
     }
   }
+  return tensors;
+}
+
+/// Every tensor of the graph that lies in memory has a pointer.
+cudnnStatus_t check_pack(const Described& graph, const std::vector<int64_t>& uids) {
+  std::set<int64_t> given(uids.begin(), uids.end()), needed;
+  if (given.size() != uids.size()) return complain("a number bound twice");
+  for (const auto& [uid, t] : tensors_in_memory(graph)) needed.insert(uid);
   return given == needed ? CUDNN_STATUS_SUCCESS : complain("not the graph's tensors are bound");
+}
+
+/// A copy of the number at `data`, as long as the mock lives.
+void* kept(const Described& tensor, const void* data) {
+  const auto type = tensor.value<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE);
+  std::array<char, 8>& copy = the_state.values.emplace_back();
+  std::memcpy(copy.data(), data, type == CUDNN_DATA_INT64 || type == CUDNN_DATA_DOUBLE ? 8 : 4);
+  return copy.data();
 }
 
 // ---- the entry points ----
@@ -345,6 +360,9 @@ cudnnStatus_t execute(cudnnHandle_t, cudnnBackendDescriptor_t plan, cudnnBackend
   std::map<int64_t, void*> memory;
   for (size_t i = 0; i < uids.size(); ++i) {
     memory[uids[i]] = reinterpret_cast<void* const*>(pointers.bytes.data())[i];
+  }
+  for (const auto& [uid, t] : tensors_in_memory(*graph)) {
+    if (t->value<bool>(CUDNN_ATTR_TENSOR_IS_BY_VALUE)) memory[uid] = kept(*t, memory[uid]);
   }
   the_state.execute(*graph, memory);
   return CUDNN_STATUS_SUCCESS;

@@ -3,8 +3,10 @@
 
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <map>
 #include <string>
 #include <vector>
@@ -47,6 +49,8 @@ struct CudnnMockState {
   std::vector<int> executed;  // engine of each run
   /// What running a graph does, given where its tensors lie.
   std::function<void(const CudnnDescribed& graph, const std::map<int64_t, void*>& memory)> execute;
+  /// Numbers that were handed over by value: read when a graph is executed, whenever it runs.
+  std::list<std::array<char, 8>> values;
   /// What was wrong with a graph, in words; empty when all is well.
   std::string complaint;
 };

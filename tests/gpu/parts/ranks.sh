@@ -35,6 +35,13 @@ for ranks in 2 3 4; do
   train "f32-$ranks" "$ranks"
   same one "f32-$ranks" 1e-4
 done
+# Replayed steps are the same training; among ranks their all-reduce is part of the graph.
+if is_gpu; then
+  train replayed-1 1 --cuda-graph
+  same one replayed-1 1e-6
+  train replayed-2 2 --cuda-graph
+  same f32-2 replayed-2 1e-5
+fi
 # Three ranks in bf16: 1/3 is no number of the type, see "Averages in 16 bits" in docs/nccl.md.
 train bf16-3 3 --precision bf16-pure
 same one-bf16 bf16-3 3e-2
