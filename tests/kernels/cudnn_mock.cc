@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/base/error.h"
+#include "tests/kernels/cudnn_mock_checks.h"
 
 namespace trireme::testing {
 namespace {
@@ -15,7 +16,9 @@ std::set<const void*> the_live;  // descriptors that exist
 /// Counts the call; true where it is the one that fails.
 bool fails() { return the_state.calls++ == the_state.fail_at; }
 
+/// Keeps the first complaint; "" is none.
 cudnnStatus_t complain(const std::string& text) {
+  if (text.empty()) return CUDNN_STATUS_SUCCESS;
   if (the_state.complaint.empty()) the_state.complaint = text;
   return CUDNN_STATUS_BAD_PARAM;
 }
@@ -43,201 +46,6 @@ constexpr int kEngine = 5000, kGraph = 5001;
 void set_own(Described& d, int name, int64_t value) {
   const char* from = reinterpret_cast<const char*>(&value);
   d.attributes[name] = {CUDNN_TYPE_INT64, 1, {from, from + sizeof(value)}};
-}
-
-// ---- what cuDNN checks when a descriptor is finalised ----
-
-cudnnStatus_t check_tensor(const Described& t) {
-  const auto extents = t.numbers(CUDNN_ATTR_TENSOR_DIMENSIONS);
-  const auto strides = t.numbers(CUDNN_ATTR_TENSOR_STRIDES);
-  if (extents.empty() || extents.size() != strides.size())
-    return complain("tensor without extents");
-  for (size_t d = 0; d < extents.size(); ++d) {
-    if (extents[d] < 1) return complain("tensor with an empty dimension");
-    if (strides[d] < 0) return complain("tensor with a negative stride");
-  }
-  for (int needed : {CUDNN_ATTR_TENSOR_UNIQUE_ID, CUDNN_ATTR_TENSOR_DATA_TYPE,
-                     CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT}) {
-    if (!t.has(needed)) return complain(concat("tensor without attribute ", needed));
-  }
-  return CUDNN_STATUS_SUCCESS;
-}
-
-/// The tensors of an operation: what it reads and what it writes.
-struct Ports {
-  std::vector<const Described*> in;
-  const Described* out = nullptr;
-};
-Ports ports_of(const Described& op) {
-  const auto ports = [&](std::initializer_list<int> in, int out) {
-    Ports found;
-    for (int name : in) {
-      if (op.has(name)) found.in.push_back(op.descriptor(name));
-    }
-    found.out = op.descriptor(out);
-    return found;
-  };
-  switch (op.type) {
-    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
-                    CUDNN_ATTR_OPERATION_POINTWISE_TDESC},
-                   CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
-    case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_REDUCTION_XDESC}, CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
-    case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_MATMUL_ADESC, CUDNN_ATTR_OPERATION_MATMUL_BDESC},
-                   CUDNN_ATTR_OPERATION_MATMUL_CDESC);
-    case CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_RESHAPE_XDESC}, CUDNN_ATTR_OPERATION_RESHAPE_YDESC);
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
-      return ports(
-          {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W},
-          CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y);
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
-                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W},
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX);
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR:
-      return ports({CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
-                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X},
-                   CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW);
-    default:
-      return {};
-  }
-}
-
-std::vector<int64_t> extents(const Described* t) {
-  return t->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS);
-}
-
-/// True if `from` broadcasts to `to`.
-bool broadcasts(const std::vector<int64_t>& from, const std::vector<int64_t>& to) {
-  if (from.size() != to.size()) return false;
-  for (size_t d = 0; d < from.size(); ++d) {
-    if (from[d] != to[d] && from[d] != 1) return false;
-  }
-  return true;
-}
-
-bool is_matmul(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
-               const std::vector<int64_t>& c) {
-  const size_t r = a.size();
-  return r >= 3 && b.size() == r && c.size() == r && a[r - 2] == c[r - 2] && a[r - 1] == b[r - 2] &&
-         b[r - 1] == c[r - 1] && std::equal(a.begin(), a.end() - 2, c.begin()) &&
-         std::equal(b.begin(), b.end() - 2, c.begin());
-}
-
-bool is_convolution(const Described& op, const Described* x, const Described* w,
-                    const Described* y) {
-  const int conv_name = op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR
-                            ? CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC
-                        : op.type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR
-                            ? CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC
-                            : CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC;
-  const Described* conv = op.descriptor(conv_name);
-  const auto from = extents(x), filter = extents(w), to = extents(y);
-  bool fits = from[0] == to[0] && filter[0] == to[1] && from[1] % filter[1] == 0;
-  for (size_t d = 0; d < 2; ++d) {
-    const int64_t pads = conv->numbers(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS)[d] +
-                         conv->numbers(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS)[d];
-    const int64_t reach =
-        conv->numbers(CUDNN_ATTR_CONVOLUTION_DILATIONS)[d] * (filter[d + 2] - 1) + 1;
-    const int64_t stride = conv->numbers(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES)[d];
-    fits = fits && to[d + 2] == (from[d + 2] + pads - reach) / stride + 1;
-  }
-  return fits;
-}
-
-cudnnStatus_t check_operation(const Described& op) {
-  const Ports ports = ports_of(op);
-  if (!ports.out || ports.in.empty()) return complain("operation without operands");
-  for (const Described* t : ports.in) {
-    if (!t->is_final) return complain("operand not finalised");
-  }
-  if (!ports.out->is_final) return complain("result not finalised");
-  const auto out = extents(ports.out);
-  switch (op.type) {
-    case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
-      for (const Described* t : ports.in) {
-        if (!broadcasts(extents(t), out)) return complain("pointwise operand does not broadcast");
-      }
-      return CUDNN_STATUS_SUCCESS;
-    case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
-      return broadcasts(out, extents(ports.in[0])) ? CUDNN_STATUS_SUCCESS
-                                                   : complain("reduction to another shape");
-    case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR:
-      return is_matmul(extents(ports.in[0]), extents(ports.in[1]), out)
-                 ? CUDNN_STATUS_SUCCESS
-                 : complain("matmul of shapes that do not fit");
-    case CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR: {
-      int64_t before = 1, after = 1;
-      for (int64_t e : extents(ports.in[0])) before *= e;
-      for (int64_t e : out) after *= e;
-      return before == after ? CUDNN_STATUS_SUCCESS : complain("reshape to another size");
-    }
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
-      return is_convolution(op, ports.in[0], ports.in[1], ports.out)
-                 ? CUDNN_STATUS_SUCCESS
-                 : complain("convolution of shapes that do not fit");
-    case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
-      return is_convolution(op, ports.out, ports.in[1], ports.in[0])
-                 ? CUDNN_STATUS_SUCCESS
-                 : complain("input gradient of shapes that do not fit");
-    default:
-      return is_convolution(op, ports.in[1], ports.out, ports.in[0])
-                 ? CUDNN_STATUS_SUCCESS
-                 : complain("weight gradient of shapes that do not fit");
-  }
-}
-
-/// Numbers are unique, and every temporary is written once, before it is read.
-cudnnStatus_t check_graph(const Described& graph) {
-  std::map<int64_t, const Described*> known;
-  std::set<int64_t> written;
-  const auto operations = graph.attributes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS).count;
-  for (int64_t i = 0; i < operations; ++i) {
-    const Described* op = graph.descriptor(CUDNN_ATTR_OPERATIONGRAPH_OPS, static_cast<size_t>(i));
-    if (!op->is_final) return complain("operation not finalised");
-    Ports ports = ports_of(*op);
-    for (const Described* t : ports.in) {
-      const int64_t uid = t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
-      if (!known.emplace(uid, t).second && known[uid] != t) return complain("number used twice");
-      if (t->value<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && !written.contains(uid)) {
-        return complain(concat("temporary ", uid, " read before it is written"));
-      }
-    }
-    const int64_t uid = ports.out->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
-    if (!known.emplace(uid, ports.out).second && known[uid] != ports.out) {
-      return complain("number used twice");
-    }
-    if (!written.insert(uid).second) return complain(concat("tensor ", uid, " written twice"));
-  }
-  return CUDNN_STATUS_SUCCESS;
-}
-
-/// The graph's tensors that lie in memory, by number.
-std::map<int64_t, const Described*> tensors_in_memory(const Described& graph) {
-  std::map<int64_t, const Described*> tensors;
-  const auto operations = graph.attributes.at(CUDNN_ATTR_OPERATIONGRAPH_OPS).count;
-  for (int64_t i = 0; i < operations; ++i) {
-    Ports ports =
-        ports_of(*graph.descriptor(CUDNN_ATTR_OPERATIONGRAPH_OPS, static_cast<size_t>(i)));
-    ports.in.push_back(ports.out);
-    for (const Described* t : ports.in) {
-      if (!t->value<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
-        tensors[t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)] = t;
-      }
-    }
-  }
-  return tensors;
-}
-
-/// Every tensor of the graph that lies in memory has a pointer.
-cudnnStatus_t check_pack(const Described& graph, const std::vector<int64_t>& uids) {
-  std::set<int64_t> given(uids.begin(), uids.end()), needed;
-  if (given.size() != uids.size()) return complain("a number bound twice");
-  for (const auto& [uid, t] : tensors_in_memory(graph)) needed.insert(uid);
-  return given == needed ? CUDNN_STATUS_SUCCESS : complain("not the graph's tensors are bound");
 }
 
 /// A copy of the number at `data`, as long as the mock lives.
@@ -333,10 +141,11 @@ cudnnStatus_t finalize(cudnnBackendDescriptor_t p) {
   Described& d = *described(p);
   if (d.is_final) return complain("finalised twice");
   cudnnStatus_t status = CUDNN_STATUS_SUCCESS;
-  if (d.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) status = check_tensor(d);
-  if (ports_of(d).out) status = check_operation(d);
+  if (d.type == CUDNN_BACKEND_TENSOR_DESCRIPTOR) status = complain(check_tensor(d));
+  if (ports_of(d).out) status = complain(check_operation(d));
   if (d.type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR) {
-    status = the_state.supports ? check_graph(d) : CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN;
+    status =
+        the_state.supports ? complain(check_graph(d)) : CUDNN_STATUS_NOT_SUPPORTED_GRAPH_PATTERN;
   }
   d.is_final = status == CUDNN_STATUS_SUCCESS;
   return status;
@@ -355,7 +164,7 @@ cudnnStatus_t execute(cudnnHandle_t, cudnnBackendDescriptor_t plan, cudnnBackend
   if (std::ssize(uids) != pointers.count) return complain("numbers and pointers differ in count");
   const auto* workspace = described(pack)->value<void*>(CUDNN_ATTR_VARIANT_PACK_WORKSPACE);
   if (the_state.workspace_bytes && !workspace) return complain("no working memory");
-  const cudnnStatus_t status = check_pack(*graph, uids);
+  const cudnnStatus_t status = complain(check_pack(*graph, uids));
   if (status != CUDNN_STATUS_SUCCESS || !the_state.execute) return status;
   std::map<int64_t, void*> memory;
   for (size_t i = 0; i < uids.size(); ++i) {
