@@ -71,6 +71,18 @@ endif()
 trireme_optional(MPI MPI_C_FOUND)
 set(TRIREME_MPI_VERSION "${MPI_C_VERSION}")
 
+# PNG and JPEG files, through libpng and libjpeg-turbo.
+set(TRIREME_IMAGES_USABLE FALSE)
+if(NOT TRIREME_IMAGES STREQUAL "OFF")
+  find_package(JPEG QUIET)
+  find_package(PNG QUIET)
+  if(JPEG_FOUND AND PNG_FOUND)
+    set(TRIREME_IMAGES_USABLE TRUE)
+  endif()
+endif()
+trireme_optional(IMAGES TRIREME_IMAGES_USABLE)
+set(TRIREME_IMAGES_VERSION "libjpeg ${JPEG_VERSION}, libpng ${PNG_VERSION_STRING}")
+
 if(TRIREME_TESTS)
   find_package(GTest QUIET)
   if(NOT GTest_FOUND)

@@ -52,6 +52,7 @@ class Trainer {
 
   void step(int64_t step, Loader& loader);
   Batch next_batch(Loader& loader);
+  int loader_threads() const;
   Tensor forward(const Batch& batch);
   void forward_backward(QueuedStep& now);
   /// Clips and applies the gradients; leaves them out where they overflowed because of the scale.
