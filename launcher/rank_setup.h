@@ -17,8 +17,8 @@ void choose_num_threads(const RankEnv& env);
 
 /// Threads that prepare this rank's batches: `wanted`, or for 0 what choose_num_threads has left.
 /// With a GPU the host's cores have little else to do: all but the one that queues the steps. On
-/// the CPU they compute, and preparing photographs takes about a tenth of the time of training a
-/// network on them: an eighth, at least one.
+/// the CPU they compute, and preparing photographs takes from a thirtieth to a quarter of the time
+/// of training a small network on them: an eighth, at least one.
 int choose_loader_threads(int64_t wanted, Device device);
 
 /// Where this rank computes, see device_of_rank. To be called before anything else of CUDA.

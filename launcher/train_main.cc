@@ -72,8 +72,9 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
                        env, *communicator);
     if (env.rank == 0) {
       log_info("trireme ", kVersion, " ", program, ": ", describe(env), "; ", num_threads(),
-               " threads per rank, device ", device, ", precision ", options.precision,
-               ", backend ", communicator->backend());
+               " threads per rank and ", choose_loader_threads(options.loader_threads, device),
+               " for its batches, device ", device, ", precision ", options.precision, ", backend ",
+               communicator->backend());
       log_info(task->description());
       log_info("run directory ", out);
     }

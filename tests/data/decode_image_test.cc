@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/base/error.h"
+#include "core/base/philox.h"
 #include "tests/data/jpeg_files.h"
 #include "tests/data/png_files.h"
 #include "tests/support/temp_dir.h"
@@ -134,6 +135,28 @@ TEST(Images, DamageIsAnErrorThatNamesTheFile) {
   std::string flipped = png;
   flipped[flipped.size() / 2] = static_cast<char>(flipped[flipped.size() / 2] ^ 4);
   EXPECT_THAT(refusal(flipped), HasSubstr("is damaged (libpng: "));
+}
+
+TEST(Images, AnyDamagedByteIsSeenOrDoesNoHarm) {
+  const Pixels noise{24, 24, 3, counting(24 * 24 * 3)};
+  const TempDir dir;
+  Generator random(9);
+  int refused = 0;
+  for (const std::string& sound :
+       {jpeg_bytes(noise), png_bytes({.rows = 24, .cols = 24, .bytes = noise.values})}) {
+    for (int i = 0; i < 300; ++i) {
+      std::string bytes = sound;
+      // Behind the first bytes, which say what it is.
+      const size_t at = 8 + random.next_below(bytes.size() - 8);
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 + random.next_below(255)));
+      try {
+        EXPECT_GT(read_image(dir.write("file", bytes)).rows, 0);
+      } catch (const DataError&) {
+        ++refused;
+      }
+    }
+  }
+  EXPECT_GT(refused, 250);  // at the least what PNG's checksums see
 }
 
 TEST(Images, WhatIsNoImageIsRefused) {
