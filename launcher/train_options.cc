@@ -10,6 +10,8 @@ namespace {
 constexpr double kMostOfCount = 1 << 30;
 // Products of three sizes of a layer and an element's bytes do.
 constexpr double kMostOfSize = 1 << 20;
+// A batch of square images has less than 2^63 bytes.
+constexpr double kMostOfSide = 1 << 14;
 
 void add_image_flags(ArgParser& parser, ImageOptions& o) {
   parser.section("Images");
@@ -21,7 +23,7 @@ void add_image_flags(ArgParser& parser, ImageOptions& o) {
       .at_most(kMostOfSize);
   parser.add("--image-size", &o.image_size, "folders: rows and columns that images are scaled to")
       .at_least(1)
-      .at_most(kMostOfSize)
+      .at_most(kMostOfSide)
       .default_text("224");
   parser
       .add("--crop-area", &o.crop_area,
