@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::array<uint8_t, 3> kJpeg = {0xFF, 0xD8, 0xFF};
 constexpr std::array<uint8_t, 8> kPng = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
-// 400 MB of pixels.
+// 400 MB when decoded; no file of so many pixels is longer than a gibibyte.
 constexpr int64_t kMostPixels = int64_t{1} << 27;
+constexpr int64_t kMostBytes = int64_t{1} << 30;
 
 bool starts_with(std::span<const uint8_t> bytes, std::span<const uint8_t> magic) {
   return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
@@ -45,6 +46,10 @@ std::vector<uint8_t> read_bytes(const std::string& path) {
   struct stat info = {};
   if (::fstat(file.get(), &info) != 0) fail_to_read("read_image", path, errno);
   if (!S_ISREG(info.st_mode)) refuse_image(path, "is not a regular file");
+  if (info.st_size > kMostBytes) {
+    refuse_image(path,
+                 concat("must not be longer than ", kMostBytes, " bytes, got ", info.st_size));
+  }
   std::vector<uint8_t> bytes(static_cast<size_t>(info.st_size));
   size_t have = 0;
   while (have < bytes.size()) {

@@ -175,6 +175,11 @@ TEST(Images, AbsurdExtentsAreRefusedBeforeMemoryIsTaken) {
   ASSERT_NE(frame, std::string::npos);
   jpeg.replace(frame + 5, 4, "\xF0\xF0\xF0\xF0");  // rows and columns
   EXPECT_THAT(refusal(jpeg), HasSubstr("pixels, got 61680 rows x 61680 columns"));
+  const TempDir dir;
+  const std::string path = dir.write("long.png", "");
+  std::filesystem::resize_file(path, int64_t{1} << 31);  // without blocks on the disk
+  EXPECT_THAT(testing::message_of<DataError>([&] { read_image(path); }),
+              HasSubstr("got 2147483648; replace"));
 }
 
 }  // namespace
