@@ -1,10 +1,12 @@
 # Sourced by quickstart.sh, test.sh and .ci/run: what they need from the system, and how to build.
 # shellcheck shell=bash disable=SC2034  # the lists are used by the scripts that source this
 
-# The compiler and the required libraries (CMakeLists.txt says what each is for), Open MPI for
-# several nodes, and GoogleTest and Google Benchmark, without which tests and benchmarks are off.
+# The compiler and the required libraries (CMakeLists.txt says what each is for), libjpeg-turbo and
+# libpng for folders of images, Open MPI for several nodes, and GoogleTest and Google Benchmark,
+# without which tests and benchmarks are off.
 BUILD_PACKAGES=(g++ cmake ninja-build ccache git libabsl-dev libdnnl-dev
   ocl-icd-opencl-dev nlohmann-json3-dev prometheus-cpp-dev zlib1g-dev
+  libjpeg-dev libpng-dev
   openmpi-bin libopenmpi-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 # What tests call beside our own programs. A test whose tool is missing skips and says so.

@@ -13,4 +13,5 @@ trireme_say(MPI ${TRIREME_HAS_MPI} "${TRIREME_MPI_VERSION}" "no communicator acr
 trireme_say(CUDA ${TRIREME_HAS_CUDA} "toolkit ${TRIREME_CUDA_VERSION}, for sm_${TRIREME_CUDA_ARCHITECTURES}" "CPU only")
 trireme_say(NCCL ${TRIREME_HAS_NCCL} "${TRIREME_NCCL_VERSION}" "no GPU collectives")
 trireme_say(CUPTI ${TRIREME_HAS_CUPTI} "headers found" "no traces of GPU activity")
+trireme_say("PNG and JPEG" ${TRIREME_HAS_IMAGES} "${TRIREME_IMAGES_VERSION}" "no folders of images")
 message(STATUS "  tests: ${TRIREME_TESTS}, benchmarks: ${TRIREME_BENCHMARKS}, ccache: ${TRIREME_CCACHE}")

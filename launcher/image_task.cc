@@ -9,8 +9,12 @@
 
 namespace trireme {
 
-ImageTask::ImageTask(const TrainOptions& options)
-    : images_(read_named_input("--data", [&] { return open_images(options.data); })),
+ImageTask::ImageTask(const TrainOptions& options, ImageOptions images)
+    : images_(read_named_input("--data",
+                               [&] {
+                                 images.seed = static_cast<uint64_t>(options.seed);
+                                 return open_images(options.data, images);
+                               })),
       dtype_(parse_precision(options.precision).parameters),
       generator_(static_cast<uint64_t>(options.seed)),
       data_(options.data) {}

@@ -20,11 +20,12 @@ class ImageTask : public TrainingTask {
   Tensor loss(const Batch& batch) override;
   Evaluation evaluate(const Batch& batch) override;
   bool is_classifier() const override { return true; }
+  std::string augmentation() const override { return images_.changes; }
   std::string sample() override { return ""; }
 
  protected:
-  /// Reads options.data; DataError names the flag.
-  explicit ImageTask(const TrainOptions& options);
+  /// Reads options.data; DataError names the flag. The seed of `images` is that of the options.
+  ImageTask(const TrainOptions& options, ImageOptions images);
   /// Takes --init-from, once the model exists.
   void load_initial_weights(const TrainOptions& options);
 

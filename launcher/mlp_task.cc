@@ -26,8 +26,7 @@ std::vector<int64_t> parse_sizes(const std::string& text) {
 
 MlpConfig config_for(const MlpOptions& mlp, const ImageSplit& images) {
   MlpConfig config{.sizes = parse_sizes(mlp.hidden), .dropout = mlp.dropout};
-  const ImageDataset& train = *images.train;
-  config.sizes.insert(config.sizes.begin(), train.rows() * train.cols() * train.channels());
+  config.sizes.insert(config.sizes.begin(), images.rows * images.cols * images.channels);
   config.sizes.push_back(images.classes);
   return config;
 }
@@ -35,7 +34,7 @@ MlpConfig config_for(const MlpOptions& mlp, const ImageSplit& images) {
 class MlpTask final : public ImageTask {
  public:
   MlpTask(const TrainOptions& options, const MlpOptions& mlp)
-      : ImageTask(options),
+      : ImageTask(options, mlp.images),
         model_(config_for(mlp, images_), generator_, {dtype_}),
         hidden_(mlp.hidden) {
     load_initial_weights(options);

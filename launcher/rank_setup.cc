@@ -37,6 +37,11 @@ void choose_num_threads(const RankEnv& env) {
   }
 }
 
+int choose_loader_threads(int64_t wanted, Device device) {
+  if (wanted > 0) return static_cast<int>(wanted);
+  return std::max(1, device.is_cpu() ? num_threads() / 8 : num_threads() - 1);
+}
+
 Device choose_device(const std::string& text, const RankEnv& env) {
   const Device device = device_of_rank(text, env);
   if constexpr (kHasCuda) {

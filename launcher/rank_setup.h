@@ -15,6 +15,12 @@ namespace trireme {
 /// of the node when all of them may use the same cores.
 void choose_num_threads(const RankEnv& env);
 
+/// Threads that prepare this rank's batches: `wanted`, or for 0 what choose_num_threads has left.
+/// With a GPU the host's cores have little else to do: all but the one that queues the steps. On
+/// the CPU they compute, and preparing photographs takes from a thirtieth to a quarter of the time
+/// of training a small network on them: an eighth, at least one.
+int choose_loader_threads(int64_t wanted, Device device);
+
 /// Where this rank computes, see device_of_rank. To be called before anything else of CUDA.
 Device choose_device(const std::string& text, const RankEnv& env);
 

@@ -1,4 +1,4 @@
-// trireme-train resnet: a residual network on images in IDX files (MNIST) or CIFAR-10's.
+// trireme-train resnet: a residual network on images.
 
 #include "core/models/resnet.h"
 #include "launcher/image_task.h"
@@ -8,7 +8,7 @@ namespace {
 
 ResNetConfig config_for(const ResNetOptions& o, const ImageSplit& images) {
   ResNetConfig config = resnet_config(o.depth);
-  config.in_channels = images.train->channels();
+  config.in_channels = images.channels;
   config.classes = images.classes;
   config.width = o.width;
   config.stem = o.stem == "imagenet" ? Stem::kImageNet : Stem::kSmall;
@@ -18,18 +18,14 @@ ResNetConfig config_for(const ResNetOptions& o, const ImageSplit& images) {
 class ResNetTask final : public ImageTask {
  public:
   ResNetTask(const TrainOptions& options, const ResNetOptions& o)
-      : ImageTask(options), options_(o), model_(config_for(o, images_), generator_, {dtype_}) {
-    images_.train->augment_with({.crop_padding = o.crop_padding,
-                                 .mirror = o.mirror,
-                                 .seed = static_cast<uint64_t>(options.seed)});
+      : ImageTask(options, o.images),
+        options_(o),
+        model_(config_for(o, images_), generator_, {dtype_}) {
     load_initial_weights(options);
   }
 
   const char* name() const override { return "resnet"; }
   Module& model() override { return model_; }
-  std::string augmentation() const override {
-    return concat("--crop ", options_.crop_padding, options_.mirror ? " --mirror" : "");
-  }
 
  private:
   Tensor forward(const Tensor& images) const override { return model_.forward(images); }

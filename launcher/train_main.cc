@@ -29,7 +29,8 @@ constexpr char kUsage[] =
     "gpt ...` on one node, `mpirun -np 4 trireme-train gpt ...` on one or several.\n"
     "\n"
     "  gpt     a GPT-2-shaped language model, on text or token files\n"
-    "  mlp     a classifier of images (IDX files, CIFAR-10), fully connected\n"
+    "  mlp     a classifier of images (IDX files, CIFAR-10, folders of PNG and JPEG), fully\n"
+    "          connected\n"
     "  resnet  the same, convolutional\n"
     "\n"
     "`trireme-train gpt --help` lists the flags. Exit codes: docs/exit_codes.md\n";
@@ -73,8 +74,9 @@ int train(const char* program, const TrainOptions& options, const MakeTask& make
                        env, *communicator);
     if (env.rank == 0) {
       log_info("trireme ", kVersion, " ", program, ": ", describe(env), "; ", num_threads(),
-               " threads per rank, device ", device, ", precision ", options.precision,
-               ", backend ", communicator->backend());
+               " threads per rank and ", choose_loader_threads(options.loader_threads, device),
+               " for its batches, device ", device, ", precision ", options.precision, ", backend ",
+               communicator->backend());
       log_info(task->description());
       log_info("run directory ", out);
     }
@@ -127,16 +129,16 @@ int main_of(const std::vector<std::string>& words) {
     TrainOptions options;
     options.batch = 64;
     options.weight_decay = 0.01;
-    return run<MlpOptions>("mlp", "Trains a classifier of images (IDX files, CIFAR-10).", options,
-                           {}, rest, make_mlp_task);
+    return run<MlpOptions>("mlp", "Trains a classifier of images (IDX files, CIFAR-10, folders).",
+                           options, {}, rest, make_mlp_task);
   }
   if (command == "resnet") {
     TrainOptions options;
     options.batch = 64;
     options.weight_decay = 0.01;
     return run<ResNetOptions>("resnet",
-                              "Trains a residual network on images (IDX files, CIFAR-10).", options,
-                              {}, rest, make_resnet_task);
+                              "Trains a residual network on images (IDX files, CIFAR-10, folders).",
+                              options, {}, rest, make_resnet_task);
   }
   if (command == "--help" || command == "-h") {
     std::cout << kUsage;

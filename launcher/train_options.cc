@@ -10,6 +10,35 @@ namespace {
 constexpr double kMostOfCount = 1 << 30;
 // Products of three sizes of a layer and an element's bytes do.
 constexpr double kMostOfSize = 1 << 20;
+// A batch of square images has less than 2^63 bytes.
+constexpr double kMostOfSide = 1 << 14;
+
+void add_image_flags(ArgParser& parser, ImageOptions& o) {
+  parser.section("Images");
+  parser.add("--mirror", &o.mirror, "exchange left and right in half of the training images");
+  parser
+      .add("--crop", &o.crop_padding,
+           "IDX, CIFAR-10: shift training images by up to so many pixels each way")
+      .at_least(0)
+      .at_most(kMostOfSize);
+  parser.add("--image-size", &o.image_size, "folders: rows and columns that images are scaled to")
+      .at_least(1)
+      .at_most(kMostOfSide)
+      .default_text("224");
+  parser
+      .add("--crop-area", &o.crop_area,
+           "folders: least share of its area that a random crop of a training image takes; 1 crops "
+           "nothing at random")
+      .above(0)
+      .at_most(1)
+      .default_text("0.08");
+  parser
+      .add("--validation-share", &o.validation_share,
+           "folders without train and val: share of each class's images to validate on")
+      .above(0)
+      .at_most(0.99)
+      .default_text("0.2");
+}
 
 }  // namespace
 
@@ -87,6 +116,12 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
       .at_most(kMostOfCount);
 
   parser.section("Device and ranks");
+  parser
+      .add("--loader-threads", &o.loader_threads,
+           "threads of each rank that prepare batches ahead of the steps")
+      .at_least(1)
+      .at_most(1 << 10)
+      .default_text("with a GPU the rank's cores less one, else an eighth of them, at least 1");
   o.device = get_setting("TRIREME_DEVICE");
   parser
       .add("--device", &o.device, "cpu, cuda (the GPU of the rank's number on its node) or cuda:N")
@@ -167,6 +202,7 @@ void add_flags(ArgParser& parser, MlpOptions& o) {
   parser.add("--dropout", &o.dropout, "probability, after each hidden layer")
       .at_least(0)
       .at_most(0.99);
+  add_image_flags(parser, o.images);
 }
 
 void add_flags(ArgParser& parser, ResNetOptions& o) {
@@ -178,11 +214,7 @@ void add_flags(ArgParser& parser, ResNetOptions& o) {
   parser
       .add("--stem", &o.stem, "small: 3 x 3, for images of about 32 x 32; imagenet: 7 x 7, for 224")
       .one_of({"small", "imagenet"});
-  parser.section("Changes of training images");
-  parser.add("--crop", &o.crop_padding, "shift by up to so many pixels each way")
-      .at_least(0)
-      .at_most(kMostOfSize);
-  parser.add("--mirror", &o.mirror, "exchange left and right in half of the images");
+  add_image_flags(parser, o.images);
 }
 
 RankFlags rank_flags_of(const TrainOptions& o) {

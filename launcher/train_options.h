@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/data/image_files.h"
 #include "distributed/env.h"
 #include "launcher/args.h"
 
@@ -45,6 +46,8 @@ struct TrainOptions {
   int64_t eval_batches = 50;
   int64_t log_every = 10;
 
+  int64_t loader_threads = 0;  // 0: see choose_loader_threads
+
   // Parallelism.
   std::string backend = "auto";
   int64_t bucket_mb = 0;  // 0: TRIREME_BUCKET_MB
@@ -77,14 +80,14 @@ struct GptOptions {
 struct MlpOptions {
   std::string hidden = "1024,1024";
   double dropout = 0.0;
+  ImageOptions images;
 };
 
 struct ResNetOptions {
   int64_t depth = 18;
   int64_t width = 64;
   std::string stem = "small";
-  int64_t crop_padding = 0;
-  bool mirror = false;
+  ImageOptions images;
 };
 
 void add_flags(ArgParser& parser, TrainOptions& options);

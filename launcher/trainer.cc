@@ -18,6 +18,7 @@
 #include "core/tensor/allocator.h"
 #include "distributed/finite_check.h"
 #include "distributed/replica_check.h"
+#include "launcher/rank_setup.h"
 #include "launcher/rank_zero_work.h"
 #include "launcher/stop_wish.h"
 
@@ -135,7 +136,7 @@ Trainer::Outcome Trainer::run() {
   Loader loader(
       task_.training_data(),
       task_.training_sampler(options_.batch, static_cast<uint64_t>(options_.seed), shard_),
-      {.first_step = first_step_});
+      {.first_step = first_step_, .threads = loader_threads()});
   const auto is_due = [](int64_t every, int64_t step) { return every > 0 && step % every == 0; };
   int64_t done = first_step_;
   while (done < options_.steps && !stop_) {
@@ -188,6 +189,10 @@ void Trainer::step(int64_t step, Loader& loader) {
     report(now);
   }
   optimizer_->zero_grad();
+}
+
+int Trainer::loader_threads() const {
+  return choose_loader_threads(options_.loader_threads, device_);
 }
 
 std::vector<Tensor> Trainer::forward_backward(const Batch& batch) {
@@ -294,14 +299,15 @@ void Trainer::validate(int64_t step) {
       all ? data->pass_size() : std::min(options_.eval_batches * options_.batch, data->pass_size());
   // Running statistics differ between ranks: what is judged is what would be saved, rank 0's.
   ddp_.broadcast_buffers();
-  const EvenSampler sampler(data->size(), samples, options_.batch, shard_);
+  const auto sampler = std::make_shared<EvenSampler>(data->size(), samples, options_.batch, shard_);
+  Loader loader(data, sampler, {.threads = loader_threads(), .augment = false});
   task_.model().eval();
   double sums[3] = {};  // loss, correct, samples
-  for (int64_t i = 0; i < sampler.steps() && !stop_; ++i) {
+  for (int64_t i = 0; i < sampler->steps() && !stop_; ++i) {
     if (i % kBatchesBetweenLooks == kBatchesBetweenLooks - 1) {
       stop_ = agree_on_step({.wants_stop = stop_wished()}, communicator_).stop;
     }
-    const Batch batch = moved_to(device_, data->collate(sampler.indices(i)));
+    const Batch batch = moved_to(device_, *loader.next());
     if (batch.samples == 0) continue;
     const Autocast autocast(precision_.autocast);
     const TrainingTask::Evaluation e = task_.evaluate(batch);

@@ -53,6 +53,7 @@ class Trainer {
 
   void step(int64_t step, Loader& loader);
   Batch next_batch(Loader& loader);
+  int loader_threads() const;
   Tensor forward(const Batch& batch);
   /// The losses of the micro-batches.
   std::vector<Tensor> forward_backward(const Batch& batch);

@@ -1,6 +1,7 @@
 #include "core/data/image_data.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace {
 
 // Keeps the numbers apart from those that weights and samplers draw from the same run seed.
 constexpr uint64_t kAugmentationStream = 0x494D41474553;
+// Pixels that are copied in some ten microseconds.
+constexpr int64_t kBytesPerTask = 1 << 14;
 
 }  // namespace
 
@@ -24,18 +27,11 @@ ImageDataset::ImageDataset(std::shared_ptr<const LabelledImages> images, int64_t
   standardize_with({std::vector<double>(channels, 0), std::vector<double>(channels, 1)});
 }
 
-void ImageDataset::standardize_with(const Moments& moments) {
-  value_of_pixel_.resize(static_cast<size_t>(channels()));
-  for (size_t c = 0; c < value_of_pixel_.size(); ++c) {
-    const double scale = moments.deviation[c] > 0 ? 1 / moments.deviation[c] : 1;
-    for (int p = 0; p < 256; ++p) {
-      value_of_pixel_[c][static_cast<size_t>(p)] =
-          static_cast<float>((p / 255.0 - moments.mean[c]) * scale);
-    }
-  }
+void ImageDataset::standardize_with(const PixelMoments& moments) {
+  value_of_pixel_ = pixel_values(moments);
 }
 
-ImageDataset::Moments ImageDataset::pixel_moments() const {
+PixelMoments ImageDataset::pixel_moments() const {
   // Counting is exact, so every rank gets the same bits.
   std::vector<std::array<int64_t, 256>> seen(static_cast<size_t>(channels()));
   const int64_t bytes = images_->bytes_per_image();
@@ -43,7 +39,7 @@ ImageDataset::Moments ImageDataset::pixel_moments() const {
   for (int64_t i = 0; i < size() * rows() * cols(); ++i) {
     for (auto& counts : seen) ++counts[*pixel++];
   }
-  Moments moments;
+  PixelMoments moments;
   const auto count = static_cast<double>(std::max<int64_t>(size() * rows() * cols(), 1));
   for (const auto& counts : seen) {
     double sum = 0, square_sum = 0;
@@ -87,29 +83,20 @@ void ImageDataset::copy_image(int64_t index, Placement placement, float* to) con
   }
 }
 
-template <typename PlacementOf>
-Batch ImageDataset::gather(std::span<const int64_t> indices,
-                           const PlacementOf& placement_of_index) const {
-  if (indices.empty()) return {};
-  const auto batch = static_cast<int64_t>(indices.size());
-  Batch out{empty({batch, rows(), cols(), channels()}), empty({batch}, {DType::kI64}), batch, 0};
-  float* inputs = out.inputs.data<float>();
-  int64_t* targets = out.targets.data<int64_t>();
-  for (const int64_t i : indices) {
-    require(i >= 0 && i < size(), "image_dataset", "index must lie in [0, ", size(), "), got ", i);
-    copy_image(i, placement_of_index(i), inputs);
-    inputs += images_->bytes_per_image();
-    *targets++ = images_->labels[static_cast<size_t>(begin_ + i)];
-  }
-  return out;
+int64_t ImageDataset::grain() const {
+  return std::max<int64_t>(kBytesPerTask / std::max<int64_t>(images_->bytes_per_image(), 1), 1);
 }
 
-Batch ImageDataset::collate(std::span<const int64_t> indices) const {
-  return gather(indices, [](int64_t) { return Placement{}; });
+Batch ImageDataset::allocate(int64_t count) const {
+  return {empty({count, rows(), cols(), channels()}), empty({count}, {DType::kI64}), count, 0};
 }
 
-Batch ImageDataset::collate_for_step(std::span<const int64_t> indices, int64_t step) const {
-  return gather(indices, [&](int64_t i) { return placement_of(i, step); });
+void ImageDataset::fill(const Batch& batch, int64_t place, int64_t index, int64_t step) const {
+  require(index >= 0 && index < size(), "image_dataset", "index must lie in [0, ", size(),
+          "), got ", index);
+  copy_image(index, step == kUnchanged ? Placement{} : placement_of(index, step),
+             batch.inputs.data<float>() + place * images_->bytes_per_image());
+  batch.targets.data<int64_t>()[place] = images_->labels[static_cast<size_t>(begin_ + index)];
 }
 
 }  // namespace trireme

@@ -2,12 +2,12 @@
 
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "core/data/dataset.h"
+#include "core/data/pixel_values.h"
 
 namespace trireme {
 
@@ -22,7 +22,7 @@ struct LabelledImages {
 };
 
 /// Random changes of training images. The numbers of a sample depend on seed, step and sample only:
-/// any number of ranks sees the same images, and so does a resumed run.
+/// any number of ranks and threads sees the same images, and so does a resumed run.
 struct Augmentation {
   int64_t crop_padding = 0;  // shifts by up to this many pixels each way; black moves in
   bool mirror = false;       // left and right exchanged in half of the images
@@ -41,16 +41,13 @@ class ImageDataset final : public Dataset {
   int64_t rows() const { return images_->rows; }
   int64_t cols() const { return images_->cols; }
   int64_t channels() const { return images_->channels; }
-  Batch collate(std::span<const int64_t> indices) const override;
-  /// The images as changed by the augmentation, if one is set.
-  Batch collate_for_step(std::span<const int64_t> indices, int64_t step) const override;
+  Batch allocate(int64_t count) const override;
+  void fill(const Batch& batch, int64_t place, int64_t index, int64_t step) const override;
+  int64_t grain() const override;
 
-  /// Mean and standard deviation of each channel's pixels, in [0, 1]. One pass over the images.
-  struct Moments {
-    std::vector<double> mean, deviation;
-  };
-  Moments pixel_moments() const;
-  void standardize_with(const Moments& moments);
+  /// One pass over the images.
+  PixelMoments pixel_moments() const;
+  void standardize_with(const PixelMoments& moments);
   void augment_with(Augmentation augmentation) { augmentation_ = augmentation; }
 
  private:
@@ -61,13 +58,11 @@ class ImageDataset final : public Dataset {
     bool mirrored = false;
   };
   Placement placement_of(int64_t index, int64_t step) const;
-  template <typename PlacementOf>
-  Batch gather(std::span<const int64_t> indices, const PlacementOf& placement_of) const;
   void copy_image(int64_t index, Placement placement, float* to) const;
 
   std::shared_ptr<const LabelledImages> images_;
   int64_t begin_, end_;
-  std::vector<std::array<float, 256>> value_of_pixel_;  // per channel
+  std::vector<PixelValues> value_of_pixel_;  // per channel
   Augmentation augmentation_;
 };
 

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "core/base/error.h"
 #include "core/tensor/create.h"
 
 namespace trireme {
+namespace {
+
+// Tokens that are copied in some ten microseconds.
+constexpr int64_t kTokensPerTask = 1 << 15;
+
+}  // namespace
 
 TokenWindows::TokenWindows(TokenSource source, int64_t context)
     : source_(std::move(source)), context_(context) {
@@ -19,20 +24,20 @@ TokenWindows::TokenWindows(TokenSource source, int64_t context)
   }
 }
 
-Batch TokenWindows::collate(std::span<const int64_t> indices) const {
-  if (indices.empty()) return {};
-  const auto batch = static_cast<int64_t>(indices.size());
-  Batch out{empty({batch, context_}, {DType::kI64}), empty({batch, context_}, {DType::kI64}), batch,
-            batch * context_};
-  std::vector<int64_t> window(static_cast<size_t>(context_ + 1));
-  int64_t* inputs = out.inputs.data<int64_t>();
-  int64_t* targets = out.targets.data<int64_t>();
-  for (const int64_t start : indices) {
-    source_.read(start, window);
-    inputs = std::copy(window.begin(), window.end() - 1, inputs);
-    targets = std::copy(window.begin() + 1, window.end(), targets);
-  }
-  return out;
+int64_t TokenWindows::grain() const { return std::max<int64_t>(kTokensPerTask / context_, 1); }
+
+Batch TokenWindows::allocate(int64_t count) const {
+  return {empty({count, context_}, {DType::kI64}), empty({count, context_}, {DType::kI64}), count,
+          count * context_};
+}
+
+void TokenWindows::fill(const Batch& batch, int64_t place, int64_t index, int64_t /*step*/) const {
+  const auto context = static_cast<size_t>(context_);
+  const std::span inputs(batch.inputs.data<int64_t>() + place * context_, context);
+  const std::span targets(batch.targets.data<int64_t>() + place * context_, context);
+  source_.read(index, inputs);
+  std::copy(inputs.begin() + 1, inputs.end(), targets.begin());
+  source_.read(index + context_, targets.last(1));
 }
 
 }  // namespace trireme

@@ -18,7 +18,9 @@ class TokenWindows final : public Dataset {
   int64_t size() const override { return source_.size() - context_; }
   /// Number of windows that share no target.
   int64_t pass_size() const override { return (source_.size() - 1) / context_; }
-  Batch collate(std::span<const int64_t> indices) const override;
+  Batch allocate(int64_t count) const override;
+  void fill(const Batch& batch, int64_t place, int64_t index, int64_t step) const override;
+  int64_t grain() const override;
 
  private:
   TokenSource source_;

@@ -167,7 +167,7 @@ TEST_F(TrainingOnEmulatedGpu, TrainsAResidualNetwork) {
   options_.data = images;
   options_.steps = 3;
   expect_alike(1e-4, [](const TrainOptions& options) {
-    return make_resnet_task(options, {.width = 4, .crop_padding = 1});
+    return make_resnet_task(options, {.width = 4, .images = {.crop_padding = 1}});
   });
 }
 

@@ -65,14 +65,14 @@ TEST(Augmentation, ShiftsAndMirrorsAsSeedAndStepSay) {
   ImageDataset data = small_image();
   const std::vector<int64_t> index{0};
   const std::vector<float> plain = pixels_of(data.collate(index));
-  EXPECT_EQ(pixels_of(data.collate_for_step(index, 3)), plain) << "nothing is set";
+  EXPECT_EQ(pixels_of(data.collate(index, 3)), plain) << "nothing is set";
 
   data.augment_with({.mirror = true, .seed = 1});
   const std::vector<float> mirrored{plain[2], plain[1], plain[0], plain[5], plain[4], plain[3]};
   int count = 0;
   for (int64_t step = 0; step < 100; ++step) {
-    const std::vector<float> got = pixels_of(data.collate_for_step(index, step));
-    EXPECT_EQ(pixels_of(data.collate_for_step(index, step)), got) << "the same step again";
+    const std::vector<float> got = pixels_of(data.collate(index, step));
+    EXPECT_EQ(pixels_of(data.collate(index, step)), got) << "the same step again";
     EXPECT_TRUE(got == plain || got == mirrored);
     count += got == mirrored;
   }
@@ -82,7 +82,7 @@ TEST(Augmentation, ShiftsAndMirrorsAsSeedAndStepSay) {
   data.augment_with({.crop_padding = 1, .seed = 1});
   bool moved_down = false, moved_right = false;
   for (int64_t step = 0; step < 100; ++step) {
-    const std::vector<float> got = pixels_of(data.collate_for_step(index, step));
+    const std::vector<float> got = pixels_of(data.collate(index, step));
     moved_down = moved_down || got == std::vector<float>{plain[3], plain[4], plain[5], 0, 0, 0};
     moved_right =
         moved_right || got == std::vector<float>{plain[1], plain[2], 0, plain[4], plain[5], 0};

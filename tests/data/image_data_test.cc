@@ -87,6 +87,16 @@ TEST(ImageData, RefusesWhatDoesNotFitTogether) {
   EXPECT_THAT(refusal(dir.path()), HasSubstr("[count, rows, cols], got 1 dimensions"));
 }
 
+TEST(ImageData, RefusesOptionsOfFolders) {
+  const TempDir dir;
+  write_pair(dir, "", 10, 10);
+  EXPECT_THAT(
+      testing::message_of<InvalidArgument>([&] { open_images(dir.path(), {.image_size = 32}); }),
+      HasSubstr("are for folders of PNG and JPEG files, but " + dir.path()));
+  EXPECT_EQ(open_images(dir.path(), {.crop_padding = 1, .mirror = true}).changes,
+            "--crop 1 --mirror");
+}
+
 TEST(ImageData, RefusesAnIndexOutside) {
   const TempDir dir;
   write_pair(dir, "", 10, 10);

@@ -99,6 +99,10 @@ std::string why_not_here(const std::string& path, const std::string& header) {
   if (header == "mpi.h" && !stem.starts_with("mpi_") && !stem.ends_with("_mpi")) {
     return "only mpi_* and *_mpi may include <mpi.h>";
   }
+  if (header == "jpeglib.h" && !stem.starts_with("jpeg_")) {
+    return "only jpeg_* may include <jpeglib.h>";
+  }
+  if (header == "png.h" && !stem.starts_with("png_")) return "only png_* may include <png.h>";
   if (header == "nccl.h" && !stem.starts_with("nccl_")) return "only nccl_* may include <nccl.h>";
   static const std::regex cuda_header(
       R"(^(cuda|cublas|cudnn|curand|nvml|nvtx|cub/|cooperative_gr))");

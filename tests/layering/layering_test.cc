@@ -77,6 +77,9 @@ TEST(LayeringRules, ForeignHeadersHaveTheirFiles) {
               ElementsAre("distributed/x.cc:3: only mpi_* and *_mpi may include <mpi.h>"));
   EXPECT_THAT(violations_of("distributed/mpi_x.cc", "<mpi.h>"), IsEmpty());
   EXPECT_THAT(violations_of("benchmarks/x_mpi.cc", "<mpi.h>"), IsEmpty());
+  EXPECT_THAT(violations_of("core/data/x.cc", "<jpeglib.h>"),
+              ElementsAre("core/data/x.cc:3: only jpeg_* may include <jpeglib.h>"));
+  EXPECT_THAT(violations_of("core/data/png_x.cc", "<png.h>"), IsEmpty());
   EXPECT_THAT(violations_of("distributed/x.h", "<nccl.h>"),
               ElementsAre("distributed/x.h:3: only nccl_* may include <nccl.h>"));
   EXPECT_THAT(violations_of("core/base/x.h", "<cuda_runtime.h>"),

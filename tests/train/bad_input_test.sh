@@ -66,6 +66,8 @@ for flag in --batch --accumulate --eval-batches --keep-checkpoints --dim; do
 done
 refuses 64 "--keep-checkpoints must be at most" "${gpt[@]}" --data text --keep-checkpoints 4294967297
 refuses 64 "--bucket-mb must be at most" "${gpt[@]}" --data text --bucket-mb 9000000000000000
+refuses 64 "--crop-area must be at most 1" "$train" mlp --data nowhere --crop-area 1.5
+refuses 64 "--loader-threads must be at least 1" "${gpt[@]}" --data text --loader-threads 0
 refuses 64 "--min-lr must be at least 0" "${gpt[@]}" --data text --min-lr -5
 refuses 64 "TRIREME_BUCKET_MB must be from 1" env TRIREME_BUCKET_MB=-5 "${gpt[@]}" --data text
 refuses 64 "TRIREME_METRICS must be one of auto, launcher, off" env TRIREME_METRICS=on \
