@@ -184,6 +184,8 @@ bool NcclConnection::abort() noexcept {
     while (!lock.try_lock() && Clock::now() < until) std::this_thread::sleep_for(kNap);
     is_connected_ = false;
     const ncclComm_t comm = std::exchange(comm_, nullptr);
+    // A rank that is capturing must get on: NCCL waits for the graph to go.
+    if (lock.owns_lock()) lock.unlock();
     if (!comm) return true;
     // Beside the abort, which waits for them: the launch of one may itself wait for the abort.
     if (auto graphs = take_graphs(); !graphs.empty()) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <thread>
 
 #include "core/tensor/transfer.h"
@@ -132,6 +133,27 @@ TEST_F(NcclReplayFailures, AnErrorOfOneRankReachesTheOthersWhileTheirGpusWait) {
       graph.replay();
       EXPECT_THAT(error_of_next(step, graph), HasSubstr("disk full"));
       comm.check();
+    });
+  });
+  EXPECT_EQ(text, "disk full");
+  EXPECT_EQ(nccl.live_communicators(), 0);
+}
+
+TEST_F(NcclReplayFailures, AnAbortWaitsForNobodyWhoIsCapturing) {
+  std::promise<void> has_captured;
+  const std::string text = message_of<Error>([&] {
+    run_gpu_ranks(2, [&](NcclCommunicator& comm) {
+      testing::DeviceValues<float> values(comm, std::vector<float>{1});
+      if (comm.rank() == 1) {
+        has_captured.get_future().wait();
+        throw Error("disk full");
+      }
+      cuda::capture(comm.device().index, [&] {
+        comm.all_reduce(values.data(), 1, DType::kF32, ReduceOp::kSum)->wait();
+        has_captured.set_value();
+        while (nccl.aborts() < 2) std::this_thread::sleep_for(milliseconds(1));
+        comm.split(-1, 0);  // a call into NCCL while the abort waits for the graph
+      });
     });
   });
   EXPECT_EQ(text, "disk full");
