@@ -18,6 +18,9 @@
 // current stream does after backward, and nothing here but check_replicas waits for the GPU. What
 // ranks compare and agree on goes through communicator.host(). See reducer.h for streams.
 //
+// On GPUs whole steps can be captured and replayed (core/cuda/graph.h), after one that ran. Which
+// parameters a backward uses is then settled, and compared over ranks, when it is captured.
+//
 // Every rank makes the same calls. Errors of the construction name the first difference between the
 // ranks' models and who holds what. Threads: as Reducer.
 

@@ -21,6 +21,7 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<NcclConnection> connection,
 
 NcclCommunicator::~NcclCommunicator() {
   watch_.stop();
+  connection_->end_graphs();  // they refer to this
   if (connection_->abort()) return;
   log_error("nccl: ", describe(place_), ": the abort hung and was left behind");
 }

@@ -7,6 +7,13 @@
 // current stream after wait(). Whoever frees a buffer does so after wait(), on that stream; memory
 // from allocate() is kept until the last collective that uses it is done.
 //
+// While a step is captured (core/cuda/graph.h) collectives become part of its graph, which keeps
+// their buffers. A replay takes its place behind what was started here before and has the deadline
+// of one collective, from when it could begin; its computation counts. All ranks capture the same
+// collectives and replay them in the same place: what differs is not found out but by a deadline. A
+// communicator that is closed or fails ends the graphs that hold its collectives; their next
+// replay() throws.
+//
 // A communicator for buffers in host memory comes with it (host()): control traffic goes there, and
 // through it ranks meet. Errors that NCCL finds by itself and deadlines that pass are noticed by a
 // thread (nccl_watch.h); they are thrown by the next call here, and on the peers by the next call
@@ -66,6 +73,8 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<NcclCommunicator> split(int color, int key);
 
  private:
+  class Replay;
+
   /// One call into NCCL, and what comes behind it on the stream.
   struct Operation {
     CallShape shape;
@@ -79,6 +88,8 @@ class NcclCommunicator final : public Communicator {
   WorkPtr start(Operation operation);
   void launch(const std::vector<Operation>& operations, NcclWork& work);
   void check_launch(const NcclWork& work);
+  void count(int64_t operations, int64_t bytes);
+  void add_to_captured_step(const std::vector<Operation>& operations, const NcclWork& work);
   ncclResult_t enqueue(const Operation& operation, ncclComm_t comm);
   ncclResult_t enqueue_peer(const Operation& operation, ncclComm_t comm);
   void make_reduction(const Operation& operation);
@@ -97,7 +108,8 @@ class NcclCommunicator final : public Communicator {
   // Of the thread that starts collectives.
   std::vector<Operation>* group_ = nullptr;
   std::shared_ptr<NcclWork> group_work_;
-  uint64_t number_ = 0;
+  uint64_t number_ = 0;             // of collectives, replayed ones too
+  std::weak_ptr<Replay> captured_;  // what the last captured step holds
 
   mutable std::mutex stats_mutex_;
   CommStats stats_;  // guarded by stats_mutex_

@@ -36,6 +36,19 @@ bool finishes(const std::function<void()>& work, milliseconds timeout) {
   return shared->changed.wait_for(lock, timeout, [&] { return shared->done; });
 }
 
+void try_make_current(int device) noexcept {
+  try {
+    cuda::make_current(device);
+  } catch (const std::exception&) {
+  }
+}
+
+void end_all(const std::vector<std::weak_ptr<cuda::GraphExec>>& graphs) noexcept {
+  for (const auto& held : graphs) {
+    if (const auto graph = held.lock()) graph->end();
+  }
+}
+
 }  // namespace
 
 std::string describe(const NcclPlace& place) {
@@ -171,13 +184,18 @@ bool NcclConnection::abort() noexcept {
     while (!lock.try_lock() && Clock::now() < until) std::this_thread::sleep_for(kNap);
     is_connected_ = false;
     const ncclComm_t comm = std::exchange(comm_, nullptr);
+    // A rank that is capturing must get on: NCCL waits for the graph to go.
+    if (lock.owns_lock()) lock.unlock();
     if (!comm) return true;
+    // Beside the abort, which waits for them: the launch of one may itself wait for the abort.
+    if (auto graphs = take_graphs(); !graphs.empty()) {
+      std::thread([graphs = std::move(graphs), device = place_.device] {
+        try_make_current(device);
+        end_all(graphs);
+      }).detach();
+    }
     const auto end = [&api = api_, comm, device = place_.device] {
-      try {
-        cuda::make_current(device);
-      } catch (const std::exception&) {
-        // The abort itself says what is wrong, or works all the same.
-      }
+      try_make_current(device);  // else the abort says what is wrong, or works all the same
       api.comm_abort(comm);
     };
     return finishes(end, options_.abort_timeout);
@@ -185,6 +203,20 @@ bool NcclConnection::abort() noexcept {
     return false;  // no thread could be started
   }
 }
+
+void NcclConnection::add_graph(const std::shared_ptr<cuda::GraphExec>& graph) {
+  const std::lock_guard lock(graphs_mutex_);
+  std::erase_if(graphs_, [](const auto& held) { return held.expired(); });
+  graphs_.push_back(graph);
+  if (!is_connected()) graph->end();  // an abort has not seen it
+}
+
+std::vector<std::weak_ptr<cuda::GraphExec>> NcclConnection::take_graphs() {
+  const std::lock_guard lock(graphs_mutex_);
+  return std::exchange(graphs_, {});
+}
+
+void NcclConnection::end_graphs() noexcept { end_all(take_graphs()); }
 
 void NcclConnection::learn_place() {
   call("ncclCommUserRank",
@@ -195,6 +227,7 @@ void NcclConnection::learn_place() {
 
 void NcclConnection::close() {
   if (!is_connected()) return;
+  end_graphs();
   call("ncclCommFinalize", [this](ncclComm_t comm) { return api_.comm_finalize(comm); });
   is_connected_ = false;
   const std::lock_guard lock(calling_);

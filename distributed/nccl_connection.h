@@ -5,6 +5,9 @@
 // A failure aborts the communicator, which ends its kernels on the GPU, in a thread of its own,
 // because an abort can hang: after `abort_timeout` it is left behind.
 //
+// NCCL ends no communicator, not even by an abort, while there are graphs that hold its
+// collectives. So abort() and close() end those first.
+//
 // Threads: any.
 
 #pragma once
@@ -16,8 +19,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "core/base/error.h"
+#include "core/cuda/graph_exec.h"
 #include "distributed/nccl_api.h"
 #include "distributed/nccl_options.h"
 
@@ -58,6 +63,11 @@ class NcclConnection {
   /// first failure. What fails here fails the connection.
   void call(const char* name, const Call& call);
 
+  /// A captured step from now on holds collectives of this connection.
+  void add_graph(const std::shared_ptr<cuda::GraphExec>& graph);
+  /// Ends them all: afterwards they are not replayed. Waits for a launch in progress.
+  void end_graphs() noexcept;
+
   /// What NCCL found out by itself: throws it, and does nothing while another thread is in call().
   void check_asynchronous();
   /// Time since the call in progress was made, 0 if there is none; and its name.
@@ -77,6 +87,7 @@ class NcclConnection {
   ncclConfig_t config() const;
   ncclResult_t settle(const char* name, ncclResult_t result, std::unique_lock<std::mutex>&);
   CommError late(const char* name) const;
+  std::vector<std::weak_ptr<cuda::GraphExec>> take_graphs();
 
   NcclPlace place_;
   const NcclOptions options_;
@@ -89,6 +100,9 @@ class NcclConnection {
   std::atomic<bool> is_connected_{false};
   std::atomic<const char*> call_name_{nullptr};
   std::atomic<Clock::time_point> call_begin_{};
+
+  std::mutex graphs_mutex_;
+  std::vector<std::weak_ptr<cuda::GraphExec>> graphs_;  // guarded by graphs_mutex_
 
   mutable std::mutex failure_mutex_;
   std::exception_ptr failed_;  // guarded by failure_mutex_

@@ -37,11 +37,6 @@ WorkPtr NcclCommunicator::start(Operation operation) {
   if (operation.peer < 0 && operation.shape.op == ReduceOp::kAverage) {
     operation.average = plan_average(operation.shape.dtype, place_.world_size);
   }
-  {
-    const std::lock_guard lock(stats_mutex_);
-    stats_.operations += 1;
-    stats_.bytes += operation.shape.bytes();
-  }
   if (group_) {
     group_->push_back(std::move(operation));
     return group_work_;
@@ -113,6 +108,17 @@ void NcclCommunicator::launch(const std::vector<Operation>& operations, NcclWork
   for (const Operation& operation : operations) finish_average(operation);
   work.end(stream_.get());
   if (host_) host_->set_progress(number_);
+  if (work.is_captured()) {
+    add_to_captured_step(operations, work);
+  } else {
+    for (const Operation& operation : operations) count(1, operation.shape.bytes());
+  }
+}
+
+void NcclCommunicator::count(int64_t operations, int64_t bytes) {
+  const std::lock_guard lock(stats_mutex_);
+  stats_.operations += operations;
+  stats_.bytes += bytes;
 }
 
 // Averages that NCCL cannot do well need an operator of their own, made before the launch.

@@ -6,6 +6,7 @@
 #include "core/cuda/allocator.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
+#include "core/cuda/graph.h"
 #include "core/cuda/memory.h"
 #include "core/cuda/stream.h"
 #include "distributed/communication_kind.h"
@@ -41,6 +42,7 @@ std::shared_ptr<void> NcclMemory::allocate(int64_t bytes) {
 }
 
 std::shared_ptr<void> NcclMemory::allocate_registered(int64_t bytes, cudaStream_t stream) {
+  cuda::refuse_while_capturing("allocate", "allocate registered buffers before the capture");
   const NcclApi& api = connection_->api();
   void* block = nullptr;
   check_nccl(api, "ncclMemAlloc", api.mem_alloc(&block, static_cast<size_t>(bytes)));

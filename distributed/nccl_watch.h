@@ -2,7 +2,8 @@
 //
 // It ends the communicator when NCCL reports an error by itself, when a collective is not done
 // `timeout` after it could have begun (what its caller's stream and the collectives before it had
-// to do first does not count), when a call into NCCL does not return, or when asked to. Failing
+// to do first does not count), when a call into NCCL does not return, or when asked to. A replay of
+// a captured step is looked after as one collective, which its computation belongs to. Failing
 // means: every later call throws the cause, the kernels are ended, and the peers learn of it
 // through the host communicator.
 //

@@ -18,6 +18,18 @@ void NcclWork::end(cudaStream_t stream) {
   launched_ = true;
 }
 
+void NcclWork::begin_replay(cudaStream_t compute, cudaStream_t stream) {
+  done_.record(stream);
+  done_.make_wait(compute);
+  ready_.record(compute);
+}
+
+void NcclWork::end_replay(cudaStream_t compute, cudaStream_t stream) {
+  done_.record(compute);
+  done_.make_wait(stream);
+  launched_ = true;
+}
+
 void NcclWork::wait() {
   connection_->throw_if_failed();
   require(launched_, "nccl", "a collective of a group cannot be waited for inside run_grouped");

@@ -1,9 +1,11 @@
-// NcclWork: one launch on the communicator's stream, of one collective or of a group.
+// NcclWork: one launch on the communicator's stream, of one collective or of a group; or one replay
+// of a captured step with all the collectives in it.
 
 #pragma once
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,6 +31,10 @@ class NcclWork final : public Work {
   std::vector<std::shared_ptr<const void>> buffers;  // of allocate(), held until it is done
   void begin(cudaStream_t compute, cudaStream_t stream);
   void end(cudaStream_t stream);
+  /// The ends of a replay on `compute`: it runs behind what `stream` has been given so far, and
+  /// before what comes there later. Nobody waits for it through wait().
+  void begin_replay(cudaStream_t compute, cudaStream_t stream);
+  void end_replay(cudaStream_t compute, cudaStream_t stream);
 
   // For the watch.
   /// True once the work before it on the caller's stream is done, so that it can run.
@@ -39,7 +45,7 @@ class NcclWork final : public Work {
  private:
   const std::shared_ptr<NcclConnection> connection_;
   cuda::Event ready_, done_;
-  bool launched_ = false;
+  std::atomic<bool> launched_{false};  // the watch may look before a launch returns
   bool captured_ = false;
 };
 

@@ -4,7 +4,9 @@
 #include <numeric>
 
 #include "core/autograd/backward.h"
+#include "core/base/config.h"
 #include "core/base/trace_range.h"
+#include "core/cuda/graph.h"
 #include "distributed/replica_check.h"
 
 namespace trireme {
@@ -72,6 +74,13 @@ void Reducer::on_start(const std::function<bool(const Tensor&)>& is_reached) {
   require(state_ != State::kReducing, "reducer",
           "the previous backward failed half-way, so ranks no longer agree; restart from a "
           "checkpoint");
+  if constexpr (kHasCuda) {
+    // The replays would write into the old buckets.
+    if (!rebuilt_) {
+      cuda::refuse_while_capturing(
+          "ddp", "the first backward that averages gradients plans buckets: run it before");
+    }
+  }
   state_ = sync_ ? State::kReducing : State::kAccumulating;
   queue_backward_callback([this] { finish(); });
   if (state_ == State::kAccumulating) return;

@@ -25,7 +25,8 @@
 //
 // On a GPU nothing waits on the host: each bucket's all-reduce is ordered behind what the current
 // stream has been given when the bucket is complete, and at the end of backward that stream is
-// ordered behind all of them. Construct, run backward and step on one current stream; a gradient
+// ordered behind all of them. A backward that is captured for replays is refused until the buckets
+// have been planned anew. Construct, run backward and step on one current stream; a gradient
 // that is written on another one must be ordered before that by whoever does it.
 //
 // Threads: construct, use and destroy on the thread that calls backward(). A gradient that comes

@@ -108,17 +108,34 @@ void Allocator::free(void* data) noexcept {
   Block block = std::move(it->second);
   blocks_.erase(it);
   count(block.kind, -block.bytes);
-  const std::shared_ptr<GraphMemory>& captured = captured_memory();
   if (block.graph) {
     if (block.graph->is_capturing()) block.graph->give(data, block.bytes);
     last = std::move(block.graph);
-  } else if (captured && captured->captured_stream() == block.stream) {
-    captured->own(data, block.bytes);  // captured work may use it: kept for the replays
+  } else if (GraphMemory* const captured = captured_on(block.stream)) {
+    captured->own(data, block.bytes);  // captured work may use it
   } else if (block.bytes <= kLargestSmall) {
     cached_[block.stream][static_cast<size_t>(size_class(block.bytes).index)].push_back(data);
   } else {
     api().free_async(data, block.stream);
   }
+}
+
+GraphMemory* Allocator::captured_on(cudaStream_t stream) const {
+  for (const auto& graph : captures_) {
+    if (graph->captured_stream() == stream) return graph.get();
+  }
+  return nullptr;
+}
+
+void Allocator::begin_capture(std::shared_ptr<GraphMemory> graph) {
+  std::lock_guard lock(mutex_);
+  captures_.push_back(std::move(graph));
+}
+
+void Allocator::end_capture(GraphMemory& graph) noexcept {
+  std::lock_guard lock(mutex_);
+  graph.end_capture();
+  std::erase_if(captures_, [&](const auto& other) { return other.get() == &graph; });
 }
 
 void Allocator::set_kind(void* data, MemoryKind kind) {
@@ -161,6 +178,7 @@ void Allocator::reset_peak() {
 
 void Allocator::flush_lists() noexcept {
   for (auto& [stream, lists] : cached_) {
+    if (captured_on(stream)) continue;
     for (auto& list : lists) {
       for (void* data : list) api().free_async(data, stream);
       list.clear();

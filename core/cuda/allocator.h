@@ -33,6 +33,10 @@ class Allocator {
   void release_cached();
   /// Blocks of `dying` belong to `heir` from now on, which has been made to wait for `dying`.
   void move_blocks(cudaStream_t dying, cudaStream_t heir) noexcept;
+  /// While a step is captured on graph->captured_stream() nothing may be freed there: what any
+  /// thread frees of that stream's is kept for the replays.
+  void begin_capture(std::shared_ptr<GraphMemory> graph);
+  void end_capture(GraphMemory& graph) noexcept;
   /// Gives the memory of a graph that nobody uses any more back, behind the work of `stream`.
   void free_graph_memory(const std::vector<void*>& blocks, cudaStream_t stream) noexcept;
 
@@ -47,6 +51,7 @@ class Allocator {
 
   explicit Allocator(int device);
   // All of these require mutex_.
+  GraphMemory* captured_on(cudaStream_t stream) const;
   void* from_pool(int64_t bytes, cudaStream_t stream);
   void* take(int64_t bytes, cudaStream_t stream);
   void* take_for_graph(GraphMemory& graph, int64_t bytes);
@@ -60,8 +65,9 @@ class Allocator {
   cudaMemPool_t pool_ = nullptr;
   std::mutex mutex_;
   // Guarded by mutex_.
-  std::unordered_map<void*, Block> blocks_;         // in use
-  std::unordered_map<cudaStream_t, Lists> cached_;  // small ones, to be used again
+  std::unordered_map<void*, Block> blocks_;             // in use
+  std::unordered_map<cudaStream_t, Lists> cached_;      // small ones, to be used again
+  std::vector<std::shared_ptr<GraphMemory>> captures_;  // that are going on
   MemoryStats stats_;
   int64_t external_bytes_ = 0;  // in use, but not the pool's
 };

@@ -3,8 +3,10 @@
 #include <utility>
 
 #include "core/base/philox.h"
+#include "core/cuda/allocator.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
+#include "core/cuda/graph_exec.h"
 #include "core/cuda/graph_memory.h"
 #include "core/cuda/stream.h"
 
@@ -15,38 +17,43 @@ namespace {
   throw CudaError("capture: the step cannot be captured, " + reason);
 }
 
+struct DestroyGraph {
+  void operator()(cudaGraph_t graph) const { api().graph_destroy(graph); }
+};
+using RecordedGraph = std::unique_ptr<CUgraph_st, DestroyGraph>;
+
 // While it lives this thread's work on `stream` is recorded. Ends the capture in any case: a stream
 // left capturing would be unusable.
 class Recording {
  public:
-  Recording(int device, cudaStream_t stream)
-      : stream_(stream), memory_(std::make_shared<GraphMemory>(device, stream)) {
+  Recording(int device, cudaStream_t stream, std::shared_ptr<GraphExec> exec)
+      : device_(device), stream_(stream), memory_(std::make_shared<GraphMemory>(device, stream)) {
     if (captured_memory()) refuse("this thread is capturing another one already");
     // Relaxed: the memory of the graph is allocated while capturing, on another stream.
     check("capture", api().stream_begin_capture(stream, cudaStreamCaptureModeRelaxed));
+    Allocator::of(device).begin_capture(memory_);
     captured_memory() = memory_;
+    captured_exec() = std::move(exec);
   }
   ~Recording() {
-    if (captured_memory()) finish(nullptr);
+    RecordedGraph dropped;
+    if (captured_memory()) finish(&dropped);
   }
 
-  /// The graph goes to *graph, or is destroyed if that is null.
-  cudaError_t finish(cudaGraph_t* graph) noexcept {
+  cudaError_t finish(RecordedGraph* graph) noexcept {
     captured_memory() = nullptr;
-    memory_->end_capture();
+    captured_exec() = nullptr;
+    Allocator::of(device_).end_capture(*memory_);
     cudaGraph_t recorded = nullptr;
     const cudaError_t status = api().stream_end_capture(stream_, &recorded);
     if (status != cudaSuccess) api().get_last_error();
-    if (graph) {
-      *graph = recorded;
-    } else if (recorded) {
-      api().graph_destroy(recorded);
-    }
+    graph->reset(recorded);
     return status;
   }
   const std::shared_ptr<GraphMemory>& memory() const { return memory_; }
 
  private:
+  const int device_;
   const cudaStream_t stream_;
   const std::shared_ptr<GraphMemory> memory_;
   const NoRandomNumbers no_random_{
@@ -56,19 +63,14 @@ class Recording {
 }  // namespace
 
 struct Graph::State {
-  int device;
+  const int device;
   std::shared_ptr<GraphMemory> memory;
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t exec = nullptr;
+  const std::shared_ptr<GraphExec> exec = std::make_shared<GraphExec>();
   size_t num_nodes = 0;
   cudaStream_t last_stream = nullptr;  // of the last replay
   Event ready;                         // memory is there; later, the last replay on another stream
 
   explicit State(int on) : device(on), ready(on) {}
-  ~State() {
-    if (exec) api().graph_exec_destroy(exec);
-    if (graph) api().graph_destroy(graph);
-  }
 };
 
 Graph::Graph(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -92,7 +94,7 @@ void Graph::replay() {
     state.ready.make_wait(stream);
     state.last_stream = stream;
   }
-  check("replay", api().graph_launch(state.exec, stream));
+  state.exec->launch(stream);
   check_launch("replay", {stream, state.device});
 }
 
@@ -100,20 +102,21 @@ int64_t Graph::num_nodes() const { return static_cast<int64_t>(state_->num_nodes
 
 std::unique_ptr<Graph> capture(int device, const std::function<void()>& step) {
   auto state = std::make_unique<Graph::State>(device);
+  RecordedGraph graph;
   {
-    Recording recording(device, current_stream(device));
+    Recording recording(device, current_stream(device), state->exec);
     try {
       step();
     } catch (const CudaError& error) {
       refuse(error.what());
     }
     state->memory = recording.memory();
-    const cudaError_t status = recording.finish(&state->graph);
+    const cudaError_t status = recording.finish(&graph);
     if (status != cudaSuccess) refuse(describe("end of the step", status));
   }
-  check("capture", api().graph_get_nodes(state->graph, nullptr, &state->num_nodes));
+  check("capture", api().graph_get_nodes(graph.get(), nullptr, &state->num_nodes));
   if (state->num_nodes == 0) refuse("it queued nothing on the current stream of its device");
-  const cudaError_t status = api().graph_instantiate(&state->exec, state->graph, 0);
+  const cudaError_t status = state->exec->instantiate(graph.get());
   if (status != cudaSuccess) {
     api().get_last_error();
     refuse(describe("the driver refused its graph", status));

@@ -65,6 +65,7 @@ cudaError_t allocate(void** data, size_t bytes, cudaMemPool_t, cudaStream_t stre
 
 cudaError_t release(void* data, cudaStream_t stream) {
   FakeDevice& device = fake();
+  if (const cudaError_t status = refuse_if_capturing(stream)) return status;
   const auto it = device.blocks.find(data);
   if (it == device.blocks.end() || !device.streams.contains(stream)) return cudaErrorInvalidValue;
   device.used_bytes -= static_cast<int64_t>(it->second);

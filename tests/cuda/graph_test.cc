@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "core/base/philox.h"
+#include "core/cuda/graph_exec.h"
 #include "core/cuda/memory.h"
 #include "core/cuda/stream.h"
 #include "core/tensor/copy.h"
@@ -15,6 +18,7 @@ namespace trireme::cuda {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using trireme::testing::fake;
 using trireme::testing::FakeDeviceGuard;
@@ -89,6 +93,87 @@ TEST(CudaGraph, ABlockFromBeforeThatTheStepFreesStaysForTheReplays) {
   EXPECT_TRUE(fake().blocks.contains(data));
   graph = nullptr;
   EXPECT_FALSE(fake().blocks.contains(data));
+}
+
+// A thread that looks after work of before may drop the last handle of its memory at any time.
+TEST(CudaGraph, ABlockThatAnotherThreadFreesMeanwhileStaysForTheReplays) {
+  FakeDeviceGuard guard;
+  Tensor before = empty({kMiB}, {DType::kF32, kGpu});
+  void* const data = before.raw_data();
+  auto graph = capture(0, [&] { std::thread([&] { before = Tensor(); }).join(); });
+  EXPECT_TRUE(fake().blocks.contains(data));
+  graph = nullptr;
+  EXPECT_FALSE(fake().blocks.contains(data));
+}
+
+TEST(CudaGraph, ReleasingCachedMemoryLeavesTheCapturedStreamAlone) {
+  FakeDeviceGuard guard;
+  void* const small = allocate(1000, 0);
+  free(small, 0);  // cached
+  const auto graph = capture(0, [&] { release_cached_memory(0); });
+  EXPECT_TRUE(fake().blocks.contains(small));
+  release_cached_memory(0);
+  EXPECT_FALSE(fake().blocks.contains(small));
+}
+
+/// Writes down what it hears.
+class Listener : public ReplayListener {
+ public:
+  explicit Listener(std::vector<std::string>& heard) : heard_(heard) {}
+  ~Listener() override { heard_.push_back("gone"); }
+  void before_replay(cudaStream_t) override {
+    heard_.push_back(concat("before replay ", fake().call_count("graph_launch")));
+    if (refuses) throw Error("not now");
+  }
+  void after_replay(cudaStream_t) noexcept override {
+    heard_.push_back(concat("after replay ", fake().call_count("graph_launch")));
+  }
+  bool refuses = false;
+
+ private:
+  std::vector<std::string>& heard_;
+};
+
+TEST(CudaGraph, ListenersHearOfReplaysAndMayRefuseThem) {
+  FakeDeviceGuard guard;
+  std::vector<std::string> heard;
+  auto refusing = std::make_shared<Listener>(heard);
+  auto graph = capture(0, [&] {
+    captured_exec()->listen(std::make_shared<Listener>(heard));
+    captured_exec()->listen(refusing);
+  });
+  graph->replay();
+  EXPECT_THAT(std::exchange(heard, {}), ElementsAre("before replay 0", "before replay 0",
+                                                    "after replay 1", "after replay 1"));
+  refusing->refuses = true;
+  EXPECT_THROW(graph->replay(), Error);
+  EXPECT_EQ(fake().call_count("graph_launch"), 1);
+  EXPECT_THAT(std::exchange(heard, {}),
+              ElementsAre("before replay 1", "before replay 1", "after replay 1"));
+  refusing->refuses = false;
+  fake().fail_next["graph_launch"] = cudaErrorLaunchFailure;
+  EXPECT_THROW(graph->replay(), CudaError);
+  EXPECT_THAT(std::exchange(heard, {}), ElementsAre("before replay 1", "before replay 1",
+                                                    "after replay 2", "after replay 2"));
+  refusing = nullptr;
+  EXPECT_THAT(heard, ElementsAre());
+  graph = nullptr;
+  EXPECT_THAT(heard, ElementsAre("gone", "gone"));
+}
+
+TEST(CudaGraph, IsNotReplayedOnceItHasEnded) {
+  FakeDeviceGuard guard;
+  std::shared_ptr<GraphExec> exec;
+  const auto graph = capture(0, [&] { exec = captured_exec(); });
+  exec->end();
+  EXPECT_EQ(fake().call_count("graph_exec_destroy"), 1);
+  EXPECT_THROW(graph->replay(), CudaError);
+  exec->end();
+  EXPECT_EQ(fake().call_count("graph_exec_destroy"), 1);
+  // What ends while it is captured is never made.
+  const auto other = capture(0, [] { captured_exec()->end(); });
+  EXPECT_EQ(fake().call_count("graph_instantiate"), 1);
+  EXPECT_THROW(other->replay(), CudaError);
 }
 
 TEST(CudaGraph, RefusesToWait) {

@@ -5,8 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstring>
 #include <future>
 #include <thread>
 
@@ -71,27 +69,9 @@ struct GivenGradients : Module {
   std::vector<Tensor> parameters;
 };
 
-/// The kernels of kernels/fill_copy.cu that these tests meet: their arguments are the number of
-/// elements and a body of {to, from}, or of {to, value}.
-std::function<void()> copy_or_fill(void** arguments) {
-  struct Body {
-    float* to;
-    union {
-      const float* from;
-      float value;
-    };
-  };
-  const int64_t count = *static_cast<int64_t*>(arguments[0]);
-  const Body body = *static_cast<Body*>(arguments[1]);
-  if (FakeGpus::get().is_device_memory(body.from)) {
-    return [=] { std::memmove(body.to, body.from, static_cast<size_t>(count) * sizeof(float)); };
-  }
-  return [=] { std::fill_n(body.to, count, body.value); };
-}
-
 class NcclDdp : public ::testing::Test {
  protected:
-  NcclDdp() { FakeGpus::get().set_kernel(copy_or_fill); }
+  NcclDdp() { FakeGpus::get().set_kernel(testing::copy_or_fill); }
   FakeNccl nccl;  // first: it resets the GPUs
 };
 

@@ -2,51 +2,17 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <memory>
 #include <thread>
 #include <utility>
 
+#include "tests/support/fake_gpus_machine.h"
+
 namespace trireme::testing {
 
-namespace {
+using namespace fake_gpus;
 
-// A recorded point of a stream's work.
-struct Point {
-  bool reached = false;  // guarded by State::mutex
-};
-struct FakeEvent {
-  std::shared_ptr<Point> point;  // guarded by State::mutex
-};
-struct FakeStream {
-  std::deque<std::function<void()>> work;  // guarded by State::mutex
-  bool busy = false;
-  bool destroyed = false;
-};
-
-thread_local int current = 0;
-
-}  // namespace
-
-struct FakeGpus::State {
-  mutable std::mutex mutex;
-  std::condition_variable changed;
-
-  // Guarded by mutex.
-  std::vector<std::string> log;
-  std::map<std::string, cudaError_t> failures;
-  std::map<int, int> aliases;
-  std::map<void*, size_t> blocks;
-  FakeGpus::Kernel kernel;
-  int visible = kFakeGpus;
-  int kernels = 0, memsets = 0, host_waits = 0;
-};
-
-namespace {
-
-FakeGpus::State& machine() { return FakeGpus::get().state(); }
-
-cudaError_t enter(const char* name) {
+cudaError_t fake_gpus::enter(const char* name) {
   auto& m = machine();
   const std::lock_guard lock(m.mutex);
   const auto it = m.failures.find(name);
@@ -56,32 +22,31 @@ cudaError_t enter(const char* name) {
   return status;
 }
 
+namespace {
+
+thread_local int current = 0;
+
 void run_stream(const std::shared_ptr<FakeStream>& stream) {
   auto& m = machine();
   std::unique_lock lock(m.mutex);
   while (true) {
     m.changed.wait(lock, [&] { return !stream->work.empty() || stream->destroyed; });
     if (stream->work.empty()) return;
-    const auto work = std::move(stream->work.front());
+    Work work = std::move(stream->work.front());
     stream->work.pop_front();
     stream->busy = true;
     lock.unlock();
     work();
+    work = nullptr;  // what it holds may itself take locks
     lock.lock();
     stream->busy = false;
     m.changed.notify_all();
   }
 }
 
-using StreamHandle = std::shared_ptr<FakeStream>;
-FakeStream& stream_of(cudaStream_t handle) { return **reinterpret_cast<StreamHandle*>(handle); }
-FakeEvent& event_of(cudaEvent_t handle) { return *reinterpret_cast<FakeEvent*>(handle); }
-
-void queue(cudaStream_t handle, std::function<void()> work) {
-  auto& m = machine();
-  const std::lock_guard lock(m.mutex);
-  stream_of(handle).work.push_back(std::move(work));
-  m.changed.notify_all();
+void queue(cudaStream_t handle, Work work) {
+  const std::lock_guard lock(machine().mutex);
+  push(stream_of(handle), std::move(work));
 }
 
 cudaError_t stream_create(cudaStream_t* handle, unsigned, int) {
@@ -110,6 +75,7 @@ cudaError_t stream_synchronize(cudaStream_t handle) {
   std::unique_lock lock(m.mutex);
   ++m.host_waits;
   FakeStream& stream = stream_of(handle);
+  if (const auto status = refuse_if_capturing(stream)) return status;
   m.changed.wait(lock, [&] { return stream.work.empty() && !stream.busy; });
   return cudaSuccess;
 }
@@ -120,25 +86,20 @@ cudaError_t event_create(cudaEvent_t* handle, unsigned) {
   return cudaSuccess;
 }
 
-cudaError_t event_record(cudaEvent_t handle, cudaStream_t stream) {
+cudaError_t event_record(cudaEvent_t handle, cudaStream_t on) {
   if (const auto status = enter("event_record")) return status;
-  const auto point = std::make_shared<Point>();
   auto& m = machine();
-  {
-    const std::lock_guard lock(m.mutex);
-    event_of(handle).point = point;
-  }
-  queue(stream, [point, &m] {
-    const std::lock_guard lock(m.mutex);
+  const std::lock_guard lock(m.mutex);
+  FakeStream& stream = stream_of(on);
+  if (stream.capture) return record_captured(event_of(handle), stream);
+  const auto point = std::make_shared<Point>();
+  event_of(handle) = {point, nullptr, {}};
+  push(stream, [point, &m] {
+    const std::lock_guard at_that_time(m.mutex);
     point->reached = true;
     m.changed.notify_all();
   });
   return cudaSuccess;
-}
-
-std::shared_ptr<Point> point_of(cudaEvent_t handle) {
-  const std::lock_guard lock(machine().mutex);
-  return event_of(handle).point;
 }
 
 void wait_for(const std::shared_ptr<Point>& point) {
@@ -147,30 +108,52 @@ void wait_for(const std::shared_ptr<Point>& point) {
   m.changed.wait(lock, [&] { return !point || point->reached; });
 }
 
-cudaError_t stream_wait_event(cudaStream_t stream, cudaEvent_t event, unsigned) {
+cudaError_t stream_wait_event(cudaStream_t handle, cudaEvent_t event, unsigned) {
   if (const auto status = enter("stream_wait_event")) return status;
-  queue(stream, [point = point_of(event)] { wait_for(point); });
+  const std::lock_guard lock(machine().mutex);
+  FakeStream& stream = stream_of(handle);
+  if (stream.capture || event_of(event).capture) return wait_captured(stream, event_of(event));
+  push(stream, [point = event_of(event).point] { wait_for(point); });
   return cudaSuccess;
+}
+
+/// The host asks for an event: not for one that was recorded in a capture.
+cudaError_t point_of(cudaEvent_t handle, std::shared_ptr<Point>* point) {
+  const std::lock_guard lock(machine().mutex);
+  const FakeEvent& event = event_of(handle);
+  *point = event.point;
+  return event.capture ? cudaErrorCapturedEvent : cudaSuccess;
 }
 
 cudaError_t event_query(cudaEvent_t event) {
   if (const auto status = enter("event_query")) return status;
-  const auto point = point_of(event);
+  std::shared_ptr<Point> point;
+  if (const auto status = point_of(event, &point)) return status;
   const std::lock_guard lock(machine().mutex);
   return !point || point->reached ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t event_synchronize(cudaEvent_t event) {
+  std::shared_ptr<Point> point;
+  if (const auto status = point_of(event, &point)) return status;
   {
     const std::lock_guard lock(machine().mutex);
     ++machine().host_waits;
   }
-  wait_for(point_of(event));
+  wait_for(point);
   return cudaSuccess;
 }
 
-cudaError_t allocate(void** data, size_t bytes, cudaMemPool_t, cudaStream_t) {
+// Memory of the pool cannot be part of a graph, though CUDA would allow it: blocks of a graph come
+// from a stream that is not captured.
+cudaError_t refuse_memory(cudaStream_t stream) {
+  const std::lock_guard lock(machine().mutex);
+  return refuse_if_capturing(stream_of(stream));
+}
+
+cudaError_t allocate(void** data, size_t bytes, cudaMemPool_t, cudaStream_t stream) {
   if (const auto status = enter("malloc_from_pool_async")) return status;
+  if (const auto status = refuse_memory(stream)) return status;
   *data = std::aligned_alloc(512, (bytes + 511) / 512 * 512);
   std::memset(*data, 0xA5, bytes);  // nobody may rely on what was there
   const std::lock_guard lock(machine().mutex);
@@ -179,6 +162,7 @@ cudaError_t allocate(void** data, size_t bytes, cudaMemPool_t, cudaStream_t) {
 }
 
 cudaError_t free_async(void* data, cudaStream_t stream) {
+  if (const auto status = refuse_memory(stream)) return status;
   queue(stream, [data] {
     {
       const std::lock_guard lock(machine().mutex);
@@ -227,7 +211,8 @@ cudaError_t launch_kernel(const void*, dim3, dim3, void** arguments, size_t, cud
     kernel = machine().kernel;
   }
   auto work = kernel ? kernel(arguments) : nullptr;
-  if (work) queue(stream, std::move(work));
+  queue(
+      stream, work ? std::move(work) : [] {});
   return cudaSuccess;
 }
 
@@ -247,8 +232,8 @@ cuda::Api table() {
     return cudaSuccess;
   };
   t.get_device_properties = properties;
-  t.device_get_attribute = [](int* value, cudaDeviceAttr, int) {
-    *value = 4;
+  t.device_get_attribute = [](int* value, cudaDeviceAttr which, int) {
+    *value = which == cudaDevAttrMaxSharedMemoryPerBlockOptin ? 227 << 10 : 4;
     return cudaSuccess;
   };
   t.driver_get_version = [](int* version) {
@@ -265,10 +250,6 @@ cuda::Api table() {
   t.stream_destroy = stream_destroy;
   t.stream_synchronize = stream_synchronize;
   t.stream_wait_event = stream_wait_event;
-  t.stream_is_capturing = [](cudaStream_t, cudaStreamCaptureStatus* status) {
-    *status = cudaStreamCaptureStatusNone;
-    return enter("stream_is_capturing");
-  };
   t.event_create_with_flags = event_create;
   t.event_destroy = [](cudaEvent_t) { return cudaSuccess; };
   t.event_record = event_record;
@@ -313,6 +294,7 @@ cuda::Api table() {
     *blocks = 1;
     return cudaSuccess;
   };
+  add_capture(t);
   return t;
 }
 
@@ -328,6 +310,10 @@ FakeGpus& FakeGpus::get() {
 
 void FakeGpus::run_on(cudaStream_t stream, std::function<void()> work) {
   queue(stream, std::move(work));
+}
+bool FakeGpus::is_capturing(cudaStream_t stream) const {
+  const std::lock_guard lock(state_->mutex);
+  return stream_of(stream).capture != nullptr;
 }
 void FakeGpus::set_kernel(Kernel kernel) {
   const std::lock_guard lock(state_->mutex);

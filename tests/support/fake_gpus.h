@@ -1,7 +1,7 @@
 // A machine with several GPUs of the tests' own, behind core/cuda/api.h: streams run beside the
 // host, each on a thread, so that what is ordered by events is seen to be, and what is not may race
 // (under ThreadSanitizer it does). Device memory is host memory. Kernels do not run, they are
-// counted.
+// counted. Streams can be captured; a graph's work then runs at each replay, ordered as captured.
 //
 // One per process, for its whole life: the library keeps streams for as long. Threads: any.
 
@@ -26,8 +26,9 @@ class FakeGpus {
   /// The machine; the first call puts it in force.
   static FakeGpus& get();
 
-  /// Queues `work` on a stream as a kernel would be.
+  /// Queues `work` on a stream as a kernel would be: on one that is captured, for each replay.
   void run_on(cudaStream_t stream, std::function<void()> work);
+  bool is_capturing(cudaStream_t stream) const;
   /// What a kernel does here, given its arguments: nothing, unless a test knows its kernels. Called
   /// by the launch; returns the work to queue, or nothing.
   using Kernel = std::function<std::function<void()>(void** arguments)>;

@@ -83,6 +83,7 @@ ncclResult_t init(ncclComm_t* handle, int ranks, ncclUniqueId id, int rank, nccl
   if (!world) world = std::make_shared<World>();
   world->ranks = ranks;
   const auto comm = std::make_shared<Comm>();
+  comm->owner = fake;
   comm->world = world;
   comm->rank = rank;
   comm->hangs = fake->init_hangs.contains(rank);
@@ -100,6 +101,7 @@ ncclResult_t split(ncclComm_t parent, int color, int key, ncclComm_t* child, ncc
   from.busy = 2;
   if (color < 0) return ncclInProgress;
   const auto comm = std::make_shared<Comm>();
+  comm->owner = fake;
   comm->rank = key;  // tests use keys 0, 1, ... within a color
   auto& world = fake->worlds[concat("split ", from.world.get(), " ", from.splits, " ", color)];
   if (!world) world = std::make_shared<World>();
@@ -120,7 +122,7 @@ ncclResult_t async_error(ncclComm_t handle, ncclResult_t* state) {
       !comm.hangs && static_cast<int>(comm.world->joined.size()) >= comm.world->ranks;
   if (error != fake->async_errors.end()) {
     *state = error->second;
-  } else if (!is_made || comm.busy > 0) {
+  } else if (!is_made || comm.busy > 0 || (comm.finalizing && comm.graph_calls > 0)) {
     comm.busy = std::max(0, comm.busy - 1);
     *state = ncclInProgress;
   } else {
@@ -129,12 +131,15 @@ ncclResult_t async_error(ncclComm_t handle, ncclResult_t* state) {
   return ncclSuccess;
 }
 
+// As NCCL: kernels leave at once, the communicator when no graph holds any of its collectives.
 void end(ncclComm_t handle) {
   const auto comm = shared(handle);
-  const std::lock_guard lock(fake->mutex);
+  Fake& mine = *comm->owner;
+  std::unique_lock lock(mine.mutex);
   comm->ended = true;
-  --fake->live;
-  fake->changed.notify_all();
+  mine.changed.notify_all();
+  mine.changed.wait(lock, [&] { return comm->graph_calls == 0; });
+  --mine.live;
   delete reinterpret_cast<std::shared_ptr<Comm>*>(handle);
 }
 
@@ -176,6 +181,7 @@ NcclApi table() {
   t.comm_finalize = [](ncclComm_t comm) {
     const std::lock_guard lock(fake->mutex);
     comm_of(comm).busy = 2;
+    comm_of(comm).finalizing = true;
     const auto result = failure_of("comm_finalize", comm_of(comm).rank);
     return result ? result : ncclInProgress;
   };
@@ -186,9 +192,10 @@ NcclApi table() {
   };
   t.comm_abort = [](ncclComm_t comm) {
     {
-      std::unique_lock lock(fake->mutex);
-      ++fake->aborts;
-      fake->changed.wait(lock, [] { return !fake->abort_hangs; });
+      Fake& mine = *comm_of(comm).owner;
+      std::unique_lock lock(mine.mutex);
+      ++mine.aborts;
+      mine.changed.wait(lock, [&] { return !mine.abort_hangs; });
     }
     end(comm);
     return ncclSuccess;

@@ -3,7 +3,7 @@
 // be made to fail, hang and be late.
 //
 // As the real one in non-blocking mode, it answers "in progress" first and is ready when asked
-// again.
+// again; and it ends no communicator while a graph holds some of its collectives.
 
 #pragma once
 
@@ -27,7 +27,8 @@ class FakeNccl {
   void fail_next(const std::string& entry_point, ncclResult_t result, int rank = kAnyRank);
   /// Rank never becomes ready after the call that makes its communicator.
   void hang_in_init(int rank);
-  /// The rank's stream never arrives in its collective number `number`, counted from 1.
+  /// The rank's stream never arrives in its collective number `number`, counted from 1 as they
+  /// begin, those of replays too.
   void hang_in_collective(int rank, int number);
   /// It arrives that much later.
   void delay_collective(int rank, int number, std::chrono::milliseconds delay);

@@ -68,8 +68,9 @@ void complete(const Call& call, Meeting& meeting, int ranks) {
   }
   double factor = call.op == ncclAvg ? 1.0 / ranks : 1;
   {
-    const auto scaled = fake->pre_scaled.find(call.op);
-    if (scaled != fake->pre_scaled.end()) factor = scaled->second;
+    const auto& pre_scaled = call.comm->owner->pre_scaled;
+    const auto scaled = pre_scaled.find(call.op);
+    if (scaled != pre_scaled.end()) factor = scaled->second;
   }
   const auto run = [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -104,16 +105,17 @@ void complete(const Call& call, Meeting& meeting, int ranks) {
 
 void run_peer_call(const Call& call) {
   Comm& comm = *call.comm;
+  Fake& mine = *comm.owner;
   const size_t bytes = call.count;
-  std::unique_lock lock(fake->mutex);
+  std::unique_lock lock(mine.mutex);
   if (call.kind == Call::kSend) {
     const auto* from = static_cast<const char*>(call.in);
     comm.world->mail[{comm.rank, call.root}].emplace_back(from, from + bytes);
-    fake->changed.notify_all();
+    mine.changed.notify_all();
     return;
   }
   auto& box = comm.world->mail[{call.root, comm.rank}];
-  fake->changed.wait(lock, [&] { return !box.empty() || comm.ended; });
+  mine.changed.wait(lock, [&] { return !box.empty() || comm.ended; });
   if (box.empty()) return;
   std::memcpy(call.out, box.front().data(), bytes);
   box.erase(box.begin());
@@ -122,39 +124,54 @@ void run_peer_call(const Call& call) {
 // On the stream: arrives, waits for the others, and leaves with the result.
 void run_collective(const Call& call) {
   Comm& comm = *call.comm;
-  const std::string name = concat("rank ", comm.rank, ": collective ", call.number);
-  std::unique_lock lock(fake->mutex);
-  const Key key{comm.rank, call.number};
-  if (const auto delay = fake->delays.find(key); delay != fake->delays.end()) {
-    fake->changed.wait_for(lock, delay->second, [&] { return comm.ended; });
+  Fake& mine = *comm.owner;
+  std::unique_lock lock(mine.mutex);
+  const int number = ++comm.begun;
+  const std::string name = concat("rank ", comm.rank, ": collective ", number);
+  const Key key{comm.rank, number};
+  if (const auto delay = mine.delays.find(key); delay != mine.delays.end()) {
+    mine.changed.wait_for(lock, delay->second, [&] { return comm.ended; });
   }
-  if (fake->hangs.contains(key)) {
-    fake->changed.wait(lock, [&] { return comm.ended; });
-    return;
-  }
+  if (mine.hangs.contains(key)) mine.changed.wait(lock, [&] { return comm.ended; });
+  if (comm.ended) return;
   FakeGpus::get().log(name + " begins");
-  Meeting& meeting = comm.world->meetings[call.number];
+  Meeting& meeting = comm.world->meetings[number];
   meeting.in[comm.rank] = call.in;
   meeting.out[comm.rank] = call.out;
   if (static_cast<int>(meeting.in.size()) == comm.world->ranks) {
     complete(call, meeting, comm.world->ranks);
     meeting.done = true;
-    fake->changed.notify_all();
+    mine.changed.notify_all();
   }
-  fake->changed.wait(lock, [&] { return meeting.done || comm.ended; });
+  mine.changed.wait(lock, [&] { return meeting.done || comm.ended; });
+  if (!meeting.done) {  // nobody touches the buffers of one who has left
+    meeting.in.erase(comm.rank);
+    meeting.out.erase(comm.rank);
+  }
   FakeGpus::get().log(name + " ends");
 }
 
 }  // namespace
 
 void queue(Call call) {
-  if (call.kind == Call::kSend || call.kind == Call::kRecv) {
-    FakeGpus::get().run_on(call.stream, [call] { run_peer_call(call); });
-  } else {
-    call.number = ++call.comm->calls;
-    FakeGpus::get().log(concat("rank ", call.comm->rank, ": collective ", call.number, " queued"));
-    FakeGpus::get().run_on(call.stream, [call] { run_collective(call); });
+  FakeGpus& gpus = FakeGpus::get();
+  Comm& comm = *call.comm;
+  if (gpus.is_capturing(call.stream)) {
+    ++comm.graph_calls;
+    call.in_graph = {&comm, [comm = call.comm](void*) {
+                       const std::lock_guard lock(comm->owner->mutex);
+                       --comm->graph_calls;
+                       comm->owner->changed.notify_all();
+                     }};
   }
+  if (call.kind == Call::kSend || call.kind == Call::kRecv) {
+    gpus.run_on(call.stream, [call] { run_peer_call(call); });
+    return;
+  }
+  if (!call.in_graph) {
+    gpus.log(concat("rank ", comm.rank, ": collective ", ++comm.calls, " queued"));
+  }
+  gpus.run_on(call.stream, [call] { run_collective(call); });
 }
 
 }  // namespace trireme::testing::fake_nccl

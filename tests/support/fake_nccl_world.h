@@ -34,13 +34,19 @@ struct World {
   std::map<int, std::map<int, Key>> splits;            // split number -> rank -> (color, key)
 };
 
+struct Fake;
+
 struct Comm {
+  Fake* owner = nullptr;  // for the streams: an aborted one's may outlive the test
   std::shared_ptr<World> world;
   int rank = 0;
-  int calls = 0;  // collectives
+  int calls = 0;        // collectives that the host has asked for, but for captured ones
+  int begun = 0;        // collectives on the stream, replayed ones too
+  int graph_calls = 0;  // in graphs that are alive
   int splits = 0;
   int busy = 0;        // looks until the last call is accepted
   bool hangs = false;  // never becomes ready
+  bool finalizing = false;
   bool ended = false;
   ncclResult_t state = ncclSuccess;
 };
@@ -75,10 +81,11 @@ struct Call {
   int root;  // or peer
   std::shared_ptr<Comm> comm;
   cudaStream_t stream;
-  int number = 0;
+  std::shared_ptr<void> in_graph = nullptr;  // counts it in Comm::graph_calls
 };
 
-/// Queues a call on its stream, collectives numbered per rank. Requires fake->mutex.
+/// Queues a call on its stream; collectives are numbered per rank as they begin. Requires
+/// fake->mutex.
 void queue(Call call);
 
 }  // namespace trireme::testing::fake_nccl

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
 #include <vector>
 
@@ -32,6 +34,24 @@ inline void run_gpu_ranks(int world_size, const std::function<void(NcclCommunica
   run_ranks(
       world_size, DeviceType::kCuda,
       [&](Communicator& c) { body(dynamic_cast<NcclCommunicator&>(c)); }, comm, options);
+}
+
+/// The kernels of kernels/fill_copy.cu that training on fake GPUs meets: their arguments are the
+/// number of elements and a body of {to, from}, or of {to, value}.
+inline std::function<void()> copy_or_fill(void** arguments) {
+  struct Body {
+    float* to;
+    union {
+      const float* from;
+      float value;
+    };
+  };
+  const int64_t count = *static_cast<int64_t*>(arguments[0]);
+  const Body body = *static_cast<Body*>(arguments[1]);
+  if (FakeGpus::get().is_device_memory(body.from)) {
+    return [=] { std::memmove(body.to, body.from, static_cast<size_t>(count) * sizeof(float)); };
+  }
+  return [=] { std::fill_n(body.to, count, body.value); };
 }
 
 /// Values in memory of the communicator's device.
