@@ -14,7 +14,7 @@ Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator
   require(options.groups >= 1 && in % options.groups == 0, "conv2d", options.groups,
           " groups must divide the ", in, " input channels");
   weight_ = parameter({out, kernel[0], kernel[1], in / options.groups}, tensor_options);
-  init::kaiming_normal(weight_, generator, init::Fan::kOut);
+  init::kaiming_normal(weight_, generator, {.fan = init::Fan::kOut});
   register_parameter("weight", weight_);
   if (bias == Bias::kYes) {
     bias_ = parameter({out}, tensor_options);
