@@ -53,11 +53,11 @@ double OneCycleSchedule::at(int64_t step) const {
     return from + (to - from) * part;
   };
   // The numbers of the highest and of the last step; the former need not be whole.
-  const double top = warm_part * static_cast<double>(steps) - 1;
+  const double top = std::max(0.0, warm_part * static_cast<double>(steps) - 1);
   const double last = static_cast<double>(steps - 1);
   const double now = std::min(static_cast<double>(step), last);
   if (now < top) return between(lr / rise, lr, now / top);
-  return between(lr, lr / (rise * fall), last > top ? (now - top) / (last - top) : 1);
+  return between(lr, lr / (rise * fall), last > top ? (now - top) / (last - top) : 0);
 }
 
 double StepSchedule::at(int64_t step) const {

@@ -22,7 +22,7 @@ TYPED_TEST_SUITE(OptimizerBodies, Floating);
 /// All arrays of a span, and where they start: off by one element they cannot be read in packs.
 template <typename T>
 struct Arrays {
-  Arrays(int64_t count, size_t start) : count(count), start(start), grad(draw<T>(count + 1, 1)) {
+  Arrays(int64_t n, size_t first) : count(n), start(first), grad(draw<T>(n + 1, 1)) {
     param = draw<T>(count + 1, 2);
     master = draw<Acc<T>>(count + 1, 2);
     for (uint64_t i = 0; i < kMostStates; ++i) {
