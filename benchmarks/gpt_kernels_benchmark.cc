@@ -26,13 +26,13 @@
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 #include "distributed/device_of_rank.h"
-#include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/cross_entropy_inplace.h"
 #include "kernels/gelu_gradient.h"
 #include "kernels/global_norm.h"
 #include "kernels/matmul.h"
 #include "kernels/matmul_gelu.h"
+#include "kernels/optimizer_rules.h"
 #include "kernels/pointwise.h"
 #include "kernels/reduce.h"
 #include "kernels/residual_layer_norm.h"
@@ -215,16 +215,16 @@ class Suite {
     const Tensor m = zeros({count}, {dtype_of<Acc<T>>, device_}), v = zeros_like(m);
     constexpr bool kMaster = sizeof(T) == 2;
     const Tensor master = kMaster ? random<Acc<T>>({count}) : m;
-    const kernels::AdamSpan<T> span{count,
-                                    grad.data<T>(),
-                                    param.data<T>(),
-                                    kMaster ? master.data<Acc<T>>() : nullptr,
-                                    m.data<Acc<T>>(),
-                                    v.data<Acc<T>>()};
+    kernels::StepSpan<T> span{.count = count, .grad = grad.data<T>(), .param = param.data<T>()};
+    if constexpr (kMaster) span.master = master.data<Acc<T>>();
+    span.state[0] = m.data<Acc<T>>();
+    span.state[1] = v.data<Acc<T>>();
     const double read_and_written =
         (kMaster ? 2 : 3) * size_of_all(grad) + (kMaster ? 6 : 4) * size_of_all(m);
     bytes("adamw", read_and_written, [&] {
-      on_device(device_, [&](auto on) { kernels::adamw<T>(on, {}, {&span, 1}); });
+      on_device(device_, [&](auto on) {
+        kernels::step_all<T>(on, {}, kernels::AdamRule{}, {&span, 1});
+      });
     });
   }
 

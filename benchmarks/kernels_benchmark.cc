@@ -21,13 +21,13 @@
 #include "benchmarks/own_flag.h"
 #include "core/base/parallel_for.h"
 #include "core/base/philox.h"
-#include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/cross_entropy.h"
 #include "kernels/dropout.h"
 #include "kernels/global_norm.h"
 #include "kernels/layer_norm.h"
 #include "kernels/matmul.h"
+#include "kernels/optimizer_rules.h"
 #include "kernels/pointwise.h"
 #include "kernels/simd.h"
 #include "kernels/softmax.h"
@@ -260,8 +260,10 @@ void adamw_step(benchmark::State& state) {
   auto param = draw(kParameters), m = param, v = std::vector<float>(param.size(), 0.1f);
   const auto grad = param;
   const double per_call = seconds_per_call(state, [&] {
-    const AdamSpan<float> span{kParameters, grad.data(), param.data(), nullptr, m.data(), v.data()};
-    adamw<float>(Cpu{}, {}, {&span, 1});
+    StepSpan<float> span{.count = kParameters, .grad = grad.data(), .param = param.data()};
+    span.state[0] = m.data();
+    span.state[1] = v.data();
+    step_all<float>(Cpu{}, {}, AdamRule{}, {&span, 1});
   });
   report_bytes(state, per_call, 7 * kParameters * static_cast<int64_t>(sizeof(float)));
 }

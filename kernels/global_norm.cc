@@ -46,9 +46,9 @@ void add_sum_of_squares(Cpu, const T* x, int64_t count, double* sum) {
 }
 
 void norm_to_factor(Cpu, const double* sum, double loss_scale, double max_norm, double* norm,
-                    double* factor) {
+                    double* factor, double otherwise) {
   *norm = std::sqrt(*sum) / loss_scale;
-  *factor = factor_for(*norm, loss_scale, max_norm);
+  *factor = factor_for(*norm, loss_scale, max_norm, otherwise);
 }
 
 template void add_sum_of_squares(Cpu, const float*, int64_t, double*);

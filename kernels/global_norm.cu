@@ -40,10 +40,10 @@ __global__ void __launch_bounds__(kBlockThreads)
 }
 
 __global__ void factor_kernel(const double* sum, double loss_scale, double max_norm, double* norm,
-                              double* factor) {
+                              double* factor, double otherwise) {
   const double value = sqrt(*sum) / loss_scale;
   *norm = value;
-  *factor = factor_for(value, loss_scale, max_norm);
+  *factor = factor_for(value, loss_scale, max_norm, otherwise);
 }
 
 __global__ void __launch_bounds__(kBlockThreads)
@@ -84,9 +84,9 @@ void add_sum_of_squares(Cuda device, const T* x, int64_t count, double* sum) {
 }
 
 void norm_to_factor(Cuda device, const double* sum, double loss_scale, double max_norm,
-                    double* norm, double* factor) {
+                    double* norm, double* factor, double otherwise) {
   launch("global_norm", device, factor_kernel, {.blocks = 1, .threads = 1}, sum, loss_scale,
-         max_norm, norm, factor);
+         max_norm, norm, factor, otherwise);
 }
 
 #define TRIREME_INSTANTIATE(T)                                                   \

@@ -36,11 +36,11 @@ void add_sum_of_squares(Cuda, std::span<const NormSpan<T>> spans, double* sum);
 /// From the sum of squares of gradients that are `loss_scale` times too large:
 ///   *norm = sqrt(*sum) / loss_scale
 ///   *factor = what they must be multiplied by to lose that scale and have at most norm `max_norm`
-///             (<= 0: any), or 0 where the norm is not finite
+///             (<= 0: any), or `otherwise` where the norm is not finite
 /// On CUDA all three lie in the device's memory. `norm` may be `sum`.
 void norm_to_factor(Cpu, const double* sum, double loss_scale, double max_norm, double* norm,
-                    double* factor);
+                    double* factor, double otherwise = 0);
 void norm_to_factor(Cuda, const double* sum, double loss_scale, double max_norm, double* norm,
-                    double* factor);
+                    double* factor, double otherwise = 0);
 
 }  // namespace trireme::kernels

@@ -32,7 +32,7 @@ TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& o
 }
 
 void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer,
-                            const GradScaler* scaler) {
+                            const TrainSchedule& schedule, const GradScaler* scaler) {
   // Nobody runs ahead and dies while the files are being written.
   run_on_rank_zero(communicator_, [&] {
     Snapshot snapshot{.step = step,
@@ -48,6 +48,7 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
     snapshot.state.set_int("data.samples", task.training_data()->size());
     snapshot.state.set_string("data.augmentation", task.augmentation());
     snapshot.state.set_string("precision", options_.precision);
+    schedule.save(snapshot.state);
     if (scaler) {
       snapshot.state.set_double(kScale, scaler->state().scale);
       snapshot.state.set_int(kFiniteSteps, scaler->state().finite_steps);
@@ -59,7 +60,8 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
   });
 }
 
-int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, GradScaler* scaler) {
+int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, TrainSchedule& schedule,
+                                  GradScaler* scaler) {
   StateValues values;
   if (communicator_.rank() == 0) {
     if (const auto path = resolve_resume(out_, options_.resume)) {
@@ -79,6 +81,7 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, Grad
     there.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
     moment.bump_version();
   }
+  schedule.restore(values);
   if (scaler && values.has(kScale)) {
     scaler->set_state({.scale = values.get_double(kScale),
                        .finite_steps = values.get_int(kFiniteSteps),

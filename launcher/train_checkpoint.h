@@ -11,6 +11,7 @@
 #include "core/checkpoint/state_values.h"
 #include "core/optim/optimizer.h"
 #include "distributed/communicator.h"
+#include "launcher/train_optimizer.h"
 #include "launcher/training_task.h"
 
 namespace trireme {
@@ -22,17 +23,19 @@ class TrainCheckpoints {
   /// there. `options` and `communicator` must outlive this.
   TrainCheckpoints(const std::string& out, const TrainOptions& options, Communicator& communicator);
 
-  /// Collective. Rank 0 writes model, optimizer, position, random generators and what the order of
-  /// the data follows from to <out>/checkpoints/step-N; the others wait for it.
+  /// Collective. Rank 0 writes model, optimizer, schedule, position, random generators and what the
+  /// order of the data follows from to <out>/checkpoints/step-N; the others wait for it.
   /// `scaler` may be null.
-  void save(int64_t step, TrainingTask& task, const Optimizer& optimizer, const GradScaler* scaler);
+  void save(int64_t step, TrainingTask& task, const Optimizer& optimizer,
+            const TrainSchedule& schedule, const GradScaler* scaler);
 
   /// Collective. Rank 0 finds the checkpoint that options.resume means (catalog.h) and loads it;
   /// optimizer state and position are sent to the other ranks, the model's parameters are not,
   /// because DistributedDataParallel does that. Warns when the data will come in another order than
   /// before. A checkpoint of another --precision is converted; its loss scale is kept if both have
   /// one. Returns the number of steps done, 0 without a checkpoint.
-  int64_t restore(TrainingTask& task, Optimizer& optimizer, GradScaler* scaler);
+  int64_t restore(TrainingTask& task, Optimizer& optimizer, TrainSchedule& schedule,
+                  GradScaler* scaler);
 
  private:
   StateValues load(const std::string& path, TrainingTask& task, Optimizer& optimizer) const;

@@ -40,6 +40,55 @@ void add_image_flags(ArgParser& parser, ImageOptions& o) {
       .default_text("0.2");
 }
 
+void add_optimizer_flags(ArgParser& parser, TrainOptions& o) {
+  parser.section("Optimizer");
+  parser
+      .add("--optimizer", &o.optimizer,
+           "update rule. lamb, lars: for large batches; muon: of hidden layers' matrices, with "
+           "adamw "
+           "for the rest")
+      .one_of({"adamw", "adam", "sgd", "adagrad", "rmsprop", "lion", "lamb", "lars", "muon"});
+  parser.add("--weight-decay", &o.weight_decay, "for matrices; biases and norms have none")
+      .at_least(0);
+  parser.add("--beta1", &o.beta1, "Adam, LAMB, Lion: decay of the mean gradient")
+      .at_least(0)
+      .at_most(1);
+  parser.add("--beta2", &o.beta2, "Adam, LAMB: decay of the mean square; Lion: of its moment")
+      .at_least(0)
+      .at_most(1);
+  parser.add("--momentum", &o.momentum, "SGD, RMSprop, LARS, Muon: momentum").at_least(0);
+  parser.add("--alpha", &o.alpha, "RMSprop: decay of the mean square").at_least(0).at_most(1);
+  parser.add("--centered", &o.centered, "RMSprop: take the mean gradient off");
+  parser.add("--trust", &o.trust, "LARS: a layer's step as a share of its norm, at --lr 1")
+      .above(0);
+  parser.add("--stochastic-rounding", &o.stochastic_rounding,
+             "with bf16-pure: no f32 copies, weights are rounded up or down at random");
+  parser.add("--clip", &o.clip, "largest global gradient norm; 0 does not clip").at_least(0);
+
+  parser.section("Learning rate");
+  parser.add("--lr", &o.lr, "learning rate after warm-up").above(0);
+  parser
+      .add("--schedule", &o.schedule,
+           "learning rate over the steps. plateau: falls when the validation loss does not")
+      .one_of({"cosine", "constant", "linear", "one-cycle", "inverse-sqrt", "plateau"});
+  parser.add("--warmup", &o.warmup, "steps of linear rise to --lr; one-cycle: of its rise")
+      .at_least(0)
+      .at_most(kMostOfCount);
+  parser
+      .add("--min-lr", &o.min_lr,
+           "learning rate at the end of cosine, linear and one-cycle; the least of plateau")
+      .at_least(0)
+      .default_text("lr / 10");
+  parser.add("--plateau-factor", &o.plateau_factor, "plateau: what the learning rate falls by")
+      .above(0)
+      .at_most(0.999);
+  parser
+      .add("--plateau-patience", &o.plateau_patience,
+           "plateau: validations that may be no better before it falls")
+      .at_least(0)
+      .at_most(kMostOfCount);
+}
+
 }  // namespace
 
 void add_flags(ArgParser& parser, TrainOptions& o) {
@@ -82,23 +131,7 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
            "of the weights")
       .one_of({"f32", "bf16", "f16", "bf16-pure"});
 
-  parser.section("Optimizer");
-  parser.add("--optimizer", &o.optimizer, "update rule").one_of({"adamw", "adam", "sgd"});
-  parser.add("--lr", &o.lr, "learning rate after warm-up").above(0);
-  parser.add("--min-lr", &o.min_lr, "learning rate at the end of the cosine")
-      .at_least(0)
-      .default_text("lr / 10");
-  parser.add("--schedule", &o.schedule, "learning rate over the steps")
-      .one_of({"cosine", "constant"});
-  parser.add("--warmup", &o.warmup, "steps of linear rise to --lr")
-      .at_least(0)
-      .at_most(kMostOfCount);
-  parser.add("--weight-decay", &o.weight_decay, "for matrices; biases and norms have none")
-      .at_least(0);
-  parser.add("--beta1", &o.beta1, "Adam: decay of the mean gradient").at_least(0).at_most(1);
-  parser.add("--beta2", &o.beta2, "Adam: decay of the mean square").at_least(0).at_most(1);
-  parser.add("--momentum", &o.momentum, "SGD: momentum").at_least(0);
-  parser.add("--clip", &o.clip, "largest global gradient norm; 0 does not clip").at_least(0);
+  add_optimizer_flags(parser, o);
 
   parser.section("Evaluation and reports");
   parser
@@ -228,6 +261,11 @@ void check(const TrainOptions& o, int world_size) {
           " cannot be split evenly into ", world_size, " ranks x ", o.accumulate,
           " micro-batches; use a multiple of ", parts);
   require(o.min_lr <= o.lr, "trireme-train", "--min-lr ", o.min_lr, " is above --lr ", o.lr);
+  require(!o.stochastic_rounding || o.precision == "bf16-pure", "trireme-train",
+          "--stochastic-rounding is for weights in bf16, got --precision ", o.precision,
+          "; use bf16-pure");
+  require(o.schedule != "plateau" || o.eval_every > 0, "trireme-train",
+          "--schedule plateau needs validations, got --eval-every ", o.eval_every);
 }
 
 }  // namespace trireme

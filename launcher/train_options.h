@@ -39,6 +39,12 @@ struct TrainOptions {
   double beta1 = 0.9;
   double beta2 = 0.99;
   double momentum = 0.9;
+  double alpha = 0.99;
+  bool centered = false;
+  double trust = 0.001;
+  bool stochastic_rounding = false;
+  double plateau_factor = 0.5;
+  int64_t plateau_patience = 2;
   double clip = 1.0;
 
   // Evaluation and reporting.

@@ -11,10 +11,7 @@
 #include "core/base/settings.h"
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
-#include "core/optim/adam.h"
 #include "core/optim/clip.h"
-#include "core/optim/schedule.h"
-#include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
 #include "distributed/finite_check.h"
 #include "distributed/replica_check.h"
@@ -29,14 +26,6 @@ namespace {
 constexpr int64_t kBatchesBetweenLooks = 4;
 // Gradients that overflow even without a scale are at fault themselves.
 constexpr double kSmallestScale = 1;
-
-std::unique_ptr<Optimizer> make_optimizer(const TrainOptions& o, const StateDict& parameters) {
-  std::vector<ParameterGroup> groups = decay_matrices_only(parameters, o.weight_decay);
-  const AdamOptions adam{.lr = o.lr, .beta1 = o.beta1, .beta2 = o.beta2};
-  if (o.optimizer == "adamw") return std::make_unique<AdamW>(std::move(groups), adam);
-  if (o.optimizer == "adam") return std::make_unique<Adam>(std::move(groups), adam);
-  return std::make_unique<Sgd>(std::move(groups), SgdOptions{.lr = o.lr, .momentum = o.momentum});
-}
 
 ReducerOptions reducer_options(const TrainOptions& o) {
   ReducerOptions options;
@@ -108,12 +97,13 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
       shard_{communicator.rank(), communicator.world_size()},
       ddp_(moved_to(device_, task.model()), communicator, reducer_options(options)),
       optimizer_(make_optimizer(options, task.model().named_parameters())),
+      schedule_(options),
       precision_(parse_precision(options.precision)),
       scaler_(precision_.scales_loss ? std::optional<GradScaler>(std::in_place) : std::nullopt),
       parameters_(optimizer_->parameters()) {
   require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
-  first_step_ = checkpoints_.restore(task, *optimizer_, scaler());
+  first_step_ = checkpoints_.restore(task, *optimizer_, schedule_, scaler());
   // The device counts its updates where the host does not know in time whether one is left out, and
   // where it repeats what was captured.
   const bool replays = options.cuda_graph && !device_.is_cpu();
@@ -169,7 +159,7 @@ void Trainer::step(int64_t step, Loader& loader) {
   report_.step_begins();
   QueuedStep now{.step = step,
                  .batch = next_batch(loader),
-                 .lr = learning_rate(step),
+                 .lr = schedule_.at(step),
                  .loss_scale = loss_scale()};
   optimizer_->set_lr(now.lr);
   if (graph_) {
@@ -278,16 +268,6 @@ void Trainer::drain() {
   report(*last);
 }
 
-double Trainer::learning_rate(int64_t step) const {
-  const double min_lr = options_.min_lr >= 0 ? options_.min_lr : options_.lr / 10;
-  if (options_.schedule == "constant") {
-    return ConstantSchedule{.lr = options_.lr, .warmup = options_.warmup}.at(step);
-  }
-  return CosineSchedule{
-      .lr = options_.lr, .min_lr = min_lr, .warmup = options_.warmup, .steps = options_.steps}
-      .at(step);
-}
-
 void Trainer::validate(int64_t step) {
   drain();
   if (stop_) return;
@@ -320,6 +300,7 @@ void Trainer::validate(int64_t step) {
   communicator_.host().all_reduce(sums, 3, DType::kF64, ReduceOp::kSum)->wait();
   const std::optional<double> accuracy =
       task_.is_classifier() ? std::optional(sums[1] / sums[2]) : std::nullopt;
+  schedule_.validated(step, sums[0] / sums[2]);
   report_.validated({.step = step,
                      .loss = sums[0] / sums[2],
                      .accuracy = accuracy,
@@ -330,7 +311,7 @@ void Trainer::validate(int64_t step) {
 void Trainer::save(int64_t step) {
   drain();
   const auto scope = report_.phase(Phase::kCheckpoint);
-  checkpoints_.save(step, task_, *optimizer_, scaler());
+  checkpoints_.save(step, task_, *optimizer_, schedule_, scaler());
   saved_step_ = step;
   report_.checkpointed(step);
 }

@@ -67,7 +67,6 @@ class Trainer {
   void report(const QueuedStep& step);
   /// Reads and reports the step that is still under way, if there is one. Collective.
   void drain();
-  double learning_rate(int64_t step) const;
   /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
   void save(int64_t step);
@@ -86,6 +85,7 @@ class Trainer {
   const Shard shard_;
   DistributedDataParallel ddp_;
   std::unique_ptr<Optimizer> optimizer_;
+  TrainSchedule schedule_;
   const Precision precision_;
   std::optional<GradScaler> scaler_;  // where the precision needs one
   StateDict parameters_;

@@ -9,12 +9,14 @@ namespace trireme {
 using detail::parameter;
 
 Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
-               Conv2dOptions options, Bias bias, TensorOptions tensor_options)
+               Conv2dOptions options, Bias bias, TensorOptions tensor_options,
+               const init::Initializer& initializer)
     : options_(options) {
   require(options.groups >= 1 && in % options.groups == 0, "conv2d", options.groups,
           " groups must divide the ", in, " input channels");
   weight_ = parameter({out, kernel[0], kernel[1], in / options.groups}, tensor_options);
-  init::kaiming_normal(weight_, generator, init::Fan::kOut);
+  initializer ? initializer(weight_, generator)
+              : init::kaiming_normal(weight_, generator, {.fan = init::Fan::kOut});
   register_parameter("weight", weight_);
   if (bias == Bias::kYes) {
     bias_ = parameter({out}, tensor_options);

@@ -13,7 +13,8 @@ namespace trireme {
 class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
-         Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {});
+         Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {},
+         const init::Initializer& initializer = {});
   Tensor forward(const Tensor& x) const;
   const Tensor& weight() const { return weight_; }
 

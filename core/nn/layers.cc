@@ -3,17 +3,17 @@
 #include <cmath>
 
 #include "core/base/trace_range.h"
-#include "core/nn/init.h"
 #include "core/nn/parameter.h"
 
 namespace trireme {
 
 using detail::parameter;
 
-Linear::Linear(int64_t in, int64_t out, Generator& generator, Bias bias, TensorOptions options)
+Linear::Linear(int64_t in, int64_t out, Generator& generator, Bias bias, TensorOptions options,
+               const init::Initializer& initializer)
     : weight_(parameter({in, out}, options)) {
   const double bound = 1.0 / std::sqrt(static_cast<double>(in));
-  init::uniform(weight_, -bound, bound, generator);
+  initializer ? initializer(weight_, generator) : init::uniform(weight_, -bound, bound, generator);
   register_parameter("weight", weight_);
   if (bias == Bias::kYes) {
     bias_ = parameter({out}, options);
@@ -28,9 +28,9 @@ Tensor Linear::forward(const Tensor& x) const {
 }
 
 Embedding::Embedding(int64_t vocabulary, int64_t features, Generator& generator,
-                     TensorOptions options)
+                     TensorOptions options, const init::Initializer& initializer)
     : weight_(parameter({vocabulary, features}, options)) {
-  init::normal(weight_, 0, 1, generator);
+  initializer ? initializer(weight_, generator) : init::normal(weight_, 0, 1, generator);
   register_parameter("weight", weight_);
 }
 

@@ -1,9 +1,11 @@
 // The layers of MLPs and transformers. Each holds its parameters and calls the op of its name
 // (core/ops/ops.h), which documents shapes and errors. Profilers see the forward of a layer as a
-// range with its name ("linear").
+// range with its name ("linear"). Where a layer takes an init::Initializer, that starts its weight
+// in place of what is said here.
 
 #pragma once
 
+#include "core/nn/init.h"
 #include "core/nn/module.h"
 #include "core/ops/ops.h"
 
@@ -17,7 +19,7 @@ enum class Bias { kNo, kYes };
 class Linear : public Module {
  public:
   Linear(int64_t in, int64_t out, Generator& generator, Bias bias = Bias::kYes,
-         TensorOptions options = {});
+         TensorOptions options = {}, const init::Initializer& initializer = {});
   Tensor forward(const Tensor& x) const;
   const Tensor& weight() const { return weight_; }
   const Tensor& bias() const { return bias_; }
@@ -30,7 +32,8 @@ class Linear : public Module {
 /// Rows of weight [vocabulary, features], chosen by ids. Starts standard normal.
 class Embedding : public Module {
  public:
-  Embedding(int64_t vocabulary, int64_t features, Generator& generator, TensorOptions options = {});
+  Embedding(int64_t vocabulary, int64_t features, Generator& generator, TensorOptions options = {},
+            const init::Initializer& initializer = {});
   Tensor forward(const Tensor& ids) const;
   const Tensor& weight() const { return weight_; }
 

@@ -38,4 +38,9 @@ class AdamW final : public Adam {
       : Adam(std::move(groups), options, Decay::kDecoupled) {}
 };
 
+namespace detail {
+/// What rules with two averages require, as errors of `op`.
+void check_betas(const char* op, double beta1, double beta2, double eps = 0);
+}  // namespace detail
+
 }  // namespace trireme

@@ -1,5 +1,6 @@
 #include "core/optim/clip.h"
 
+#include <cmath>
 #include <optional>
 #include <vector>
 
@@ -24,9 +25,23 @@ void add_squares_of(const std::vector<Tensor>& gradients, const Tensor& sum) {
   });
 }
 
+[[noreturn]] void refuse(const StateDict& parameters) {
+  for (const auto& [name, p] : parameters) {
+    if (!p.grad().defined()) continue;
+    const double norm = grad_norm({{name, p}});
+    if (!std::isfinite(norm)) {
+      throw Error(
+          concat("clip_grad_norm: gradients must be finite, the norm of ", name, "'s is ", norm));
+    }
+  }
+  // Squares of f64 gradients that overflow together only.
+  throw Error("clip_grad_norm: gradients must be finite, their norm together is not");
+}
+
 }  // namespace
 
-GradientNorm clip_grad_norm(const StateDict& parameters, double max_norm, double loss_scale) {
+GradientNorm clip_grad_norm(const StateDict& parameters, double max_norm, double loss_scale,
+                            NonFinite policy) {
   require(loss_scale > 0, "clip_grad_norm", "loss_scale must be positive, got ", loss_scale);
   std::vector<Tensor> gradients;
   std::optional<Device> place;
@@ -46,8 +61,10 @@ GradientNorm clip_grad_norm(const StateDict& parameters, double max_norm, double
   add_squares_of<Float16>(gradients, result.norm);
   on_device(scalar.device, [&](auto device) {
     double* const norm = result.norm.data<double>();
-    kernels::norm_to_factor(device, norm, loss_scale, max_norm, norm, result.factor.data<double>());
+    kernels::norm_to_factor(device, norm, loss_scale, max_norm, norm, result.factor.data<double>(),
+                            policy == NonFinite::kIgnore ? 1 / loss_scale : 0);
   });
+  if (policy == NonFinite::kError && !std::isfinite(result.norm.item())) refuse(parameters);
   return result;
 }
 

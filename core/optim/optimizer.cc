@@ -27,49 +27,50 @@ void refuse_in_captured_step(const char* advice) {
 
 }  // namespace
 
-std::vector<ParameterGroup> decay_matrices_only(const StateDict& parameters, double weight_decay) {
-  ParameterGroup decayed{{}, {.weight_decay = weight_decay}}, rest;
-  for (const auto& entry : parameters) {
-    (entry.second.rank() >= 2 ? decayed : rest).parameters.push_back(entry);
-  }
-  std::vector<ParameterGroup> groups;
-  if (!decayed.parameters.empty()) groups.push_back(std::move(decayed));
-  if (!rest.parameters.empty()) groups.push_back(std::move(rest));
-  return groups;
-}
-
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr,
                      std::vector<std::string> moments, MasterWeights master)
-    : moment_names_(std::move(moments)) {
+    : Optimizer({{std::move(groups), std::move(moments)}}, lr, master) {}
+
+Optimizer::Optimizer(std::vector<RuleGroups> rules, double lr, MasterWeights master) {
   set_lr(lr);
   const MemoryKindGuard kind(MemoryKind::kOptimizer);
   std::set<std::string> names;
-  for (const ParameterGroup& group : groups) {
-    require(group.options.weight_decay >= 0 && group.options.lr_factor >= 0, "optimizer",
-            "weight_decay and lr_factor must not be negative, got ", group.options.weight_decay,
-            " and ", group.options.lr_factor);
-    for (const auto& [name, p] : group.parameters) {
-      require(names.insert(name).second, "optimizer", "parameter '", name, "' is given twice");
-      require(p.is_leaf() && is_floating(p.dtype()) && p.is_contiguous(), "optimizer",
-              "parameter '", name, "' must be a contiguous floating leaf");
-      Entry entry{.name = name,
-                  .parameter = p,
-                  .master = {},
-                  .moments = {},
-                  .updates = zeros({}, {DType::kI64}),
-                  .options = group.options};
-      const TensorOptions exact{acc_dtype(p.dtype()), p.device()};
-      if (is_half_dtype(p.dtype()) && master == MasterWeights::kF32) {
-        entry.master = clone_detached(cast(p, exact.dtype));
+  for (const auto& [groups, moments] : rules) {
+    const int rule = static_cast<int>(moment_names_.size());
+    for (const ParameterGroup& group : groups) {
+      require(group.options.weight_decay >= 0 && group.options.lr_factor >= 0, "optimizer",
+              "weight_decay and lr_factor must not be negative, got ", group.options.weight_decay,
+              " and ", group.options.lr_factor);
+      for (const auto& [name, p] : group.parameters) {
+        require(names.insert(name).second, "optimizer", "parameter '", name, "' is given twice");
+        require(p.is_leaf() && is_floating(p.dtype()) && p.is_contiguous(), "optimizer",
+                "parameter '", name, "' must be a contiguous floating leaf");
+        add_entry({.name = name, .parameter = p, .options = group.options, .rule = rule}, moments,
+                  master);
       }
-      for (size_t i = 0; i < moment_names_.size(); ++i) {
-        entry.moments.push_back(zeros(p.shape(), exact));
-      }
-      entry.note_versions();
-      entries_.push_back(std::move(entry));
     }
+    moment_names_.push_back(moments);
   }
   require(!entries_.empty(), "optimizer", "needs at least one parameter");
+}
+
+void Optimizer::add_entry(Entry entry, const std::vector<std::string>& moments,
+                          MasterWeights master) {
+  const Tensor& p = entry.parameter;
+  const TensorOptions exact{acc_dtype(p.dtype()), p.device()};
+  entry.updates = zeros({}, {DType::kI64});
+  if (is_half_dtype(p.dtype()) && master == MasterWeights::kF32) {
+    entry.master = clone_detached(cast(p, exact.dtype));
+  }
+  if (is_half_dtype(p.dtype()) && master == MasterWeights::kStochastic) {
+    require(p.dtype() == DType::kBF16, "optimizer", "only bf16 is rounded at random, '", entry.name,
+            "' is ", p.dtype(), "; keep f32 masters");
+    entry.rounding_block = rounding_blocks_;
+    rounding_blocks_ += static_cast<uint64_t>((p.numel() + 3) / 4);
+  }
+  for (size_t i = 0; i < moments.size(); ++i) entry.moments.push_back(zeros(p.shape(), exact));
+  entry.note_versions();
+  entries_.push_back(std::move(entry));
 }
 
 void Optimizer::set_lr(double lr) {
@@ -125,7 +126,13 @@ void Optimizer::Entry::note_versions() const {
 
 void Optimizer::Entry::refresh_master() const {
   if (!master || parameter.version() == parameter_version) return;
-  if (master.version() == master_version) copy_inplace(master, parameter.detach());
+  if (master.version() == master_version) {
+    // What was written back as it was (a backup, the same checkpoint) costs no digits.
+    const Tensor now = parameter.detach();
+    const NoGrad no_grad;
+    copy_inplace(master,
+                 where(equal(cast(master, now.dtype()), now), master, cast(now, master.dtype())));
+  }
   note_versions();
 }
 
@@ -133,24 +140,24 @@ Optimizer::Update& Optimizer::update_for(const Entry& entry, const double* grad_
   const double* const schedule = device_lr_ ? device_lr_.data<double>() : nullptr;
   const double lr = (schedule ? 1 : lr_) * entry.options.lr_factor;
   const int64_t step = schedule ? 1 : ++*entry.updates.data<int64_t>();
+  Update* found = nullptr;
   for (Update& u : updates_) {
     if (u.parts.empty() ||
-        (u.step == step && u.options == entry.options && u.dtype() == entry.parameter.dtype() &&
-         u.device() == entry.parameter.device())) {
-      u.options = entry.options;
-      u.lr = lr;
-      u.grad_factor = grad_factor;
-      u.step = step;
-      u.schedule = schedule;
-      return u;
+        (u.step == step && u.rule == entry.rule && u.options == entry.options &&
+         u.dtype() == entry.parameter.dtype() && u.device() == entry.parameter.device())) {
+      found = &u;
+      break;
     }
   }
-  return updates_.emplace_back(Update{.parts = {},
-                                      .options = entry.options,
-                                      .lr = lr,
-                                      .grad_factor = grad_factor,
-                                      .step = step,
-                                      .schedule = schedule});
+  if (!found) found = &updates_.emplace_back();
+  found->rule = entry.rule;
+  found->options = entry.options;
+  found->lr = lr;
+  found->grad_factor = grad_factor;
+  found->step = step;
+  found->schedule = schedule;
+  found->rounding_blocks = rounding_blocks_;
+  return *found;
 }
 
 void Optimizer::step(const Tensor& grad_factor) {
@@ -168,7 +175,8 @@ void Optimizer::step(const Tensor& grad_factor) {
     if (!gradient.defined()) continue;
     entry.refresh_master();
     update_for(entry, factor)
-        .parts.push_back({entry.parameter, to_contiguous(gradient), entry.master, &entry.moments});
+        .parts.push_back({entry.parameter, to_contiguous(gradient), entry.master, &entry.moments,
+                          entry.rounding_block});
   }
   for (Update& u : updates_) {
     if (u.parts.empty()) continue;
@@ -201,8 +209,9 @@ StateDict Optimizer::state_dict() const {
   for (const Entry& entry : entries_) {
     entry.refresh_master();
     if (entry.master) result.emplace_back(kMasterPrefix + entry.name, entry.master);
-    for (size_t i = 0; i < moment_names_.size(); ++i) {
-      result.emplace_back(moment_names_[i] + "." + entry.name, entry.moments[i]);
+    const std::vector<std::string>& moments = moment_names_[static_cast<size_t>(entry.rule)];
+    for (size_t i = 0; i < moments.size(); ++i) {
+      result.emplace_back(moments[i] + "." + entry.name, entry.moments[i]);
     }
     result.emplace_back("updates." + entry.name, entry.updates);
   }

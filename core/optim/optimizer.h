@@ -1,4 +1,4 @@
-// Optimizer: what SGD, Adam and AdamW share: parameter groups, state and gradient scaling.
+// Optimizer: what all optimizers share: parameter groups, state and gradient scaling.
 //
 //   AdamW optimizer(decay_matrices_only(model.named_parameters(), 0.1), {.beta2 = 0.95});
 //   backward(loss);
@@ -22,27 +22,21 @@
 #include <string>
 #include <vector>
 
+#include "core/optim/optimizer_update.h"
 #include "core/tensor/state_dict.h"
 
 namespace trireme {
 
-/// What may differ between groups. The learning rate of a group is the optimizer's times lr_factor.
-struct GroupOptions {
-  double weight_decay = 0;
-  double lr_factor = 1;
-  bool operator==(const GroupOptions&) const = default;
-};
-
 /// What 16-bit parameters have beside themselves; others never need it.
-enum class MasterWeights { kF32, kNone };
-
-struct ParameterGroup {
-  StateDict parameters;
-  GroupOptions options;
+enum class MasterWeights {
+  kF32,
+  kNone,
+  /// None, and bf16 parameters are rounded up or down at random, right on average
+  /// (kernels/stochastic_rounding.h): small steps then add up, and the f32 copies' memory is saved.
+  /// The bits follow from a parameter's place and the number of its updates, so that all ranks and
+  /// resumed runs round alike. f16 parameters are refused.
+  kStochastic,
 };
-
-/// Two groups: weight decay for matrices and larger, none for biases and norms (rank below 2).
-std::vector<ParameterGroup> decay_matrices_only(const StateDict& parameters, double weight_decay);
 
 class Optimizer {
  public:
@@ -74,62 +68,54 @@ class Optimizer {
   /// The whole state but the learning rate, by parameter: moments ("exp_avg.wte.weight"), zero at
   /// first, in f32 for 16-bit parameters; their f32 form ("master.wte.weight"); and the number of
   /// updates ("updates.wte.weight", an i64 scalar). Handles: writing into them restores it. A
-  /// parameter that was written into (loaded, initialised) takes its master with it, unless that
-  /// was written, too.
+  /// parameter that was written into (loaded, initialised) takes its master with it where it is no
+  /// longer that, rounded, unless the master was written, too.
   StateDict state_dict() const;
 
   /// All parameters of all groups, in order.
   StateDict parameters() const;
 
  protected:
+  /// Groups that one rule steps, and the names of the moments that it keeps.
+  struct RuleGroups {
+    std::vector<ParameterGroup> groups;
+    std::vector<std::string> moments;
+  };
   /// Names must be unique over all groups, parameters floating leaves and contiguous. One zero
   /// tensor per parameter and name in `moments` is kept. lr must not be negative.
+  Optimizer(std::vector<RuleGroups> rules, double lr, MasterWeights master);
   Optimizer(std::vector<ParameterGroup> groups, double lr, std::vector<std::string> moments,
             MasterWeights master);
 
-  /// One parameter in an update; all contiguous.
-  struct Part {
-    Tensor parameter;
-    Tensor gradient;
-    Tensor master;                       // f32, or undefined
-    const std::vector<Tensor>* moments;  // as named at construction
-  };
-  /// Parameters that are stepped alike: of one dtype and device, with the same options, which have
-  /// had equally many updates.
-  struct Update {
-    std::vector<Part> parts;
-    GroupOptions options;
-    double lr = 0;                     // of this group
-    const double* grad_factor;         // on device(), or null
-    int64_t step = 1;                  // number of this update of these parameters, from 1
-    const double* schedule = nullptr;  // on device(), as kernels::AdamStep's; null without
-
-    DType dtype() const { return parts.front().parameter.dtype(); }
-    Device device() const { return parts.front().parameter.device(); }
-  };
+  using Update = OptimizerUpdate;
+  using Part = OptimizerUpdate::Part;
   virtual void update(const Update& update) = 0;
 
  private:
   struct Entry {
     std::string name;
     Tensor parameter;
-    Tensor master;  // undefined where there is none
-    std::vector<Tensor> moments;
-    Tensor updates;  // rank 0, on the CPU
-    GroupOptions options;
+    Tensor master = {};  // undefined where there is none
+    std::vector<Tensor> moments = {};
+    Tensor updates = {};  // rank 0, on the CPU
+    GroupOptions options = {};
+    int rule = 0;
+    uint64_t rounding_block = 0;
     // Of parameter and master when they last agreed.
     mutable uint32_t parameter_version = 0, master_version = 0;
 
     void refresh_master() const;
     void note_versions() const;
   };
+  void add_entry(Entry entry, const std::vector<std::string>& moments, MasterWeights master);
   Update& update_for(const Entry& entry, const double* grad_factor);
   void check_step(const Tensor& grad_factor) const;
   void count_on_device(const Tensor& grad_factor);
 
   std::vector<Entry> entries_;
-  std::vector<std::string> moment_names_;
-  std::vector<Update> updates_;  // of the running step; kept for its memory
+  std::vector<std::vector<std::string>> moment_names_;  // by rule
+  uint64_t rounding_blocks_ = 0;  // of all bf16 parameters that are rounded at random
+  std::vector<Update> updates_;   // of the running step; kept for its memory
   double lr_ = 0;
   // f64 scalars on the device, or undefined; the first two are views of one pair.
   Tensor device_lr_, device_updates_, one_, zero_;

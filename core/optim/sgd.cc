@@ -1,6 +1,6 @@
 #include "core/optim/sgd.h"
 
-#include "kernels/sgd.h"
+#include "kernels/optimizer_rules.h"
 
 namespace trireme {
 
@@ -18,29 +18,11 @@ Sgd::Sgd(std::vector<ParameterGroup> groups, SgdOptions options)
 }
 
 void Sgd::update(const Update& u) {
-  const kernels::SgdStep step{
-      .learning_rate = u.lr,
-      .momentum = options_.momentum,
-      .dampening = options_.dampening,
-      .weight_decay = u.options.weight_decay,
-      .form = options_.nesterov ? kernels::Momentum::kNesterov : kernels::Momentum::kPlain,
-      .grad_factor = u.grad_factor,
-      .is_first = u.step == 1,
-      .schedule = u.schedule};
-  dispatch_floating("sgd", u.dtype(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    std::vector<kernels::SgdSpan<T>> spans;
-    spans.reserve(u.parts.size());
-    for (const Part& part : u.parts) {
-      spans.push_back(
-          {.count = part.parameter.numel(),
-           .grad = part.gradient.template data<T>(),
-           .param = part.parameter.template data<T>(),
-           .master = part.master ? part.master.template data<Acc<T>>() : nullptr,
-           .buffer = part.moments->empty() ? nullptr : (*part.moments)[0].template data<Acc<T>>()});
-    }
-    on_device(u.device(), [&](auto device) { kernels::sgd<T>(device, step, spans); });
-  });
+  if (options_.momentum == 0) return u.step_by("sgd", kernels::SgdRule{});
+  u.step_by("sgd", kernels::MomentumRule{.momentum = options_.momentum,
+                                         .dampening = options_.dampening,
+                                         .form = options_.nesterov ? kernels::Momentum::kNesterov
+                                                                   : kernels::Momentum::kPlain});
 }
 
 }  // namespace trireme

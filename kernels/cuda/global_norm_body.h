@@ -30,8 +30,9 @@ TRIREME_HD double squares_of_chunk(const Group& group, const T* x, bool is_packe
 }
 
 /// norm_to_factor's arithmetic (kernels/global_norm.h).
-TRIREME_HD inline double factor_for(double norm, double loss_scale, double max_norm) {
-  if (!(norm <= 1.7976931348623157e308)) return 0;  // inf, nan
+TRIREME_HD inline double factor_for(double norm, double loss_scale, double max_norm,
+                                    double otherwise) {
+  if (!(norm <= 1.7976931348623157e308)) return otherwise;  // inf, nan
   const double clip = max_norm > 0 && norm > max_norm ? max_norm / norm : 1;
   return clip / loss_scale;
 }

@@ -1,125 +1,152 @@
-// One element's step of the optimizers, and the passes over a chunk of them.
+// The passes of optimizers' rules over a chunk of a span.
 
 #pragma once
 
-#include <cmath>
-
-#include "kernels/adamw.h"
+#include "core/base/philox.h"
+#include "kernels/cuda/group.h"
 #include "kernels/cuda/pack.h"
-#include "kernels/sgd.h"
+#include "kernels/optimizer_step.h"
+#include "kernels/stochastic_rounding.h"
 
 namespace trireme::kernels {
 
-/// AdamStep in the arithmetic of the kernel; computed once, in f64: on the host, or by one thread
-/// of the device where the step has a schedule.
-template <typename A>
-struct AdamRule {
-  A beta1, beta2, rest1, rest2, rate, root, eps, l2, keep;
+/// The numbers of one step; computed once, in f64: on the host, or by one thread of the device
+/// where the step has a schedule.
+template <typename Rule, typename A>
+struct StepNumbers {
+  typename Rule::template Element<A> element;
+  uint64_t rounding_first;
+  bool at_random;
 
-  AdamRule() = default;
-  TRIREME_HD explicit AdamRule(const AdamStep& s) {
-    const bool decoupled = s.decay_form == WeightDecay::kDecoupled;
-    const double number = s.number_now(), lr = s.rate_now();
-    beta1 = static_cast<A>(s.beta1);
-    beta2 = static_cast<A>(s.beta2);
-    rest1 = static_cast<A>(1 - s.beta1);
-    rest2 = static_cast<A>(1 - s.beta2);
-    rate = static_cast<A>(lr / (1 - std::pow(s.beta1, number)));
-    root = static_cast<A>(1 / std::sqrt(1 - std::pow(s.beta2, number)));
-    eps = static_cast<A>(s.eps);
-    l2 = static_cast<A>(decoupled ? 0 : s.weight_decay);
-    keep = static_cast<A>(decoupled ? 1 - lr * s.weight_decay : 1);
-  }
-
-  TRIREME_HD void step(A scale, A grad, A& p, A& m, A& v) const {
-    const A g = grad * scale + l2 * p;
-    m = beta1 * m + rest1 * g;
-    v = beta2 * v + rest2 * g * g;
-    p = keep * p - rate * m / (std::sqrt(v) * root + eps);
-  }
-
-  /// Elements [i, i + W) of a span.
-  template <int W, typename T>
-  TRIREME_HD void step_pack(A scale, const AdamSpan<T>& s, int64_t i) const {
-    A grad[W], p[W], m[W], v[W];
-    load_values<W>(s.grad + i, grad);
-    if (s.master) {
-      load_values<W>(s.master + i, p);
-    } else {
-      load_values<W>(s.param + i, p);
-    }
-    load_values<W>(s.m + i, m);
-    load_values<W>(s.v + i, v);
-    TRIREME_UNROLL
-    for (int k = 0; k < W; ++k) step(scale, grad[k], p[k], m[k], v[k]);
-    store_values<W>(s.m + i, m);
-    store_values<W>(s.v + i, v);
-    store_values<W>(s.param + i, p);
-    if (s.master) store_values<W>(s.master + i, p);
-  }
-
-  template <int W, typename T>
-  static bool is_packed(const AdamSpan<T>& s) {
-    return are_packed<W>(s.grad, s.param, s.master, s.m, s.v);
-  }
+  StepNumbers() = default;
+  TRIREME_HD StepNumbers(const StepOptions& options, const Rule& rule)
+      : element(options, rule),
+        rounding_first(options.rounding_first()),
+        at_random(options.rounding_blocks > 0) {}
 };
 
-template <typename A>
-struct SgdRule {
-  A rate, decay, momentum, fresh;
-  bool nesterov, first;
+/// W elements of all arrays that a rule touches.
+template <typename Rule, int W, typename T>
+struct ElementPack {
+  using A = Acc<T>;
+  A grad[W] = {}, param[W] = {}, state[kMostStates][W] = {};
 
-  SgdRule() = default;
-  TRIREME_HD explicit SgdRule(const SgdStep& s)
-      : rate(static_cast<A>(s.rate_now())),
-        decay(static_cast<A>(s.weight_decay)),
-        momentum(static_cast<A>(s.momentum)),
-        fresh(static_cast<A>(s.is_first_now() ? 1 : 1 - s.dampening)),
-        nesterov(s.form == Momentum::kNesterov),
-        first(s.is_first_now()) {}
-
-  template <int W, typename T>
-  TRIREME_HD void step_pack(A scale, const SgdSpan<T>& s, int64_t i) const {
-    A grad[W], p[W], buffer[W] = {};
-    load_values<W>(s.grad + i, grad);
-    if (s.master) {
-      load_values<W>(s.master + i, p);
-    } else {
-      load_values<W>(s.param + i, p);
+  TRIREME_HD void load(const StepSpan<T>& s, int64_t i) {
+    if constexpr (Rule::kGradient) load_values<W>(s.grad + i, grad);
+    if constexpr (Rule::kParameter != Use::kNone) {
+      if (s.master) {
+        load_values<W>(s.master + i, param);
+      } else {
+        load_values<W>(s.param + i, param);
+      }
     }
-    // A fresh buffer may hold anything, NaN included: it is not read on the first step.
-    if (s.buffer && !first) load_values<W>(s.buffer + i, buffer);
+    TRIREME_UNROLL
+    for (int n = 0; n < Rule::kStates; ++n) load_values<W>(s.state[n] + i, state[n]);
+  }
+  TRIREME_HD void store_states(const StepSpan<T>& s, int64_t i) const {
+    if constexpr (Rule::kStepsStates) {
+      TRIREME_UNROLL
+      for (int n = 0; n < Rule::kStates; ++n) store_values<W>(s.state[n] + i, state[n]);
+    }
+  }
+  /// fn(k, g, p, states) for each element.
+  template <typename Fn>
+  TRIREME_HD void each(A scale, const Fn& fn) {
     TRIREME_UNROLL
     for (int k = 0; k < W; ++k) {
-      A g = grad[k] * scale + decay * p[k];
-      if (s.buffer) {
-        buffer[k] = (first ? A(0) : momentum * buffer[k]) + fresh * g;
-        g = nesterov ? g + momentum * buffer[k] : buffer[k];
-      }
-      p[k] -= rate * g;
+      A own[kMostStates] = {};
+      TRIREME_UNROLL
+      for (int n = 0; n < Rule::kStates; ++n) own[n] = state[n][k];
+      fn(k, grad[k] * scale, param[k], own);
+      TRIREME_UNROLL
+      for (int n = 0; n < Rule::kStates; ++n) state[n][k] = own[n];
     }
-    if (s.buffer) store_values<W>(s.buffer + i, buffer);
-    store_values<W>(s.param + i, p);
-    if (s.master) store_values<W>(s.master + i, p);
-  }
-
-  template <int W, typename T>
-  static bool is_packed(const SgdSpan<T>& s) {
-    return are_packed<W>(s.grad, s.param, s.master, s.buffer);
   }
 };
 
-/// Thread `thread` of `threads`' part of elements [begin, end) of a span; begin is a multiple of W.
-template <int W, typename Rule, typename A, typename Span>
-TRIREME_HD void step_chunk(const Rule& rule, A scale, const Span& span, bool is_packed,
-                           int64_t begin, int64_t end, int thread, int threads) {
-  const int64_t packs_end = is_packed ? begin + (end - begin) / W * W : begin;
-  for (int64_t i = begin + int64_t{thread} * W; i < packs_end; i += int64_t{threads} * W) {
-    rule.template step_pack<W>(scale, span, i);
+/// Elements [i, i + W), i a multiple of W, W 1 or 4.
+template <int W>
+TRIREME_HD void store_at_random(BFloat16* to, const float (&values)[W], int64_t i,
+                                uint64_t first_block) {
+  static_assert(W == 1 || W == 4);
+  const auto bits = philox(kRoundingSeed, first_block + static_cast<uint64_t>(i / 4));
+  Pack<BFloat16, W> pack;
+  TRIREME_UNROLL
+  for (int k = 0; k < W; ++k) {
+    pack.v[k] = round_at_random(values[k], bits[static_cast<size_t>(W == 1 ? i % 4 : k)]);
   }
-  for (int64_t i = packs_end + thread; i < end; i += threads) {
-    rule.template step_pack<1>(scale, span, i);
+  store_pack(to + i, pack);
+}
+
+template <int W, typename Rule, typename A, typename T>
+TRIREME_HD void step_pack(const StepNumbers<Rule, A>& numbers, A scale, A trust,
+                          const StepSpan<T>& s, int64_t i) {
+  ElementPack<Rule, W, T> pack;
+  pack.load(s, i);
+  pack.each(scale, [&](int k, A g, A p, A* state) {
+    pack.param[k] = numbers.element.step(g, p, trust, state);
+  });
+  pack.store_states(s, i);
+  if constexpr (Rule::kParameter == Use::kSteps) {
+    if (s.master) store_values<W>(s.master + i, pack.param);
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (numbers.at_random && !s.master) {
+        store_at_random<W>(s.param, pack.param, i, numbers.rounding_first + s.rounding_block);
+        return;
+      }
+    }
+    store_values<W>(s.param + i, pack.param);
   }
 }
+
+/// Whether all arrays of a span may be read in packs of W.
+template <int W, typename T>
+bool is_packed(const StepSpan<T>& s) {
+  return are_packed<W>(s.grad, s.param, s.master, s.state[0], s.state[1], s.state[2]);
+}
+
+/// Thread `thread` of `threads`' part of elements [begin, end) of a span, begin a multiple of W:
+/// fn.template run<W or 1>(i).
+template <int W, typename Fn>
+TRIREME_HD void each_pack(bool packed, int64_t begin, int64_t end, int thread, int threads,
+                          const Fn& fn) {
+  const int64_t packs_end = packed ? begin + (end - begin) / W * W : begin;
+  for (int64_t i = begin + int64_t{thread} * W; i < packs_end; i += int64_t{threads} * W) {
+    fn.template run<W>(i);
+  }
+  for (int64_t i = packs_end + thread; i < end; i += threads) fn.template run<1>(i);
+}
+
+/// step_all()'s work on packs of a span.
+template <typename Rule, typename A, typename T>
+struct StepBody {
+  const StepNumbers<Rule, A>& numbers;
+  A scale, trust;
+  const StepSpan<T>& span;
+  template <int W>
+  TRIREME_HD void run(int64_t i) const {
+    step_pack<W>(numbers, scale, trust, span, i);
+  }
+};
+
+/// trust_ratios()' work on packs of a span; adds up what its thread has seen.
+template <typename Rule, typename A, typename T>
+struct MeasureBody {
+  const StepNumbers<Rule, A>& numbers;
+  A scale;
+  const StepSpan<T>& span;
+  Two<double>& sums;
+  template <int W>
+  TRIREME_HD void run(int64_t i) const {
+    ElementPack<Rule, W, T> pack;
+    pack.load(span, i);
+    pack.each(scale, [&](int, A g, A p, A* state) {
+      const double wide = static_cast<double>(p);
+      const double q = static_cast<double>(numbers.element.measure(g, p, state));
+      sums = sums + Two<double>{wide * wide, q * q};
+    });
+    pack.store_states(span, i);
+  }
+};
 
 }  // namespace trireme::kernels

@@ -10,9 +10,9 @@
 #include "core/ops/ops.h"
 #include "core/optim/adam.h"
 #include "core/optim/clip.h"
-#include "core/optim/sgd.h"
 #include "distributed/ddp.h"
 #include "distributed/make_communicator.h"
+#include "tests/optim/every_optimizer.h"
 
 namespace trireme {
 namespace {
@@ -89,17 +89,15 @@ void expect_replays_as_step_by_step(const MakeOptimizer& make_optimizer) {
   }
 }
 
-TEST(CapturedStep, TrainsWithAdamWAsStepByStep) {
-  expect_replays_as_step_by_step([](const Module& model) {
-    return std::make_unique<AdamW>(decay_matrices_only(model.named_parameters(), 0.1),
-                                   AdamOptions{});
-  });
-}
+class CapturedStepOf : public ::testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Optimizers, CapturedStepOf,
+                         ::testing::ValuesIn(testing::names_of_optimizers()),
+                         [](const auto& instance) { return instance.param; });
 
-TEST(CapturedStep, TrainsWithMomentumAsStepByStep) {
-  expect_replays_as_step_by_step([](const Module& model) {
-    return std::make_unique<Sgd>(decay_matrices_only(model.named_parameters(), 0.1),
-                                 SgdOptions{.momentum = 0.9, .dampening = 0.5});
+TEST_P(CapturedStepOf, TrainsAsStepByStep) {
+  expect_replays_as_step_by_step([&](const Module& model) {
+    return testing::every_optimizer().at(GetParam())(model.named_parameters(), MasterWeights::kF32,
+                                                     0.1);
   });
 }
 

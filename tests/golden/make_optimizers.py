@@ -28,6 +28,17 @@ cases = {
     "adamw": (torch.optim.AdamW, dict(lr=0.1, weight_decay=0.0)),
     "adamw_decay": (torch.optim.AdamW,
                     dict(lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3)),
+    "adagrad": (torch.optim.Adagrad, dict(lr=0.1)),
+    "adagrad_all": (torch.optim.Adagrad,
+                    dict(lr=0.2, lr_decay=0.1, weight_decay=0.3, initial_accumulator_value=0.5,
+                         eps=1e-3)),
+    "rms_prop": (torch.optim.RMSprop, dict(lr=0.05)),
+    "rms_prop_momentum": (torch.optim.RMSprop,
+                          dict(lr=0.02, alpha=0.9, momentum=0.8, weight_decay=0.1)),
+    "rms_prop_centered": (torch.optim.RMSprop, dict(lr=0.05, alpha=0.9, eps=1e-3, centered=True)),
+    "rms_prop_all": (torch.optim.RMSprop,
+                     dict(lr=0.02, alpha=0.8, eps=1e-3, momentum=0.5, centered=True,
+                          weight_decay=0.2)),
 }
 
 
@@ -82,6 +93,21 @@ golden = {
             lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=10, eta_min=0.05)), 10),
         "step": schedule(stepping(lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5)), 10),
         "plateau": schedule(plateau, len(PLATEAU_LOSSES)),
+        "linear": schedule(stepping(lambda o: lr_scheduler.LinearLR(
+            o, start_factor=1.0, end_factor=0.25, total_iters=6)), 10),
+        "one_cycle": schedule(stepping(lambda o: lr_scheduler.OneCycleLR(
+            o, max_lr=0.4, total_steps=12, cycle_momentum=False)), 12),
+        "one_cycle_linear": schedule(stepping(lambda o: lr_scheduler.OneCycleLR(
+            o, max_lr=0.4, total_steps=10, pct_start=0.5, anneal_strategy="linear", div_factor=8,
+            final_div_factor=20, cycle_momentum=False)), 10),
+        "inverse_sqrt": schedule(stepping(lambda o: lr_scheduler.LambdaLR(
+            o, lambda step: min((step + 1) / 4, (4 / (step + 1)) ** 0.5))), 10),
+        "sequential": schedule(stepping(lambda o: lr_scheduler.SequentialLR(
+            o, [lr_scheduler.ConstantLR(o, factor=0.1, total_iters=2),
+                lr_scheduler.ExponentialLR(o, gamma=0.9)], milestones=[2])), 10),
+        "chained": schedule(stepping(lambda o: lr_scheduler.ChainedScheduler(
+            [lr_scheduler.LinearLR(o, start_factor=0.25, total_iters=4),
+             lr_scheduler.StepLR(o, 3, gamma=0.5)])), 10),
     },
     # JSON has no NaN: null stands for it.
     "plateau_losses": [None if loss != loss else loss for loss in PLATEAU_LOSSES],

@@ -4,7 +4,6 @@
 #include "kernels/cuda/chunk_table.h"
 #include "kernels/cuda/embedding_body.h"
 #include "kernels/cuda/max_body.h"
-#include "kernels/cuda/optimizer_body.h"
 #include "kernels/cuda/pointwise_body.h"
 #include "kernels/cuda/random_body.h"
 #include "kernels/cuda/reduce_body.h"
@@ -111,66 +110,6 @@ TYPED_TEST(DeviceBodies, RandomBitsAndDropoutAreTheCpus) {
     dropout_pack<1>(x.data(), got.data(), i, static_cast<Acc<T>>(1 / 0.7), limit, 11, 4);
   }
   expect_near(got, want, rounding<T>());
-}
-
-template <typename T, bool kAdam>
-void check_optimizer(int64_t count, bool has_master, size_t start) {
-  using A = Acc<T>;
-  const auto grad = draw<T>(count + 1, 1);
-  struct State {
-    std::vector<T> param;
-    std::vector<A> master, m, v;
-  };
-  State want{draw<T>(count + 1, 2), draw<A>(count + 1, 2), draw<A>(count + 1, 3),
-             draw<A>(count + 1, 4)};
-  for (A& v : want.v) v *= v;
-  State got = want;
-  const double factor = 1.5;
-  const auto step = [&](State& s, bool on_cpu) {
-    A* const master = has_master ? s.master.data() + start : nullptr;
-    const auto run = [&](const auto& rule, const auto& span) {
-      for (int64_t begin = 0; begin < count; begin += kChunk) {
-        for (int thread = 0; thread < 5; ++thread) {
-          step_chunk<4>(rule, static_cast<A>(factor), span, start == 0, begin,
-                        std::min(count, begin + kChunk), thread, 5);
-        }
-      }
-    };
-    if constexpr (kAdam) {
-      const AdamStep adam{
-          .learning_rate = 0.01, .weight_decay = 0.1, .grad_factor = &factor, .step = 3};
-      const AdamSpan<T> span{count,  grad.data() + start, s.param.data() + start,
-                             master, s.m.data() + start,  s.v.data() + start};
-      on_cpu ? adamw<T>(Cpu{}, adam, {&span, 1}) : run(AdamRule<A>(adam), span);
-    } else {
-      const SgdStep sgd_step{.momentum = 0.9,
-                             .dampening = 0.1,
-                             .weight_decay = 0.1,
-                             .form = Momentum::kNesterov,
-                             .grad_factor = &factor};
-      const SgdSpan<T> span{count, grad.data() + start, s.param.data() + start, master,
-                            s.m.data() + start};
-      on_cpu ? sgd<T>(Cpu{}, sgd_step, {&span, 1}) : run(SgdRule<A>(sgd_step), span);
-    }
-  };
-  step(want, true);
-  step(got, false);
-  expect_near(got.param, want.param, rounding<T>());
-  expect_near(got.master, want.master, 1e-6);
-  expect_near(got.m, want.m, 1e-6);
-  expect_near(got.v, want.v, 1e-6);
-}
-
-TYPED_TEST(DeviceBodies, OptimizersStepAsOnTheCpu) {
-  for (int64_t count : {int64_t{1}, int64_t{130}, kChunk + 5}) {
-    for (size_t start : {0, 1}) {
-      check_optimizer<TypeParam, true>(count, false, start);
-      check_optimizer<TypeParam, false>(count, false, start);
-      if (!is_half<TypeParam>) continue;  // masters are of 16-bit parameters
-      check_optimizer<TypeParam, true>(count, true, start);
-      check_optimizer<TypeParam, false>(count, true, start);
-    }
-  }
 }
 
 TYPED_TEST(DeviceBodies, EmbeddingGradientOverRunsOfAnyLength) {

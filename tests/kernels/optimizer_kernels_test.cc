@@ -6,9 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include "kernels/adamw.h"
 #include "kernels/global_norm.h"
-#include "kernels/sgd.h"
+#include "kernels/optimizer_rules.h"
 
 namespace trireme::kernels {
 namespace {
@@ -20,22 +19,27 @@ double gradient_at(int64_t i, int64_t step) {
 }
 
 template <typename T>
+StepSpan<T> span_of(const std::vector<T>& grad, std::vector<T>& param,
+                    std::initializer_list<std::vector<Acc<T>>*> states) {
+  StepSpan<T> span{
+      .count = static_cast<int64_t>(grad.size()), .grad = grad.data(), .param = param.data()};
+  int i = 0;
+  for (std::vector<Acc<T>>* state : states) span.state[i++] = state->data();
+  return span;
+}
+
+template <typename T>
 void check_adam(WeightDecay form, double tolerance) {
   std::vector<T> param(kCount), m(kCount), v(kCount), grad(kCount);
   std::vector<double> p0(kCount), m0(kCount), v0(kCount);
   for (int64_t i = 0; i < kCount; ++i) param[i] = static_cast<T>(p0[i] = 0.01 * double(i) - 0.1);
   const double half = 0.5;
-  AdamStep s{.learning_rate = 0.02,
-             .beta1 = 0.8,
-             .beta2 = 0.95,
-             .eps = 1e-6,
-             .weight_decay = 0.1,
-             .decay_form = form,
-             .grad_factor = &half};
+  StepOptions s{.learning_rate = 0.02, .weight_decay = 0.1, .grad_factor = &half};
+  const AdamRule rule{.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-6, .decay_form = form};
   for (s.step = 1; s.step <= 5; ++s.step) {
     for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, s.step));
-    const AdamSpan<T> span{kCount, grad.data(), param.data(), nullptr, m.data(), v.data()};
-    adamw<T>(Cpu{}, s, {&span, 1});
+    const StepSpan<T> span = span_of<T>(grad, param, {&m, &v});
+    step_all<T>(Cpu{}, s, rule, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
       double g = 0.5 * gradient_at(i, s.step);
       if (form == WeightDecay::kGradient) g += 0.1 * p0[i];
@@ -59,24 +63,23 @@ TEST(AdamW, WithDecayInTheGradientEqualsAdam) {
   check_adam<float>(WeightDecay::kGradient, 1e-6);
 }
 
-template <typename T>
-void check_sgd(SgdStep s, double tolerance) {
+template <typename T, typename Rule>
+void check_sgd(StepOptions s, const Rule& rule, double tolerance) {
+  constexpr bool kHasBuffer = std::is_same_v<Rule, MomentumRule>;
   std::vector<T> param(kCount, T(0.3)), grad(kCount);
   // A fresh buffer may hold anything.
   std::vector<T> buffer(kCount, std::numeric_limits<T>::quiet_NaN());
   std::vector<double> p0(kCount, double(T(0.3))), b0(kCount);
-  for (int step = 1; step <= 4; ++step) {
-    s.is_first = step == 1;
-    for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, step));
-    const SgdSpan<T> span{kCount, grad.data(), param.data(), nullptr,
-                          s.momentum > 0 ? buffer.data() : nullptr};
-    sgd<T>(Cpu{}, s, {&span, 1});
+  for (s.step = 1; s.step <= 4; ++s.step) {
+    for (int64_t i = 0; i < kCount; ++i) grad[i] = static_cast<T>(gradient_at(i, s.step));
+    const StepSpan<T> span = span_of<T>(grad, param, {&buffer});
+    step_all<T>(Cpu{}, s, rule, {&span, 1});
     for (int64_t i = 0; i < kCount; ++i) {
       double g =
-          (s.grad_factor ? *s.grad_factor : 1) * gradient_at(i, step) + s.weight_decay * p0[i];
-      if (s.momentum > 0) {
-        b0[i] = step == 1 ? g : s.momentum * b0[i] + (1 - s.dampening) * g;
-        g = s.form == Momentum::kNesterov ? g + s.momentum * b0[i] : b0[i];
+          (s.grad_factor ? *s.grad_factor : 1) * gradient_at(i, s.step) + s.weight_decay * p0[i];
+      if constexpr (kHasBuffer) {
+        b0[i] = s.step == 1 ? g : rule.momentum * b0[i] + (1 - rule.dampening) * g;
+        g = rule.form == Momentum::kNesterov ? g + rule.momentum * b0[i] : b0[i];
       }
       p0[i] -= s.learning_rate * g;
     }
@@ -86,13 +89,15 @@ void check_sgd(SgdStep s, double tolerance) {
 
 TEST(Sgd, EqualsItsFormula) {
   const double twice = 2;
-  const SgdStep plain{.learning_rate = 0.1, .weight_decay = 0.01, .grad_factor = &twice};
-  const SgdStep heavy{
-      .learning_rate = 0.1, .momentum = 0.9, .dampening = 0.2, .weight_decay = 0.01};
-  const SgdStep nesterov{.learning_rate = 0.1, .momentum = 0.9, .form = Momentum::kNesterov};
-  for (const SgdStep& s : {plain, heavy, nesterov}) {
-    check_sgd<double>(s, 1e-14);
-    check_sgd<float>(s, 1e-5);
+  const StepOptions scaled{.learning_rate = 0.1, .weight_decay = 0.01, .grad_factor = &twice};
+  const StepOptions plain{.learning_rate = 0.1, .weight_decay = 0.01};
+  const MomentumRule heavy{.momentum = 0.9, .dampening = 0.2};
+  const MomentumRule nesterov{.momentum = 0.9, .form = Momentum::kNesterov};
+  check_sgd<double>(scaled, SgdRule{}, 1e-14);
+  check_sgd<float>(scaled, SgdRule{}, 1e-5);
+  for (const MomentumRule& rule : {heavy, nesterov}) {
+    check_sgd<double>(plain, rule, 1e-14);
+    check_sgd<float>(plain, rule, 1e-5);
   }
 }
 

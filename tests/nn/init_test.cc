@@ -85,6 +85,88 @@ TEST_P(Init, KaimingDividesByTheInputs) {
   EXPECT_NEAR(u.low, -std::sqrt(3.0) * deviation, 0.01 * deviation);
 }
 
+double deviation_of(const Shape& shape, const std::function<void(const Tensor&)>& fill) {
+  const Tensor w = zeros(shape, {DType::kF64});
+  fill(w);
+  double squares = 0;
+  for (double v : w.to_vector<double>()) squares += v * v;
+  return std::sqrt(squares / static_cast<double>(w.numel()));
+}
+
+TEST(InitKaiming, TakesTheFanAndTheNonlinearityThatItIsTold) {
+  Generator generator(3);
+  const auto check = [&](const Shape& shape, init::KaimingOptions options, double want) {
+    const auto fill = [&](const auto& function) {
+      return [&, function](const Tensor& w) { function(w, generator, options); };
+    };
+    EXPECT_NEAR(deviation_of(shape, fill(init::kaiming_normal)), want, 0.02 * want);
+    EXPECT_NEAR(deviation_of(shape, fill(init::kaiming_uniform)), want, 0.02 * want);
+  };
+  using init::Fan;
+  using init::Nonlinearity;
+  check({100, 400}, {.fan = Fan::kIn}, std::sqrt(2.0 / 100));
+  check({100, 400}, {.fan = Fan::kOut}, std::sqrt(2.0 / 400));
+  check({100, 400}, {.nonlinearity = Nonlinearity::kLinear}, std::sqrt(1.0 / 100));
+  check({100, 400}, {.nonlinearity = Nonlinearity::kTanh}, 5.0 / 3 / 10);
+  check({100, 400}, {.nonlinearity = Nonlinearity::kLeakyRelu, .slope = 0.2},
+        std::sqrt(2 / 1.04 / 100));
+  // Filters [out, .., in] of one and of two dimensions.
+  check({80, 5, 60}, {.fan = Fan::kIn}, std::sqrt(2.0 / 300));
+  check({80, 5, 60}, {.fan = Fan::kOut}, std::sqrt(2.0 / 400));
+  check({80, 3, 2, 60}, {.fan = Fan::kIn}, std::sqrt(2.0 / 360));
+  check({80, 3, 2, 60}, {.fan = Fan::kOut}, std::sqrt(2.0 / 480));
+}
+
+TEST(InitGain, IsTorchs) {  // torch.nn.init.calculate_gain
+  using init::Nonlinearity;
+  EXPECT_EQ(init::gain(Nonlinearity::kLinear), 1);
+  EXPECT_EQ(init::gain(Nonlinearity::kSigmoid), 1);
+  EXPECT_DOUBLE_EQ(init::gain(Nonlinearity::kTanh), 1.6666666666666667);
+  EXPECT_DOUBLE_EQ(init::gain(Nonlinearity::kRelu), 1.4142135623730951);
+  EXPECT_DOUBLE_EQ(init::gain(Nonlinearity::kLeakyRelu), 1.4141428569978354);
+  EXPECT_DOUBLE_EQ(init::gain(Nonlinearity::kLeakyRelu, 0.2), 1.3867504905630728);
+  EXPECT_DOUBLE_EQ(init::gain(Nonlinearity::kSelu), 0.75);
+}
+
+TEST(InitOrthogonal, HasOrthonormalRowsOrColumns) {
+  Generator generator(9);
+  for (const Shape& shape : {Shape{20, 50}, Shape{50, 20}, Shape{30, 30}, Shape{8, 3, 3, 2}}) {
+    const Tensor w = zeros(shape, {DType::kF64});
+    init::orthogonal(w, generator, 3);
+    const std::vector<double> v = w.to_vector<double>();
+    const int64_t rows = shape[0], cols = w.numel() / rows;
+    const bool by_row = rows <= cols;
+    const int64_t count = std::min(rows, cols), length = std::max(rows, cols);
+    const auto at = [&](int64_t i, int64_t k) {
+      return v[static_cast<size_t>(by_row ? i * cols + k : k * cols + i)];
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t j = 0; j <= i; ++j) {
+        double product = 0;
+        for (int64_t k = 0; k < length; ++k) product += at(i, k) * at(j, k);
+        ASSERT_NEAR(product, i == j ? 9 : 0, 1e-12) << shape << " " << i << " " << j;
+      }
+    }
+  }
+}
+
+TEST(InitOrthogonal, FavoursNoDirection) {
+  // The mean square of each element of a rotation is 1 / n, its mean 0.
+  Generator generator(2);
+  constexpr int kDraws = 4000;
+  std::vector<double> sums(9), squares(9);
+  for (int draw = 0; draw < kDraws; ++draw) {
+    const Tensor w = zeros({3, 3}, {DType::kF64});
+    init::orthogonal(w, generator);
+    const auto v = w.to_vector<double>();
+    for (size_t i = 0; i < 9; ++i) sums[i] += v[i], squares[i] += v[i] * v[i];
+  }
+  for (size_t i = 0; i < 9; ++i) {
+    EXPECT_NEAR(sums[i] / kDraws, 0, 0.05) << i;
+    EXPECT_NEAR(squares[i] / kDraws, 1.0 / 3, 0.03) << i;
+  }
+}
+
 TEST(InitConstants, FillEveryElement) {
   Tensor w = empty({3, 2});
   w.set_requires_grad();
@@ -115,12 +197,11 @@ TEST(InitErrors, SayWhatIsWrong) {
   Generator generator(1);
   EXPECT_THAT([&] { init::xavier_uniform(zeros({3}), generator); },
               ThrowsMessage<InvalidArgument>("xavier_uniform: needs a matrix [in, out] or filters "
-                                             "[out, height, width, in], got shape [3]"));
-  EXPECT_THAT(
-      [&] {
-        init::kaiming_normal(zeros({1, 2, 3}), generator);
-      },
-      ThrowsMessage<InvalidArgument>(HasSubstr("kaiming_normal: needs a matrix")));
+                                             "[out, .., in], got shape [3]"));
+  EXPECT_THAT([&] { init::kaiming_normal(zeros({}), generator); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("kaiming_normal: needs a matrix")));
+  EXPECT_THAT([&] { init::orthogonal(zeros({4}), generator); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("orthogonal: needs a matrix")));
   // Drawing until one falls inside would take for ever.
   EXPECT_THAT([&] { init::trunc_normal(zeros({3}), 0, 1, 50, 51, generator); },
               ThrowsMessage<InvalidArgument>(HasSubstr("[50, 51] must hold at least")));

@@ -51,6 +51,25 @@ TEST(Linear, StartsUniformWithinOneOverTheRootOfIn) {
   EXPECT_THAT(layer.bias().to_vector<float>(), Each(0));
 }
 
+TEST(Layers, StartAsAnInitializerSays) {
+  Generator generator(1);
+  const init::Initializer initializer = [](const Tensor& w, Generator& g) {
+    init::orthogonal(w, g, 2);
+  };
+  const Linear linear(6, 4, generator, Bias::kYes, {DType::kF64}, initializer);
+  const Embedding embedding(6, 4, generator, {DType::kF64}, initializer);
+  for (const Tensor& w : {linear.weight(), embedding.weight()}) {
+    const Tensor products = matmul(transpose(w.detach(), 0, 1), w.detach());
+    for (int64_t i = 0; i < 4; ++i) {
+      for (int64_t j = 0; j < 4; ++j) {
+        const double want = i == j ? 4 : 0;
+        EXPECT_NEAR(products.to_vector<double>()[static_cast<size_t>(4 * i + j)], want, 1e-12);
+      }
+    }
+  }
+  EXPECT_THAT(linear.bias().to_vector<double>(), Each(0));
+}
+
 TEST(Layers, CountTheirMemoryAsParameters) {
   Generator generator(1);
   const int64_t before = parameter_bytes();

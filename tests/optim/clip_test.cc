@@ -9,6 +9,7 @@
 #include "core/autograd/gradient_slot.h"
 #include "core/ops/ops.h"
 #include "core/optim/adam.h"
+#include "core/optim/sgd.h"
 
 namespace trireme {
 namespace {
@@ -72,6 +73,33 @@ TEST(ClipGradNorm, LetsAnOptimizerLeaveOutGradientsThatAreNotFinite) {
   optimizer.step(clip_grad_norm(parameters, 1).factor);
   EXPECT_THAT(parameters[0].second.to_vector<double>(), ElementsAre(0, 0));
   EXPECT_THAT(parameters[1].second.to_vector<float>(), ElementsAre(0));
+}
+
+TEST(ClipGradNorm, DoesWithGradientsThatAreNotFiniteAsItIsTold) {
+  const StateDict finite = with_gradients({3, -4}, {0});
+  for (NonFinite policy : {NonFinite::kSkip, NonFinite::kError, NonFinite::kIgnore}) {
+    EXPECT_DOUBLE_EQ(clip_grad_norm(finite, 2.5, 1, policy).factor.item(), 0.5);
+  }
+  const StateDict bad = with_gradients({1, 2}, {3, static_cast<float>(kInf)});
+  EXPECT_EQ(clip_grad_norm(bad, 1, 4, NonFinite::kSkip).factor.item(), 0);
+  EXPECT_EQ(clip_grad_norm(bad, 1, 4, NonFinite::kIgnore).factor.item(), 0.25);
+  EXPECT_THAT(
+      [&] { clip_grad_norm(bad, 1, 4, NonFinite::kError); },
+      ThrowsMessage<Error>("clip_grad_norm: gradients must be finite, the norm of b's is inf"));
+  // What is applied as it is harms only what it belongs to.
+  Sgd optimizer({{bad, {}}}, {.lr = 1});
+  optimizer.step(clip_grad_norm(bad, 1, 1, NonFinite::kIgnore).factor);
+  EXPECT_THAT(bad[0].second.to_vector<double>(), ElementsAre(-1, -2));
+  EXPECT_THAT(bad[1].second.to_vector<float>(), ElementsAre(-3, -kInf));
+}
+
+TEST(ClipGradValue, TakesInfinitiesForLargeAndLeavesNan) {
+  const StateDict parameters = with_gradients({kInf, -kInf, std::nan("")}, {0});
+  clip_grad_value(parameters, 2);
+  const auto values = parameters[0].second.grad().to_vector<double>();
+  EXPECT_EQ(values[0], 2);
+  EXPECT_EQ(values[1], -2);
+  EXPECT_TRUE(std::isnan(values[2]));
 }
 
 TEST(ClipGradValue, LimitsEveryElementInPlace) {

@@ -116,6 +116,20 @@ TEST(MasterWeights, FollowAParameterThatIsWritten) {
   EXPECT_LT(largest_difference(half.w, full({16, 9}, 3)), 0.02);
 }
 
+TEST(MasterWeights, KeepTheirDigitsWhereAParameterIsWrittenBackAsItWas) {
+  Problem half(DType::kBF16);
+  half.steps(3);
+  const std::vector<float> masters = values_of(entry(half.optimizer->state_dict(), "master.w"));
+  {
+    const NoGrad no_grad;
+    const Tensor own = clone_detached(half.w);
+    fill_inplace(half.w, 3);
+    copy_inplace(half.w, own);
+  }
+  EXPECT_EQ(values_of(entry(half.optimizer->state_dict(), "master.w")), masters);
+  EXPECT_NE(values_of(half.w), masters);
+}
+
 TEST(MasterWeights, ComeBackFromACheckpointBitForBit) {
   const testing::TempDir directory;
   Problem whole(DType::kBF16);

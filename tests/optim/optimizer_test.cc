@@ -46,17 +46,6 @@ TEST(Optimizer, GroupsHaveTheirOwnDecayAndRate) {
   EXPECT_DOUBLE_EQ(b.item(), 0.8 - 0.02);
 }
 
-TEST(Optimizer, DecayIsForMatricesOnly) {
-  const Tensor w = ones({2, 2}).set_requires_grad(), b = ones({2}).set_requires_grad();
-  const auto groups = decay_matrices_only({{"w", w}, {"b", b}}, 0.1);
-  ASSERT_EQ(groups.size(), 2u);
-  EXPECT_EQ(groups[0].parameters[0].first, "w");
-  EXPECT_EQ(groups[0].options.weight_decay, 0.1);
-  EXPECT_EQ(groups[1].parameters[0].first, "b");
-  EXPECT_EQ(groups[1].options.weight_decay, 0);
-  EXPECT_EQ(decay_matrices_only({{"b", b}}, 0.1).size(), 1u);
-}
-
 TEST(Optimizer, ScalesGradientsAsItReadsThem) {
   const Tensor a = parameter({1, 2}), b = parameter({1, 2});
   Sgd scaled({{{{"a", a}}, {}}}, {.lr = 0.5, .momentum = 0.9});

@@ -10,7 +10,9 @@
 
 #include "core/autograd/backward.h"
 #include "core/ops/ops.h"
+#include "core/optim/adagrad.h"
 #include "core/optim/adam.h"
+#include "core/optim/rms_prop.h"
 #include "core/optim/sgd.h"
 
 namespace trireme {
@@ -18,19 +20,20 @@ namespace {
 
 using Make = std::function<std::unique_ptr<Optimizer>(const Tensor&)>;
 
-Make sgd(SgdOptions options, double decay = 0) {
+template <typename O, typename Options>
+Make make(Options options, double decay = 0) {
   return [=](const Tensor& x) {
-    return std::make_unique<Sgd>(std::vector{ParameterGroup{{{"x", x}}, {.weight_decay = decay}}},
-                                 options);
-  };
-}
-template <typename A>
-Make adam(AdamOptions options, double decay = 0) {
-  return [=](const Tensor& x) {
-    return std::make_unique<A>(std::vector{ParameterGroup{{{"x", x}}, {.weight_decay = decay}}},
+    return std::make_unique<O>(std::vector{ParameterGroup{{{"x", x}}, {.weight_decay = decay}}},
                                options);
   };
 }
+Make sgd(SgdOptions options, double decay = 0) { return make<Sgd>(options, decay); }
+template <typename A>
+Make adam(AdamOptions options, double decay = 0) {
+  return make<A>(options, decay);
+}
+Make adagrad(AdagradOptions options, double decay = 0) { return make<Adagrad>(options, decay); }
+Make rms_prop(RmsPropOptions options, double decay = 0) { return make<RmsProp>(options, decay); }
 
 const std::map<std::string, Make> kCases = {
     {"sgd", sgd({.lr = 0.1})},
@@ -42,6 +45,13 @@ const std::map<std::string, Make> kCases = {
     {"adam_l2", adam<Adam>({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3}, 0.3)},
     {"adamw", adam<AdamW>({.lr = 0.1})},
     {"adamw_decay", adam<AdamW>({.lr = 0.1, .beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3}, 0.3)},
+    {"adagrad", adagrad({.lr = 0.1})},
+    {"adagrad_all", adagrad({.lr = 0.2, .lr_decay = 0.1, .initial_sum = 0.5, .eps = 1e-3}, 0.3)},
+    {"rms_prop", rms_prop({.lr = 0.05})},
+    {"rms_prop_momentum", rms_prop({.lr = 0.02, .alpha = 0.9, .momentum = 0.8}, 0.1)},
+    {"rms_prop_centered", rms_prop({.lr = 0.05, .alpha = 0.9, .eps = 1e-3, .centered = true})},
+    {"rms_prop_all",
+     rms_prop({.lr = 0.02, .alpha = 0.8, .eps = 1e-3, .momentum = 0.5, .centered = true}, 0.2)},
 };
 
 nlohmann::json golden() {

@@ -35,6 +35,9 @@ refuses 64 "--data" "${gpt[@]}"
 refuses 64 "gpt, mlp or resnet" "$train" gtp
 refuses 64 "--batch 3" "${gpt[@]}" --data text --batch 3 --accumulate 2
 refuses 64 "--cuda-graph is for GPUs" "${gpt[@]}" --data text --cuda-graph --device cpu
+refuses 64 "--optimizer" "${gpt[@]}" --data text --optimizer newton
+refuses 64 "--schedule plateau needs validations" "${gpt[@]}" --data text --schedule plateau --eval-every 0
+refuses 64 "--stochastic-rounding is for weights in bf16" "${gpt[@]}" --data text --stochastic-rounding
 refuses 65 "no-such-checkpoint" "${gpt[@]}" --data text --resume no-such-checkpoint
 refuses 65 "--init-from: map_file: cannot read no-such.safetensors, No such file" \
   "${gpt[@]}" --data text --init-from no-such.safetensors
