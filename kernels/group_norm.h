@@ -8,6 +8,7 @@
 
 #include "core/base/device_tag.h"
 #include "core/base/half.h"
+#include "core/base/host_device.h"
 
 namespace trireme::kernels {
 
@@ -15,7 +16,7 @@ namespace trireme::kernels {
 /// (g + 1) width) at all positions.
 struct GroupedImages {
   int64_t batch, positions, channels, groups;
-  int64_t width() const { return channels / groups; }
+  TRIREME_HD int64_t width() const { return channels / groups; }
 };
 
 /// y = (x - mean) * rstd * gamma + beta with the statistics of the element's image and group: rstd
