@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/autograd/backward.h"
 #include "core/optim/adam.h"
 #include "tests/support/message_of.h"
@@ -17,8 +19,14 @@ using testing::message_of;
 TEST(LstmLanguageModel, LearnsToCountAndContinuesAPrompt) {
   Generator generator(1);
   LstmLanguageModel model({.vocab_size = 5, .layers = 2, .dim = 16}, generator);
-  const Tensor ids = from_vector<int64_t>({0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1}, {2, 6});
-  const Tensor targets = from_vector<int64_t>({1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1, 2}, {2, 6});
+  constexpr int64_t kTexts = 5, kTime = 8;
+  std::vector<int64_t> inputs, next;
+  for (int64_t i = 0; i < kTexts * kTime; ++i) {
+    inputs.push_back((i / kTime + i % kTime) % kTexts);  // text i starts with token i
+    next.push_back((inputs.back() + 1) % kTexts);
+  }
+  const Tensor ids = from_vector(inputs, {kTexts, kTime});
+  const Tensor targets = from_vector(next, {kTexts, kTime});
   AdamW optimizer({{model.named_parameters(), {}}}, {.lr = 0.02});
   const double first = model.loss(ids, targets).item();
   EXPECT_NEAR(first, std::log(5.0), 0.3);
