@@ -1,4 +1,4 @@
-// The training step of an image classifier, and how its benchmark runs and reports.
+// The training step of a classifier, of images mostly, and how its benchmark runs and reports.
 
 #pragma once
 
@@ -31,10 +31,12 @@ inline Device begin_benchmark(const StepFlags& flags) {
 }
 
 /// Times steps of forward, cross entropy, backward and SGD with momentum on one batch of random
-/// numbers, and prints images per second. `model` is on `device`; `images` has its dtype.
+/// numbers, and prints images (or what `unit` says) per second. `model` is on `device`; `images`
+/// has its dtype.
 template <typename Model>
 void time_classifier(const StepFlags& flags, Device device, Model& model, SgdOptions options,
-                     double weight_decay, const Tensor& images, const Tensor& labels) {
+                     double weight_decay, const Tensor& images, const Tensor& labels,
+                     const char* unit = "images") {
   const Precision precision = parse_precision(flags.precision);
   Sgd optimizer({{model.named_parameters(), {.weight_decay = weight_decay}}}, options);
   if (flags.graph) optimizer.keep_schedule_on_device();
@@ -54,9 +56,9 @@ void time_classifier(const StepFlags& flags, Device device, Model& model, SgdOpt
   });
   const double seconds = seconds_per_step(device, flags.steps, step);
   const double rate = static_cast<double>(labels.numel()) / seconds;
-  std::printf("%s: %s%s, %.3f ms per step, %.1f images/s, peak %.0f MiB\n",
-              hardware(device).c_str(), flags.precision.c_str(), flags.graph ? ", graph" : "",
-              1e3 * seconds, rate, peak_mib(device));
+  std::printf("%s: %s%s, %.3f ms per step, %.1f %s/s, peak %.0f MiB\n", hardware(device).c_str(),
+              flags.precision.c_str(), flags.graph ? ", graph" : "", 1e3 * seconds, rate, unit,
+              peak_mib(device));
   if (!flags.json) return;
   print_json({{{"hardware", hardware(device)}, {"precision", flags.precision}},
               {{"ms", 1e3 * seconds}, {"per_second", rate}, {"peak_mib", peak_mib(device)}}});

@@ -1,17 +1,12 @@
 // trireme-train gpt: a GPT on text bytes or token files.
 
-#include <algorithm>
-
-#include "core/autograd/no_grad.h"
 #include "core/checkpoint/load_state.h"
 #include "core/checkpoint/safetensors.h"
-#include "core/data/token_files.h"
-#include "core/data/token_windows.h"
 #include "core/models/gpt.h"
 #include "core/models/gpt_checkpoint.h"
 #include "launcher/named_input.h"
 #include "launcher/precision.h"
-#include "launcher/training_task.h"
+#include "launcher/text_task.h"
 
 namespace trireme {
 namespace {
@@ -29,17 +24,12 @@ GptConfig config_for(const GptOptions& o, int64_t vocab_size) {
   return config;
 }
 
-class GptTask final : public TrainingTask {
+class GptTask final : public TextTask {
  public:
   GptTask(const TrainOptions& options, const GptOptions& gpt, const GptConfig& config,
           const TokenSplit& tokens)
-      : gpt_(gpt),
-        source_(concat(tokens.train.name(), ", ", tokens.train.size(), " tokens to train and ",
-                       tokens.validation.size(), " to validate")),
-        generator_(static_cast<uint64_t>(options.seed)),
-        train_(std::make_shared<TokenWindows>(tokens.train, config.context)),
-        validation_(std::make_shared<TokenWindows>(tokens.validation, config.context)),
-        model_(config, generator_, {parse_precision(options.precision).parameters}) {
+      : TextTask(gpt, config.context, options.seed, tokens),
+        model_(config, generator(), {parse_precision(options.precision).parameters}) {
     if (!options.init_from.empty()) {
       read_named_input("--init-from", [&] {
         load_state(model_.state_dict(),
@@ -54,66 +44,24 @@ class GptTask final : public TrainingTask {
     const GptConfig& c = model_.config();
     return concat("gpt with ", model_.num_parameters(), " parameters: ", c.layers, " layers, ",
                   c.heads, " heads, ", c.dim, " wide, context ", c.context, ", vocabulary ",
-                  c.vocab_size, "; data ", source_,
-                  gpt_.sample > 0 && !can_sample()
-                      ? "; --sample is ignored, only a vocabulary of 256 is text"
-                      : "");
+                  c.vocab_size, about_data());
   }
   Module& model() override { return model_; }
-  std::shared_ptr<const Dataset> training_data() const override { return train_; }
-  std::shared_ptr<const Dataset> validation_data() const override { return validation_; }
-  std::shared_ptr<const Sampler> training_sampler(int64_t global_batch, uint64_t seed,
-                                                  Shard shard) const override {
-    if (gpt_.order == "sequential") {
-      return std::make_shared<SequentialSampler>(train_->size(), gpt_.context, global_batch, shard);
-    }
-    return std::make_shared<RandomSampler>(train_->size(), global_batch, seed, shard);
-  }
-
-  std::string augmentation() const override {
-    return gpt_.order == "random" ? "" : concat("--order ", gpt_.order);
-  }
-
   Tensor loss(const Batch& batch) override { return model_.loss(batch.inputs, batch.targets); }
-  Evaluation evaluate(const Batch& batch) override {
-    NoGrad no_grad;
-    const double mean = model_.loss(batch.inputs, batch.targets).item();
-    return {.loss_sum = mean * static_cast<double>(batch.samples)};
-  }
-  bool is_classifier() const override { return false; }
-
-  std::string sample() override {
-    if (gpt_.sample == 0 || !can_sample()) return "";
-    model_.eval();
-    std::vector<int64_t> prompt;
-    for (unsigned char c : gpt_.prompt) prompt.push_back(c);
-    Generator generator(generator_.seed() + 1);
-    std::string text;
-    for (int64_t token :
-         model_.generate(prompt, gpt_.sample, {.temperature = gpt_.temperature}, generator)) {
-      text += static_cast<char>(token);
-    }
-    model_.train();
-    return text;
-  }
 
  private:
-  // Bytes are text; the words behind other vocabularies are not known here.
-  bool can_sample() const { return model_.config().vocab_size == kByteVocab; }
+  std::vector<int64_t> generate(const std::vector<int64_t>& prompt, int64_t count,
+                                const Sampling& sampling, Generator& generator) override {
+    return model_.generate(prompt, count, sampling, generator);
+  }
 
-  GptOptions gpt_;
-  std::string source_;
-  Generator generator_;
-  std::shared_ptr<const TokenWindows> train_, validation_;
   Gpt model_;
 };
 
 }  // namespace
 
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt) {
-  require(gpt.sample == 0 || !gpt.prompt.empty(), "gpt", "--prompt must not be empty");
-  const TokenSplit tokens =
-      read_named_input("--data", [&] { return open_tokens(options.data, gpt.vocab); });
+  const TokenSplit tokens = text_of("gpt", options, gpt);
   return std::make_unique<GptTask>(options, gpt, config_for(gpt, tokens.train.vocab_size()),
                                    tokens);
 }

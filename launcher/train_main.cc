@@ -23,12 +23,13 @@ namespace trireme {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: trireme-train gpt|mlp|resnet --data PATH [flags]\n"
+    "usage: trireme-train gpt|lstm|mlp|resnet --data PATH [flags]\n"
     "\n"
     "Trains a model on one rank, or on as many as started it: `trireme run -n 2 -- trireme-train\n"
     "gpt ...` on one node, `mpirun -np 4 trireme-train gpt ...` on one or several.\n"
     "\n"
     "  gpt     a GPT-2-shaped language model, on text or token files\n"
+    "  lstm    the same with recurrent layers\n"
     "  mlp     a classifier of images (IDX files, CIFAR-10, folders of PNG and JPEG), fully\n"
     "          connected\n"
     "  resnet  the same, convolutional\n"
@@ -125,6 +126,10 @@ int main_of(const std::vector<std::string>& words) {
     return run<GptOptions>("gpt", "Trains a GPT-2-shaped language model on text or token files.",
                            {}, {}, rest, make_gpt_task);
   }
+  if (command == "lstm") {
+    return run<LstmOptions>("lstm", "Trains an LSTM language model on text or token files.", {}, {},
+                            rest, make_lstm_task);
+  }
   if (command == "mlp") {
     TrainOptions options;
     options.batch = 64;
@@ -148,8 +153,9 @@ int main_of(const std::vector<std::string>& words) {
     std::cout << "trireme-train " << kVersion << " (" << kGitCommit << ")\n";
     return kExitOk;
   }
-  throw InvalidArgument(concat("trireme-train: the first word must be gpt, mlp or resnet, got '",
-                               command, "'; trireme-train --help"));
+  throw InvalidArgument(
+      concat("trireme-train: the first word must be gpt, lstm, mlp or resnet, got '", command,
+             "'; trireme-train --help"));
 }
 
 }  // namespace

@@ -188,6 +188,41 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
       .default_text("");
 }
 
+namespace {
+
+void add_text_flags(ArgParser& parser, TextOptions& o) {
+  parser.section("Text");
+  parser.add("--vocab", &o.vocab, "vocabulary size")
+      .at_least(0)
+      .at_most(kMostOfCount)
+      .default_text("256 for text, 50257 for token files");
+  parser
+      .add("--order", &o.order,
+           "random: windows anywhere; sequential: end to end, from the start again after the last")
+      .one_of({"random", "sequential"});
+  parser.section("Sample");
+  parser.add("--sample", &o.sample, "bytes of text to generate at the end")
+      .at_least(0)
+      .at_most(kMostOfCount);
+  parser.add("--prompt", &o.prompt, "text that the sample continues").default_text("a line feed");
+  parser.add("--temperature", &o.temperature, "0 takes the most likely byte").at_least(0);
+}
+
+}  // namespace
+
+void add_flags(ArgParser& parser, LstmOptions& o) {
+  parser.section("Model");
+  parser.add("--layers", &o.layers, "LSTM layers").at_least(1).at_most(kMostOfSize);
+  parser.add("--dim", &o.dim, "width of embedding and layers").at_least(1).at_most(kMostOfSize);
+  parser.add("--context", &o.context, "tokens per sequence, each of which starts anew")
+      .at_least(1)
+      .at_most(kMostOfSize);
+  parser.add("--dropout", &o.dropout, "probability, before, between and behind the layers")
+      .at_least(0)
+      .at_most(0.99);
+  add_text_flags(parser, o);
+}
+
 void add_flags(ArgParser& parser, GptOptions& o) {
   parser.section("Model");
   parser
@@ -208,25 +243,12 @@ void add_flags(ArgParser& parser, GptOptions& o) {
            "probability, on embeddings, attention weights and residual branches")
       .at_least(0)
       .at_most(0.99);
-  parser.add("--vocab", &o.vocab, "vocabulary size")
-      .at_least(0)
-      .at_most(kMostOfCount)
-      .default_text("256 for text, 50257 for token files");
-  parser
-      .add("--order", &o.order,
-           "random: windows anywhere; sequential: end to end, from the start again after the last")
-      .one_of({"random", "sequential"});
   parser
       .add("--vocab-multiple", &o.vocab_multiple,
            "pad the rows of the embedding, which is the output layer, to a multiple of this")
       .at_least(1)
       .at_most(kMostOfSize);
-  parser.section("Sample");
-  parser.add("--sample", &o.sample, "bytes of text to generate at the end")
-      .at_least(0)
-      .at_most(kMostOfCount);
-  parser.add("--prompt", &o.prompt, "text that the sample continues").default_text("a line feed");
-  parser.add("--temperature", &o.temperature, "0 takes the most likely byte").at_least(0);
+  add_text_flags(parser, o);
 }
 
 void add_flags(ArgParser& parser, MlpOptions& o) {

@@ -67,7 +67,16 @@ struct TrainOptions {
   int local_world_size = -1;
 };
 
-struct GptOptions {
+/// Of the tasks on text.
+struct TextOptions {
+  std::string order = "random";
+  int64_t vocab = 0;  // 0: 256 for text, 50257 for token files
+  int64_t sample = 0;
+  std::string prompt = "\n";
+  double temperature = 0.8;
+};
+
+struct GptOptions : TextOptions {
   std::string size;  // of core/models/gpt.h; "": none
   // 0: what `size` says, else 4, 4, 128 and 64.
   int64_t layers = 0;
@@ -75,12 +84,14 @@ struct GptOptions {
   int64_t dim = 0;
   int64_t context = 0;
   double dropout = 0.0;
-  std::string order = "random";
-  int64_t vocab = 0;  // 0: 256 for text, 50257 for token files
   int64_t vocab_multiple = 1;
-  int64_t sample = 0;
-  std::string prompt = "\n";
-  double temperature = 0.8;
+};
+
+struct LstmOptions : TextOptions {
+  int64_t layers = 2;
+  int64_t dim = 256;
+  int64_t context = 64;
+  double dropout = 0.0;
 };
 
 struct MlpOptions {
@@ -98,6 +109,7 @@ struct ResNetOptions {
 
 void add_flags(ArgParser& parser, TrainOptions& options);
 void add_flags(ArgParser& parser, GptOptions& options);
+void add_flags(ArgParser& parser, LstmOptions& options);
 void add_flags(ArgParser& parser, MlpOptions& options);
 void add_flags(ArgParser& parser, ResNetOptions& options);
 

@@ -47,6 +47,7 @@ class TrainingTask {
 
 /// Builds model and data. Throws InvalidArgument for options, IoError and DataError for data.
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt);
+std::unique_ptr<TrainingTask> make_lstm_task(const TrainOptions& options, const LstmOptions& lstm);
 std::unique_ptr<TrainingTask> make_mlp_task(const TrainOptions& options, const MlpOptions& mlp);
 std::unique_ptr<TrainingTask> make_resnet_task(const TrainOptions& options,
                                                const ResNetOptions& resnet);

@@ -78,6 +78,8 @@ def rows_for_cpu(quick):
             {"eager": ["resnet_step.py"] + few + images}, musts={"eager": 1.0}),
         Row("MLP, batch 128, f32, images/s", ["mlp_step_benchmark"] + few,
             {"eager": ["mlp_step.py"] + few}),
+        Row("LSTM 2 x 512, 64 steps, batch 32, f32, tok/s", ["lstm_step_benchmark"] + few,
+            {"eager": ["lstm_step.py"] + few}, musts={"eager": 1.2}),
         op_row("add_forward_backward"), op_row("gelu_forward_backward"),
         Row("DDP on one rank, % of a step",
             ["training_step_benchmark", "--ddp", "both"] + few + tiny, number="ddp_percent"),

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <limits>
 
 #include "core/autograd/no_grad.h"
 #include "core/base/trace_range.h"
@@ -22,32 +20,6 @@ GptConfig checked(const GptConfig& c) {
   require(c.vocab_multiple >= 1, "gpt", "vocab_multiple must be at least 1, got ",
           c.vocab_multiple);
   return c;
-}
-
-int64_t draw(std::vector<double> logits, const Gpt::Sampling& sampling, Generator& generator) {
-  require(std::all_of(logits.begin(), logits.end(), [](double l) { return std::isfinite(l); }),
-          "generate", "the model gave logits that are not finite");
-  const auto best = std::max_element(logits.begin(), logits.end());
-  if (sampling.temperature <= 0) return best - logits.begin();
-  const double top = *best;
-  double floor = -std::numeric_limits<double>::infinity();
-  if (sampling.top_k > 0 && sampling.top_k < static_cast<int64_t>(logits.size())) {
-    std::vector<double> sorted = logits;
-    std::nth_element(sorted.begin(), sorted.begin() + (sampling.top_k - 1), sorted.end(),
-                     std::greater<>());
-    floor = sorted[static_cast<size_t>(sampling.top_k - 1)];
-  }
-  double sum = 0;
-  for (double& l : logits) {
-    l = l < floor ? 0 : std::exp((l - top) / sampling.temperature);
-    sum += l;
-  }
-  double left = generator.next_uniform() * sum;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    left -= logits[i];
-    if (left < 0) return static_cast<int64_t>(i);
-  }
-  return best - logits.begin();
 }
 
 }  // namespace
@@ -172,10 +144,7 @@ Tensor Gpt::loss(const Tensor& ids, const Tensor& targets) const {
 
 std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t count,
                                    Sampling sampling, Generator& generator) const {
-  require(!prompt.empty(), "generate", "the prompt must have at least one token");
-  require(count >= 0 && sampling.temperature >= 0 && sampling.top_k >= 0, "generate",
-          "count, temperature and top_k must not be negative, got ", count, ", ",
-          sampling.temperature, " and ", sampling.top_k);
+  check_generation(prompt, count, sampling);
   NoGrad no_grad;
   std::vector<int64_t> tokens = prompt;
   for (int64_t i = 0; i < count; ++i) {
@@ -183,7 +152,7 @@ std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t c
     const std::vector<int64_t> window(tokens.end() - time, tokens.end());
     const Tensor ids = from_vector(window, {1, time}, wte_.weight().device());
     const Tensor last = slice(hidden(ids), 1, time - 1, time);
-    tokens.push_back(draw(logits(last).to_vector<double>(), sampling, generator));
+    tokens.push_back(draw_token(logits(last).to_vector<double>(), sampling, generator));
   }
   return tokens;
 }

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/models/sampling.h"
 #include "core/nn/transformer.h"
 
 namespace trireme {
@@ -53,10 +54,7 @@ class Gpt : public Module {
   /// Mean cross entropy of the targets, a scalar.
   Tensor loss(const Tensor& ids, const Tensor& targets) const;
 
-  struct Sampling {
-    double temperature = 1.0;  // 0 takes the most likely token
-    int64_t top_k = 0;         // 0 considers all; ties with the last of the k are kept
-  };
+  using Sampling = trireme::Sampling;
   /// Continues `prompt` by `count` tokens and returns prompt and continuation. Conditions on the
   /// last `context` tokens. Requires a prompt of at least one token. Records no history; runs in
   /// the mode the module is in, so call eval() first. Each token costs a forward over its window.

@@ -59,4 +59,22 @@ Tensor BatchNorm::forward_relu(const Tensor& x, const Tensor& residual) const {
   return batch_norm_relu(x, residual, weight_, bias_, running_mean_, running_var_, options());
 }
 
+GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps, TensorOptions options)
+    : groups_(groups),
+      eps_(eps),
+      weight_(parameter({channels}, options)),
+      bias_(parameter({channels}, options)) {
+  require(groups >= 1 && channels % groups == 0, "group_norm", groups, " groups must divide the ",
+          channels, " channels");
+  init::ones(weight_);
+  init::zeros(bias_);
+  register_parameter("weight", weight_);
+  register_parameter("bias", bias_);
+}
+
+Tensor GroupNorm::forward(const Tensor& x) const {
+  const TraceRange range("group_norm");
+  return group_norm(x, groups_, weight_, bias_, eps_);
+}
+
 }  // namespace trireme

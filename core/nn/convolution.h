@@ -44,4 +44,17 @@ class BatchNorm : public Module {
   Tensor running_mean_, running_var_;
 };
 
+/// Normalises each image over all positions of the channels of a group: no statistics of the batch,
+/// so training and evaluation are the same, and so is every batch size.
+class GroupNorm : public Module {
+ public:
+  GroupNorm(int64_t groups, int64_t channels, double eps = 1e-5, TensorOptions options = {});
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  int64_t groups_;
+  double eps_;
+  Tensor weight_, bias_;
+};
+
 }  // namespace trireme

@@ -15,6 +15,10 @@
 // order of parameters everywhere (optimizers, buckets, checkpoints). forward is not virtual: each
 // module takes and returns what suits it. Not copyable; not thread-safe.
 //
+// Tied weights: one tensor used in two places, as GPT's head multiplies by the transpose of the
+// token table (linear(x, transpose(tokens_.weight(), 0, 1))). Both gradients add up in it, and
+// optimizers, buckets and checkpoints see it once, under the name it was registered with first.
+//
 // load_state(model.state_dict(), values) of core/checkpoint/load_state.h writes values into a
 // module that exists, and names every missing, unexpected or wrongly shaped tensor.
 

@@ -1,7 +1,7 @@
 // Which op computes in which precision under Autocast (core/amp/autocast.h).
 //
-// One row for every function of core/ops/ops.h. Only f32 and 16-bit operands are ever converted:
-// an op with an f64 operand, and integers, stay as they are.
+// One row for every function of core/ops/ops.h and the headers it includes. Only f32 and 16-bit
+// operands are ever converted: an op with an f64 operand, and integers, stay as they are.
 
 #pragma once
 
@@ -93,6 +93,27 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"adaptive_avg_pool2d", Precision::kAsGiven},
     {"add_inplace", Precision::kAsGiven},
     {"mul_inplace", Precision::kAsGiven},
+    // activations
+    {"silu", Precision::kAsGiven},
+    {"elu", Precision::kAsGiven},
+    {"softplus", Precision::kF32},
+    {"leaky_relu", Precision::kAsGiven},
+    {"mish", Precision::kAsGiven},
+    {"glu", Precision::kAsGiven},
+    {"swiglu", Precision::kWidest},
+    // losses
+    {"nll_loss", Precision::kF32},
+    {"binary_cross_entropy_with_logits", Precision::kF32},
+    {"mse_loss", Precision::kF32},
+    {"l1_loss", Precision::kF32},
+    {"smooth_l1_loss", Precision::kF32},
+    {"huber_loss", Precision::kF32},
+    {"kl_div", Precision::kF32},
+    // normalisation and recurrent layers
+    {"group_norm", Precision::kF32},
+    {"lstm", Precision::kLow},
+    {"gru", Precision::kLow},
+    {"rnn", Precision::kLow},
 };
 
 }  // namespace trireme::detail

@@ -1,4 +1,5 @@
-// Every differentiable op, grouped. Ops are free functions; binary ones broadcast as NumPy does.
+// Every differentiable op, grouped; activations, losses and recurrent layers in headers of their
+// own, which this one includes. Ops are free functions; binary ones broadcast as NumPy does.
 //
 // All throw InvalidArgument `op: what must hold, got values` for wrong shapes, dtypes or devices,
 // before touching memory. Operands of one op have the same dtype; nothing is converted silently.
@@ -16,6 +17,9 @@
 #include <vector>
 
 #include "core/base/philox.h"
+#include "core/ops/activations.h"
+#include "core/ops/losses.h"
+#include "core/ops/recurrent.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 #include "core/tensor/tensor.h"
@@ -144,6 +148,11 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
 /// Over the last dimension: x / sqrt(mean(x^2) + eps) * gamma. gamma [features] may be undefined.
 /// Zhang, Sennrich, "Root mean square layer normalization", 2019.
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps = 1e-5);
+/// Of x [batch, .., channels], over all positions of each image and the channels of each of
+/// `groups` equal groups: (x - mean) / sqrt(var + eps) * gamma + beta. gamma and beta [channels]
+/// may be undefined. Wu, He, "Group normalization", 2018.
+Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Tensor& beta,
+                  double eps = 1e-5);
 /// cross_entropy that turns its logits into their gradient, so that no second tensor of their size
 /// is needed: afterwards `logits` hold d loss / d logits, zero in columns that do not count, and
 /// any other use of their values is an error. They must be contiguous and the result of an op that

@@ -17,6 +17,9 @@ std::vector<OpCase> network_cases();
 std::vector<OpCase> attention_cases();
 std::vector<OpCase> image_cases();
 std::vector<OpCase> fused_cases();
+std::vector<OpCase> activation_cases();
+std::vector<OpCase> loss_cases();
+std::vector<OpCase> recurrent_cases();
 
 /// All of them.
 std::vector<OpCase> all_cases();

@@ -18,6 +18,9 @@ std::vector<OpCase> all_cases() {
            attention_cases,
            image_cases,
            fused_cases,
+           activation_cases,
+           loss_cases,
+           recurrent_cases,
        }) {
     for (OpCase& row : group()) all.push_back(std::move(row));
   }

@@ -32,7 +32,7 @@ refuses 64 "--steps" "${gpt[@]}" --data text --step 5
 refuses 64 "--lr" "${gpt[@]}" --data text --lr fast
 refuses 64 "heads" "${gpt[@]}" --data text --heads 3
 refuses 64 "--data" "${gpt[@]}"
-refuses 64 "gpt, mlp or resnet" "$train" gtp
+refuses 64 "gpt, lstm, mlp or resnet" "$train" gtp
 refuses 64 "--batch 3" "${gpt[@]}" --data text --batch 3 --accumulate 2
 refuses 64 "--cuda-graph is for GPUs" "${gpt[@]}" --data text --cuda-graph --device cpu
 refuses 64 "--optimizer" "${gpt[@]}" --data text --optimizer newton

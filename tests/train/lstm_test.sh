@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# What `trireme-train lstm` promises: two ranks learn a text, say it, and leave weights from which
+# another run goes on.
+#
+# usage: lstm_test.sh TRIREME TRIREME-TRAIN
+set -euo pipefail
+trireme=$1 train=$2
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+command -v python3 > /dev/null || { echo "skipped: python3 is not in PATH"; exit 77; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
+
+for _ in $(seq 300); do printf 'abcdefgh '; done > text
+run() { # run NAME FLAGS...: on two ranks
+  local name=$1
+  shift
+  "$trireme" run -n 2 --run-id "lstm-test-$$-$name" --metrics-port off -- "$train" lstm --data text \
+    --layers 2 --dim 32 --context 16 --batch 8 --out "$name" "$@" > "$name.log" 2>&1 ||
+    { cat "$name.log"; exit 1; }
+}
+run first --steps 120 --lr 1e-2 --warmup 5 --eval-every 60 --log-every 20 --dropout 0.1 \
+  --sample 18 --prompt abc --temperature 0
+sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
+grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
+
+run second --init-from first/checkpoints/step-00000120/model.safetensors --steps 1 --eval-every 1
+python3 - << 'END'
+from run_files import lines_of, summary_of
+
+summary = summary_of("first")
+assert (summary["steps"], summary["world_size"]) == (120, 2)
+steps = [line for line in lines_of("first") if "loss" in line]
+assert steps[-1]["loss"] < 1 < steps[0]["loss"], "it must learn"
+start = lines_of("second")[0]
+assert start["step"] == 0
+assert start["val_loss"] == summary["val_loss"], (start, summary["val_loss"])
+END
+echo "the second run starts where the first one ended"
