@@ -1,6 +1,5 @@
 #include "core/autograd/node.h"
 
-#include "core/autograd/attach.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/running_node.h"
 
@@ -50,14 +49,13 @@ const std::shared_ptr<NodeHooks>& Node::hooks() {
   return hooks_;
 }
 
-Ref<Node> edge_to(const Tensor& input) {
-  return Ref<Node>(static_cast<Node*>(input.autograd_meta().get()));
+const char* running_node_name() {
+  const Node* node = detail::running_pass.node;
+  return node ? node->name() : "backward";
 }
 
-void Saved::fail_changed() const {
-  fail(running_node_name(), "a tensor of shape ", tensor_.shape(),
-       " saved for backward was changed in place: it had version ", version_, " but now has ",
-       tensor_.version(), "; change a clone, or do it after backward");
+Ref<Node> edge_to(const Tensor& input) {
+  return Ref<Node>(static_cast<Node*>(input.autograd_meta().get()));
 }
 
 }  // namespace trireme

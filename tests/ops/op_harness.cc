@@ -14,6 +14,7 @@
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::testing {
 namespace {
@@ -303,6 +304,27 @@ void check_gradient(const OpCase& row) {
   for (DType dtype : dtypes_of(row)) {
     if (is_floating(dtype) && dtype != DType::kF64) check_narrow_gradient(row, dtype);
   }
+}
+
+void check_second_gradient(const OpCase& row) {
+  Tensors in = draw_all(row, DType::kF64);
+  want_gradients(row, in);
+  if (row.differentiable_once.empty()) {
+    EXPECT_NO_THROW(gradgradcheck(row.op, in)) << describe(row, DType::kF64, in);
+    return;
+  }
+  Tensors wanted;
+  for (const Tensor& x : in) {
+    if (x.requires_grad()) wanted.push_back(x);
+  }
+  const Tensor y = row.op(in);
+  const Tensors first =
+      grad({y}, wanted, {.output_gradients = {ones_like(y)}, .create_graph = true});
+  const std::string message =
+      message_of([&] { grad({first[0]}, wanted, {.output_gradients = {ones_like(first[0])}}); });
+  EXPECT_NE(message.find(row.differentiable_once + ": its gradient cannot be differentiated again"),
+            std::string::npos)
+      << row.name << " says \"" << message << '"';
 }
 
 void check_non_contiguous(const OpCase& row) {

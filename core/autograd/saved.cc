@@ -1,0 +1,119 @@
+#include "core/autograd/saved.h"
+
+#include <deque>
+
+#include "core/autograd/node.h"
+#include "core/autograd/running_node.h"
+#include "core/autograd/saved_tensor_hooks.h"
+
+namespace trireme {
+
+/// A tensor that a pack hook has taken away.
+class PackedTensor final : public RefCounted {
+ public:
+  SavedTensorHooks::Unpack unpack;
+  Shape shape;
+  DType dtype = DType::kF32;
+  Device device;
+  Ref<AutogradMeta> history;         // of an input
+  const Tensor* unpacked = nullptr;  // while the formula that asked for it runs
+
+  Tensor unpack_checked() const {
+    const NoGrad no_grad;
+    const detail::NoSavedTensorHooks no_hooks;
+    Tensor x = unpack();
+    require(x.defined() && x.shape() == shape && x.dtype() == dtype && x.device() == device,
+            running_node_name(), "a saved tensor hook must give back ", dtype, shape, " on ",
+            device, ", got ",
+            x.defined() ? concat(x.dtype(), x.shape(), " on ", x.device()) : "an undefined tensor");
+    return x;
+  }
+};
+
+namespace {
+
+struct Unpacked {
+  Tensor tensor;
+  Ref<PackedTensor> owner;  // null for an output that was given its history
+};
+thread_local std::deque<Unpacked> unpacked_now;  // references into it stay good
+
+Tensor with_history(const Tensor& x, Ref<AutogradMeta> history) {
+  Tensor result = x.detach();
+  result.set_autograd_meta(std::move(history));
+  return result;
+}
+
+}  // namespace
+
+void Saved::pack() {
+  const SavedTensorHooks& hooks = *detail::saved_tensor_hooks;
+  auto packed = make_ref<PackedTensor>();
+  packed->shape = tensor_.shape();
+  packed->dtype = tensor_.dtype();
+  packed->device = tensor_.device();
+  packed->history = tensor_.autograd_meta();
+  {
+    const NoGrad no_grad;
+    const detail::NoSavedTensorHooks no_hooks;
+    packed->unpack = hooks.pack(tensor_.detach());
+  }
+  require(tensor_.version() == version_, "saved_tensor_hooks", "a tensor of shape ",
+          tensor_.shape(), " was changed in place while it was packed; change a clone");
+  require(packed->unpack != nullptr, "saved_tensor_hooks", "the pack hook returned no function");
+  packed_ = std::move(packed);
+  tensor_ = Tensor();
+  is_special_ = true;
+}
+
+const Tensor& Saved::get() const {
+  auto* packed = static_cast<PackedTensor*>(packed_.get());
+  if (packed && packed->unpacked) return *packed->unpacked;
+  const bool record = is_recording();
+  Tensor x = packed ? packed->unpack_checked() : tensor_;
+  if (!packed) {
+    require(!x.storage()->is_inference(), running_node_name(), "a tensor of shape ", x.shape(),
+            " that was made under InferenceMode cannot be saved for backward; use a clone made "
+            "outside of it");
+    if (x.version() != version_) {
+      fail(running_node_name(), "a tensor of shape ", x.shape(),
+           " saved for backward was changed in place: it had version ", version_, " but now has ",
+           x.version(), "; change a clone, or do it after backward");
+    }
+    if (!is_output_ || !record) return tensor_;
+  }
+  if (record && is_output_) {
+    x = with_history(x, Ref<Node>(detail::running_pass.node));
+  } else if (record && packed->history) {
+    x = with_history(x, packed->history);
+  }
+  unpacked_now.push_back({std::move(x), Ref<PackedTensor>(packed)});
+  ++detail::num_unpacked;
+  const Tensor& kept = unpacked_now.back().tensor;
+  if (packed) packed->unpacked = &kept;
+  return kept;
+}
+
+SavedTensorHooks::SavedTensorHooks(Pack pack)
+    : pack_(std::move(pack)), outer_(detail::saved_tensor_hooks) {
+  detail::saved_tensor_hooks = this;
+}
+SavedTensorHooks::~SavedTensorHooks() { detail::saved_tensor_hooks = outer_; }
+
+namespace detail {
+
+NoSavedTensorHooks::NoSavedTensorHooks() : outer_(saved_tensor_hooks) {
+  saved_tensor_hooks = nullptr;
+}
+NoSavedTensorHooks::~NoSavedTensorHooks() { saved_tensor_hooks = outer_; }
+
+void forget_unpacked(size_t count) {
+  while (unpacked_now.size() > count) {
+    if (unpacked_now.back().owner) unpacked_now.back().owner->unpacked = nullptr;
+    unpacked_now.pop_back();
+  }
+  num_unpacked = unpacked_now.size();
+}
+
+}  // namespace detail
+}  // namespace trireme

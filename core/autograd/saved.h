@@ -1,0 +1,68 @@
+// Tensors that an op keeps for its gradient.
+
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "core/autograd/no_grad.h"
+#include "core/tensor/tensor.h"
+
+namespace trireme {
+
+class SavedTensorHooks;
+
+namespace detail {
+/// The innermost pack hook of this thread (saved_tensor_hooks.h), or null.
+inline constinit thread_local SavedTensorHooks* saved_tensor_hooks = nullptr;
+}  // namespace detail
+
+/// A tensor kept for backward with the version it had. Calling it gives the tensor back, with its
+/// history; the reference is good while the formula runs. Throws InvalidArgument naming the op if
+/// the tensor was changed in place since (with shape and both versions), or was made under
+/// InferenceMode.
+class Saved {
+ public:
+  enum class Role : uint8_t { kInput, kOutput };
+
+  explicit Saved(Tensor tensor, Role role = Role::kInput)
+      : tensor_(std::move(tensor)),
+        version_(tensor_.version()),
+        is_output_(role == Role::kOutput),
+        is_special_(is_output_ || tensor_.storage()->is_inference()) {
+    if (detail::saved_tensor_hooks && is_recording()) [[unlikely]] {
+      pack();
+    }
+  }
+  const Tensor& operator()() const {
+    if (is_special_ || tensor_.version() != version_) [[unlikely]] {
+      return get();
+    }
+    return tensor_;
+  }
+
+ private:
+  void pack();
+  const Tensor& get() const;
+
+  Tensor tensor_;           // undefined if packed
+  Ref<RefCounted> packed_;  // a PackedTensor (saved.cc)
+  uint32_t version_;
+  bool is_output_;
+  bool is_special_;  // more than a look at the version is needed to give it back
+};
+
+inline Saved save(const Tensor& input) { return Saved(input); }
+/// For an op's own result. Saving y itself would make the reference cycle node -> formula -> y ->
+/// node; this keeps its elements only, and gives them the running node as history where a formula
+/// is recorded.
+inline Saved save_output(const Tensor& y) { return Saved(y.detach(), Saved::Role::kOutput); }
+
+namespace detail {
+/// What Saved made up for the formula that runs: unpacked tensors, outputs with history. Backward
+/// drops what lies beyond `count` when a formula has returned.
+inline constinit thread_local size_t num_unpacked = 0;
+void forget_unpacked(size_t count);
+}  // namespace detail
+
+}  // namespace trireme
