@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/autograd/anomaly.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/no_grad.h"
 #include "core/autograd/once_differentiable.h"
 #include "core/autograd/saved.h"
 #include "core/autograd/sum_gradients.h"
+#include "core/base/log.h"
 #include "core/base/trace_range.h"
 #include "core/tensor/copy.h"
 
@@ -221,6 +223,30 @@ void BackwardPass::run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& 
 }
 
 void BackwardPass::apply(Node& node, const Tensor& dy, Tensor* dx) const {
+  if (detail::anomaly_mode) [[unlikely]] {
+    apply_watched(node, dy, dx);
+  } else {
+    apply_formula(node, dy, dx);
+  }
+}
+
+void BackwardPass::apply_watched(Node& node, const Tensor& dy, Tensor* dx) const {
+  const auto where = [&] { return describe_forward_call(node, node.existing_hooks()); };
+  try {
+    apply_formula(node, dy, dx);
+  } catch (const std::exception& error) {
+    log_error("backward of ", node.name(), " failed: ", error.what(), "\n", where());
+    throw;
+  }
+  for (size_t i = 0; detail::anomaly_mode->checks_nan() && i < node.edges().size(); ++i) {
+    if (node.edges()[i] && dx[i].defined() && has_nan(dx[i])) {
+      throw Error(concat("backward: ", node.name(), " gave NaN in the gradient of its operand ", i,
+                         ", ", dx[i].dtype(), dx[i].shape(), "\n", where()));
+    }
+  }
+}
+
+void BackwardPass::apply_formula(Node& node, const Tensor& dy, Tensor* dx) const {
   if (!mode_.create_graph || node.is_differentiable()) [[likely]] {
     node.apply(dy, dx);
   } else {

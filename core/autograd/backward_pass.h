@@ -51,6 +51,8 @@ class BackwardPass {
   void capture(const Node& node, const Tensor& dy);
   void run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& dy) const;
   void apply(Node& node, const Tensor& dy, Tensor* dx) const;
+  void apply_watched(Node& node, const Tensor& dy, Tensor* dx) const;
+  void apply_formula(Node& node, const Tensor& dy, Tensor* dx) const;
   void apply_opaque(Node& node, const Tensor& dy, Tensor* dx) const;
   void deliver(Node* to, Tensor dx);
   void add_to(Tensor& sum, Tensor dx) const;

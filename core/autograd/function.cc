@@ -130,11 +130,13 @@ struct FunctionCall {
       require(contains(inputs, x), op, "only inputs can be marked dirty");
       require(contains(results, x), op, "an input that is marked dirty must be returned");
       x.bump_version();
-      if (!is_recorded || !x.requires_grad()) continue;
-      require(!x.is_leaf(), op, "a leaf that requires a gradient cannot be changed in place");
-      require(x.storage()->is_sole_owner(), op,
-              "an input cannot be changed in place that requires a gradient and shares its memory: "
-              "it is a view, or the op that made it keeps it");
+      if (!is_recorded || !is_floating(x.dtype())) continue;
+      require(!x.requires_grad() || !x.is_leaf(), op,
+              "a leaf that requires a gradient cannot be changed in place");
+      require(
+          x.storage()->is_sole_owner(), op,
+          "an input cannot be changed in place that shares its memory, because what shares it "
+          "would not get its history: it is a view, or has one, or the op that made it keeps it");
     }
   }
 
@@ -205,7 +207,8 @@ std::vector<Tensor> FunctionContext::saved_tensors() const {
   return tensors;
 }
 
-std::vector<Tensor> apply(std::unique_ptr<Function> function, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> apply_function(std::unique_ptr<Function> function,
+                                   const std::vector<Tensor>& inputs) {
   require(function != nullptr, "apply", "the function is null");
   return detail::FunctionCall{std::move(function), inputs, {}, {}}.run();
 }

@@ -1,28 +1,33 @@
 // Function: an op of your own, with a gradient of your own.
 //
-//   /// y = min(exp(x), limit), and how often the limit was met.
+//   /// y = min(exp(x), limit), and how many elements met the limit.
 //   class CappedExp final : public Function {
 //    public:
-//     explicit CappedExp(double limit) : limit_(limit) {}      // what is no tensor is a member
+//     explicit CappedExp(double limit) : limit_(limit) {}  // what is no tensor is a member
 //     const char* name() const override { return "capped_exp"; }
 //
 //     std::vector<Tensor> forward(FunctionContext& ctx, const std::vector<Tensor>& in) override {
-//       const Tensor y = exp(in[0]);                           // recording is off here
-//       const Tensor free = greater(full_like_limit(y), y);
-//       ctx.save_for_backward({y, free});
-//       const Tensor count = sum(free);
+//       const Tensor y = clamp(exp(in[0]), 0, limit_);  // recording is off here
+//       const Tensor capped = equal(y, full({}, limit_, {y.dtype(), y.device()}));
+//       const Tensor count = sum(capped);
+//       ctx.save_for_backward({y, capped});
 //       ctx.mark_non_differentiable({count});
-//       return {clamp(y, 0, limit_), count};
+//       return {y, count};
 //     }
+//
 //     std::vector<Tensor> backward(FunctionContext& ctx, const std::vector<Tensor>& dy) override {
 //       const std::vector<Tensor> saved = ctx.saved_tensors();
-//       return {where(saved[1], dy[0] * saved[0], zeros_like(dy[0]))};
+//       return {where(saved[1], zeros_like(dy[0]), dy[0] * saved[0])};
 //     }
-//     ...
-//   };
-//   const std::vector<Tensor> y = apply<CappedExp>({x}, 20.0);
 //
-// (tests/autograd/doc_snippets_test.cc has it whole.) One Function object serves one call: members
+//    private:
+//     double limit_;
+//   };
+//
+//   const std::vector<Tensor> y = apply_function<CappedExp>({x}, 5.0);
+//   backward(sum(y[0]));  // x.grad() == {e, 0}, y[1] == 1
+//
+// (Run by tests/autograd/doc_snippets_test.cc.) One Function object serves one call: members
 // set in forward are there in backward. backward runs with recording on under create_graph and can
 // then be differentiated itself, unless is_differentiable() says otherwise.
 
@@ -55,7 +60,7 @@ class FunctionContext {
   }
   /// Inputs that forward has changed in place. Each must be returned; from then on it is a result
   /// of this op for all who hold it. A leaf that needs a gradient refuses, and so does a tensor
-  /// that needs one and shares its memory (a view, or kept by the op that made it).
+  /// that shares its memory where the result has a history: a view, or kept by the op that made it.
   void mark_dirty(std::vector<Tensor> inputs) { dirty_ = std::move(inputs); }
   /// false: backward sees an undefined tensor where a result had no gradient, instead of zeros.
   void set_materialize_gradients(bool value) { materialize_ = value; }
@@ -96,12 +101,13 @@ class Function {
 
 /// Runs function->forward(inputs) and gives its results their history. Undefined inputs are passed
 /// on.
-std::vector<Tensor> apply(std::unique_ptr<Function> function, const std::vector<Tensor>& inputs);
+std::vector<Tensor> apply_function(std::unique_ptr<Function> function,
+                                   const std::vector<Tensor>& inputs);
 
 /// The same for a new F, made of what is no tensor.
 template <typename F, typename... Args>
-std::vector<Tensor> apply(const std::vector<Tensor>& inputs, Args&&... args) {
-  return apply(std::make_unique<F>(std::forward<Args>(args)...), inputs);
+std::vector<Tensor> apply_function(const std::vector<Tensor>& inputs, Args&&... args) {
+  return apply_function(std::make_unique<F>(std::forward<Args>(args)...), inputs);
 }
 
 }  // namespace trireme

@@ -1,5 +1,6 @@
 #include "core/autograd/node.h"
 
+#include "core/autograd/anomaly.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/running_node.h"
 
@@ -22,7 +23,11 @@ Node::Node(const char* op, const Tensor& y, Ref<Node>* edges, int num_edges)
       num_edges_(num_edges),
       dtype_(y.dtype()),
       device_(y.device()),
-      shape_(y.shape()) {}
+      shape_(y.shape()) {
+  if (detail::anomaly_mode) [[unlikely]] {
+    hooks()->call = capture_forward_call();
+  }
+}
 
 Node::~Node() = default;
 

@@ -20,7 +20,6 @@ struct Graph {
         if (edge) visit(edge.get());
       }
     }
-    std::reverse(nodes.begin(), nodes.end());  // so that leaves are met in reading order
     std::stable_sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) {
       if (a->is_leaf() != b->is_leaf()) return a->is_leaf();
       return !a->is_leaf() && a->sequence() < b->sequence();

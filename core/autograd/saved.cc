@@ -66,22 +66,27 @@ void Saved::pack() {
   is_special_ = true;
 }
 
+void Saved::check_unpacked() const {
+  require(!tensor_.storage()->is_inference(), running_node_name(), "a tensor of shape ",
+          tensor_.shape(),
+          " that was made under InferenceMode cannot be saved for backward; use a clone made "
+          "outside of it");
+  if (tensor_.version() == version_) return;
+  fail(running_node_name(), "a tensor of shape ", tensor_.shape(),
+       " saved for backward was changed in place: it had version ", version_, " but now has ",
+       tensor_.version(), "; change a clone, or do it after backward");
+}
+
 const Tensor& Saved::get() const {
-  auto* packed = static_cast<PackedTensor*>(packed_.get());
-  if (packed && packed->unpacked) return *packed->unpacked;
   const bool record = is_recording();
-  Tensor x = packed ? packed->unpack_checked() : tensor_;
+  auto* packed = static_cast<PackedTensor*>(packed_.get());
   if (!packed) {
-    require(!x.storage()->is_inference(), running_node_name(), "a tensor of shape ", x.shape(),
-            " that was made under InferenceMode cannot be saved for backward; use a clone made "
-            "outside of it");
-    if (x.version() != version_) {
-      fail(running_node_name(), "a tensor of shape ", x.shape(),
-           " saved for backward was changed in place: it had version ", version_, " but now has ",
-           x.version(), "; change a clone, or do it after backward");
-    }
+    check_unpacked();
     if (!is_output_ || !record) return tensor_;
+  } else if (packed->unpacked) {
+    return *packed->unpacked;
   }
+  Tensor x = packed ? packed->unpack_checked() : tensor_;
   if (record && is_output_) {
     x = with_history(x, Ref<Node>(detail::running_pass.node));
   } else if (record && packed->history) {

@@ -43,6 +43,7 @@ class Saved {
 
  private:
   void pack();
+  void check_unpacked() const;
   const Tensor& get() const;
 
   Tensor tensor_;           // undefined if packed

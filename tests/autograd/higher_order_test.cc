@@ -9,22 +9,18 @@
 #include "core/autograd/gradient_slot.h"
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
+#include "tests/support/leaves.h"
 #include "tests/support/message_of.h"
-#include "tests/support/test_device.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::leaf;
 using testing::message_of;
 using testing::test_device;
-
-Tensor leaf(std::vector<double> values) {
-  const auto count = static_cast<int64_t>(values.size());
-  return from_vector(values, {count}, test_device()).set_requires_grad();
-}
-std::vector<double> values(const Tensor& x) { return x.to_vector<double>(); }
+using testing::values;
 
 TEST(Grad, GivesGradientsAndTouchesNoLeaf) {
   const Tensor x = leaf({2, 3}), w = leaf({5, 7});
@@ -75,7 +71,7 @@ TEST(Grad, NamesAnInputThatIsNotUsed) {
   EXPECT_FALSE(d[1].defined());
   EXPECT_THAT(message_of([&] { grad({sum(x)}, {x.detach()}); }),
               HasSubstr("grad: input 0 does not require a gradient"));
-  EXPECT_THAT(message_of([&] { grad({x * x}, {x}); }), HasSubstr("needs a scalar"));
+  EXPECT_THAT(message_of([&] { grad({other * other}, {other}); }), HasSubstr("needs a scalar"));
 }
 
 TEST(Grad, RunsOnlyWhatLeadsToAnInput) {

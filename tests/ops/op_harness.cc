@@ -185,6 +185,25 @@ void check_gradient_on_device(const OpCase& row) {
   }
 }
 
+// Gradients of the sum of all gradients: of the inputs, then of dy. Zero where nothing depends.
+Tensors second_gradients(const OpCase& row, const Tensors& in, const Tensor& dy) {
+  Tensors wanted;
+  for (const Tensor& x : in) {
+    if (x.requires_grad()) wanted.push_back(x);
+  }
+  const Tensor y = row.op(in);
+  const Tensor upstream = cast(dy, y.dtype()).set_requires_grad();
+  const Tensors first = grad({y}, wanted, {.output_gradients = {upstream}, .create_graph = true});
+  wanted.push_back(upstream);
+  Tensors ones;
+  for (const Tensor& d : first) ones.push_back(ones_like(d));
+  Tensors second = grad(first, wanted, {.output_gradients = ones, .allow_unused = true});
+  for (size_t i = 0; i < second.size(); ++i) {
+    if (!second[i].defined()) second[i] = zeros_like(wanted[i]);
+  }
+  return second;
+}
+
 // Gradients of strided operands against those of their dense copies.
 void check_strided_gradient(const OpCase& row, DType dtype, Tensor (*strided)(const Tensor&)) {
   Tensors in, dense;
@@ -309,6 +328,18 @@ void check_gradient(const OpCase& row) {
 void check_second_gradient(const OpCase& row) {
   Tensors in = draw_all(row, DType::kF64);
   want_gradients(row, in);
+  if (row.differentiable_once.empty() && !test_device().is_cpu()) {
+    const Tensors got = second_gradients(row, in, draw_dy(row, in));
+    for (Tensor& x : in) x = to_device(x, Device{});
+    want_gradients(row, in);
+    const Tensors want = second_gradients(row, in, to_device(draw_dy(row, in), Device{}));
+    for (size_t i = 0; i < want.size(); ++i) {
+      constexpr double kTolerance = 1e-10;  // sums of first gradients, in another order
+      expect_close(got[i], to_array(want[i]), kTolerance,
+                   concat(row.name, ": second gradient ", i, " against the CPU's"));
+    }
+    return;
+  }
   if (row.differentiable_once.empty()) {
     EXPECT_NO_THROW(gradgradcheck(row.op, in)) << describe(row, DType::kF64, in);
     return;
