@@ -109,17 +109,33 @@ std::vector<bool> BackwardPass::ask_for(std::span<const Ref<Node>> nodes,
 }
 
 void BackwardPass::count(std::span<const Ref<Node>> roots) {
-  const auto leads_on = [this](const Node* node) {
-    return !asks_ || std::binary_search(wanted_.begin(), wanted_.end(), node);
-  };
+  if (asks_) return count_wanted(roots);
   for (const Ref<Node>& root : roots) {
-    if (!leads_on(root.get())) continue;
     if (!reaches(root.get())) enter(root.get());
     ++root->pending_;  // the gradient that run() is given
   }
   for (size_t next = 0; next < visited_.size(); ++next) {
+    require_unused(*visited_[next]);
+    for (const Ref<Node>& edge : visited_[next]->edges()) {
+      if (!edge) continue;
+      if (!reaches(edge.get())) enter(edge.get());
+      ++edge->pending_;
+    }
+  }
+}
+
+void BackwardPass::count_wanted(std::span<const Ref<Node>> roots) {
+  const auto leads_on = [this](const Node* node) {
+    return std::binary_search(wanted_.begin(), wanted_.end(), node);
+  };
+  for (const Ref<Node>& root : roots) {
+    if (!leads_on(root.get())) continue;
+    if (!reaches(root.get())) enter(root.get());
+    ++root->pending_;
+  }
+  for (size_t next = 0; next < visited_.size(); ++next) {
     Node* node = visited_[next];
-    if (asks_) node->runs_ = false;
+    node->runs_ = false;
     for (const Ref<Node>& edge : node->edges()) {
       if (!edge || !leads_on(edge.get())) continue;
       if (!reaches(edge.get())) enter(edge.get());
@@ -172,8 +188,10 @@ void BackwardPass::run_node(Node* node) {
   Tensor dy = std::move(node->dy_);
   const std::shared_ptr<NodeHooks> hooks = node->hooks_;
   if (hooks && dy.defined()) run_hooks_before(*node, *hooks, dy);
-  if (asks_) capture(*node, dy);
-  if (!node->runs_) return;
+  if (asks_) {
+    capture(*node, dy);
+    if (!node->runs_) return;
+  }
   if (hooks && dy.defined()) hooks->pre.run([&](const auto& hook) { hook(dy); });
   require_unused(*node);  // a hook may have run this part of the graph since it was counted
   if (node->is_leaf()) {

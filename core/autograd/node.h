@@ -62,6 +62,7 @@ class Node : public AutogradMeta {
   Ref<Node>* edges_;  // lives in the derived class
   int num_edges_;
   bool released_ = false;
+  bool runs_ = true;  // scratch, see below; false: its gradient is only asked for
   DType dtype_;
   Device device_;
   Shape shape_;
@@ -71,7 +72,6 @@ class Node : public AutogradMeta {
   BackwardPass* pass_ = nullptr;
   int pending_ = 0;   // edges into this node that have not delivered yet
   int capture_ = -1;  // which of the gradients that were asked for is this node's, if one
-  bool runs_ = true;  // false: its gradient is only asked for
   Tensor dy_;         // sum of what was delivered
   Node* next_dead_ = nullptr;
 };

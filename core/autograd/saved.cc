@@ -9,8 +9,13 @@
 namespace trireme {
 
 /// A tensor that a pack hook has taken away.
-class PackedTensor final : public RefCounted {
+class PackedTensor final : public AutogradMeta {
  public:
+  const char* name() const override { return "packed"; }
+  bool is_leaf() const override { return true; }
+  Tensor grad() const override { return {}; }
+  void zero_grad() override {}
+
   SavedTensorHooks::Unpack unpack;
   Shape shape;
   DType dtype = DType::kF32;
@@ -46,48 +51,50 @@ Tensor with_history(const Tensor& x, Ref<AutogradMeta> history) {
 
 }  // namespace
 
-void Saved::pack() {
+Tensor Saved::packed(Tensor tensor) {
   const SavedTensorHooks& hooks = *detail::saved_tensor_hooks;
+  const uint32_t version = tensor.version();
   auto packed = make_ref<PackedTensor>();
-  packed->shape = tensor_.shape();
-  packed->dtype = tensor_.dtype();
-  packed->device = tensor_.device();
-  packed->history = tensor_.autograd_meta();
+  packed->shape = tensor.shape();
+  packed->dtype = tensor.dtype();
+  packed->device = tensor.device();
+  packed->history = tensor.autograd_meta();
   {
     const NoGrad no_grad;
     const detail::NoSavedTensorHooks no_hooks;
-    packed->unpack = hooks.pack(tensor_.detach());
+    packed->unpack = hooks.pack(tensor.detach());
   }
-  require(tensor_.version() == version_, "saved_tensor_hooks", "a tensor of shape ",
-          tensor_.shape(), " was changed in place while it was packed; change a clone");
+  require(tensor.version() == version, "saved_tensor_hooks", "a tensor of shape ", tensor.shape(),
+          " was changed in place while it was packed; change a clone");
   require(packed->unpack != nullptr, "saved_tensor_hooks", "the pack hook returned no function");
-  packed_ = std::move(packed);
-  tensor_ = Tensor();
-  is_special_ = true;
+  Tensor stub(Ref<Storage>(), 0, packed->shape, packed->shape, packed->dtype);
+  stub.set_autograd_meta(std::move(packed));
+  return stub;
 }
 
 void Saved::check_unpacked() const {
-  require(!tensor_.storage()->is_inference(), running_node_name(), "a tensor of shape ",
-          tensor_.shape(),
+  require((state_ & kInference) == 0, running_node_name(), "a tensor of shape ", tensor_.shape(),
           " that was made under InferenceMode cannot be saved for backward; use a clone made "
           "outside of it");
-  if (tensor_.version() == version_) return;
+  const auto version = static_cast<uint32_t>(state_);
+  if (tensor_.version() == version) return;
   fail(running_node_name(), "a tensor of shape ", tensor_.shape(),
-       " saved for backward was changed in place: it had version ", version_, " but now has ",
+       " saved for backward was changed in place: it had version ", version, " but now has ",
        tensor_.version(), "; change a clone, or do it after backward");
 }
 
 const Tensor& Saved::get() const {
-  const bool record = is_recording();
-  auto* packed = static_cast<PackedTensor*>(packed_.get());
+  const bool record = is_recording(), is_output = (state_ & kOutput) != 0;
+  auto* packed =
+      (state_ & kPacked) != 0 ? static_cast<PackedTensor*>(tensor_.autograd_meta().get()) : nullptr;
   if (!packed) {
     check_unpacked();
-    if (!is_output_ || !record) return tensor_;
+    if (!is_output || !record) return tensor_;
   } else if (packed->unpacked) {
     return *packed->unpacked;
   }
   Tensor x = packed ? packed->unpack_checked() : tensor_;
-  if (record && is_output_) {
+  if (record && is_output) {
     x = with_history(x, Ref<Node>(detail::running_pass.node));
   } else if (record && packed->history) {
     x = with_history(x, packed->history);

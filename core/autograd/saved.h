@@ -26,31 +26,35 @@ class Saved {
   enum class Role : uint8_t { kInput, kOutput };
 
   explicit Saved(Tensor tensor, Role role = Role::kInput)
-      : tensor_(std::move(tensor)),
-        version_(tensor_.version()),
-        is_output_(role == Role::kOutput),
-        is_special_(is_output_ || tensor_.storage()->is_inference()) {
+      : tensor_(std::move(tensor)), state_(tensor_.version()) {
+    if (role == Role::kOutput) state_ |= kOutput;
+    if (tensor_.storage()->is_inference()) [[unlikely]] {
+      state_ |= kInference;
+    }
     if (detail::saved_tensor_hooks && is_recording()) [[unlikely]] {
-      pack();
+      // By value, so that this object's address stays unknown and it is built in registers.
+      tensor_ = packed(Tensor(tensor_));
+      state_ |= kPacked;
     }
   }
   const Tensor& operator()() const {
-    if (is_special_ || tensor_.version() != version_) [[unlikely]] {
+    if (state_ >= kOutput || state_ != tensor_.version()) [[unlikely]] {
       return get();
     }
     return tensor_;
   }
 
  private:
-  void pack();
+  static Tensor packed(Tensor tensor);
   void check_unpacked() const;
   const Tensor& get() const;
 
-  Tensor tensor_;           // undefined if packed
-  Ref<RefCounted> packed_;  // a PackedTensor (saved.cc)
-  uint32_t version_;
-  bool is_output_;
-  bool is_special_;  // more than a look at the version is needed to give it back
+  Tensor tensor_;  // if packed, one without storage whose autograd state is a PackedTensor
+  // The version, and flags above it: one word, because a node is built by moving this around.
+  uint64_t state_;
+  static constexpr uint64_t kOutput = uint64_t{1} << 32;
+  static constexpr uint64_t kInference = uint64_t{1} << 33;
+  static constexpr uint64_t kPacked = uint64_t{1} << 34;
 };
 
 inline Saved save(const Tensor& input) { return Saved(input); }

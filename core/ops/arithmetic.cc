@@ -71,7 +71,8 @@ Tensor mul(const Tensor& a, const Tensor& b) {
                 wrt(a, [shape = a.shape(),
                         b = save(b)](const Tensor& dy) { return sum_to(mul(dy, b()), shape); }),
                 wrt(b, [shape = b.shape(), a = save(a)](const Tensor& dy) {
-                  return sum_to(mul(dy, a()), shape);
+                  if (is_recording()) return sum_to(mul(dy, a()), shape);
+                  return sum_to(map_floating("mul", kernels::Mul{}, dy.shape(), dy, a()), shape);
                 }));
 }
 

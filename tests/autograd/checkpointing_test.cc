@@ -202,6 +202,19 @@ TEST(Checkpoint, IsThePlainCallWhereNothingIsRecorded) {
   EXPECT_EQ(runs, 1);
 }
 
+// With a stack frame per region this would need more than a thread's stack.
+TEST(Checkpoint, ManyRegionsInARowNeitherRunNorDieRecursively) {
+  constexpr int kRegions = 100'000;
+  const Tensor x = leaf({1});
+  const auto region = [](const Tensors& in) { return square(in[0]); };
+  Tensor y = x;
+  for (int i = 0; i < kRegions; ++i) y = checkpoint(region, {y});
+  backward(y);
+  EXPECT_EQ(x.grad().item(), std::pow(2.0, kRegions));  // infinity
+  y = x;
+  for (int i = 0; i < kRegions; ++i) y = checkpoint(region, {y});
+}
+
 TEST(Checkpoint, LowersThePeakOfActivations) {
   if (!test_device().is_cpu()) GTEST_SKIP() << "counts the host's memory";
   constexpr int kBlocks = 16, kOps = 8;

@@ -198,6 +198,7 @@ std::string dedented(const std::string& text) {
 TEST(DocSnippets, SnippetsAreQuoted) {
   const std::string source = read("tests/autograd/doc_snippets_test.cc");
   const std::string doc = read("docs/autograd.md");
+  if (source.empty()) GTEST_SKIP() << "the sources are not on this machine";
   for (const char* name : {"graph", "grad", "guards", "hooks", "saved", "checkpoint", "function",
                            "apply", "anomaly", "functional"}) {
     const std::string mark = std::string("// [") + name + "]\n";

@@ -14,7 +14,6 @@
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
-#include "tests/support/message_of.h"
 
 namespace trireme::testing {
 namespace {
@@ -146,12 +145,6 @@ Tensors gradients(const OpCase& row, Tensors in, const Tensor& dy) {
   return grads;
 }
 
-// A gradient of the op's result, in f64.
-Tensor draw_dy(const OpCase& row, const Tensors& in) {
-  Generator generator(seed_of(row.name) + 1);
-  return to_device(randn(row.op(in).shape(), generator, {DType::kF64}), test_device());
-}
-
 // Gradients of `dtype` against those of the same numbers in f64.
 void check_narrow_gradient(const OpCase& row, DType dtype) {
   const Tensors in = draw_all(row, dtype);
@@ -183,25 +176,6 @@ void check_gradient_on_device(const OpCase& row) {
     expect_close(got[i], to_array(want[i]), kF64Tolerance,
                  concat(row.name, ": gradient ", i, " on ", in[i].device(), " against the CPU's"));
   }
-}
-
-// Gradients of the sum of all gradients: of the inputs, then of dy. Zero where nothing depends.
-Tensors second_gradients(const OpCase& row, const Tensors& in, const Tensor& dy) {
-  Tensors wanted;
-  for (const Tensor& x : in) {
-    if (x.requires_grad()) wanted.push_back(x);
-  }
-  const Tensor y = row.op(in);
-  const Tensor upstream = cast(dy, y.dtype()).set_requires_grad();
-  const Tensors first = grad({y}, wanted, {.output_gradients = {upstream}, .create_graph = true});
-  wanted.push_back(upstream);
-  Tensors ones;
-  for (const Tensor& d : first) ones.push_back(ones_like(d));
-  Tensors second = grad(first, wanted, {.output_gradients = ones, .allow_unused = true});
-  for (size_t i = 0; i < second.size(); ++i) {
-    if (!second[i].defined()) second[i] = zeros_like(wanted[i]);
-  }
-  return second;
 }
 
 // Gradients of strided operands against those of their dense copies.
@@ -308,14 +282,24 @@ void expect_close(const Tensor& got, const Array& reference, double tolerance,
   }
 }
 
+Tensors draw_leaves(const OpCase& row) {
+  Tensors in = draw_all(row, DType::kF64);
+  want_gradients(row, in);
+  return in;
+}
+
+Tensor draw_dy(const OpCase& row, const Tensors& in) {
+  Generator generator(seed_of(row.name) + 1);
+  return to_device(randn(row.op(in).shape(), generator, {DType::kF64}), test_device());
+}
+
 void check_reference(const OpCase& row) {
   for (DType dtype : dtypes_of(row)) check_values(row, dtype, draw_all(row, dtype));
 }
 
 void check_gradient(const OpCase& row) {
   if (test_device().is_cpu()) {
-    Tensors in = draw_all(row, DType::kF64);
-    want_gradients(row, in);
+    const Tensors in = draw_leaves(row);
     EXPECT_NO_THROW(gradcheck(row.op, in)) << describe(row, DType::kF64, in);
   } else {
     check_gradient_on_device(row);
@@ -323,39 +307,6 @@ void check_gradient(const OpCase& row) {
   for (DType dtype : dtypes_of(row)) {
     if (is_floating(dtype) && dtype != DType::kF64) check_narrow_gradient(row, dtype);
   }
-}
-
-void check_second_gradient(const OpCase& row) {
-  Tensors in = draw_all(row, DType::kF64);
-  want_gradients(row, in);
-  if (row.differentiable_once.empty() && !test_device().is_cpu()) {
-    const Tensors got = second_gradients(row, in, draw_dy(row, in));
-    for (Tensor& x : in) x = to_device(x, Device{});
-    want_gradients(row, in);
-    const Tensors want = second_gradients(row, in, to_device(draw_dy(row, in), Device{}));
-    for (size_t i = 0; i < want.size(); ++i) {
-      constexpr double kTolerance = 1e-10;  // sums of first gradients, in another order
-      expect_close(got[i], to_array(want[i]), kTolerance,
-                   concat(row.name, ": second gradient ", i, " against the CPU's"));
-    }
-    return;
-  }
-  if (row.differentiable_once.empty()) {
-    EXPECT_NO_THROW(gradgradcheck(row.op, in)) << describe(row, DType::kF64, in);
-    return;
-  }
-  Tensors wanted;
-  for (const Tensor& x : in) {
-    if (x.requires_grad()) wanted.push_back(x);
-  }
-  const Tensor y = row.op(in);
-  const Tensors first =
-      grad({y}, wanted, {.output_gradients = {ones_like(y)}, .create_graph = true});
-  const std::string message =
-      message_of([&] { grad({first[0]}, wanted, {.output_gradients = {ones_like(first[0])}}); });
-  EXPECT_NE(message.find(row.differentiable_once + ": its gradient cannot be differentiated again"),
-            std::string::npos)
-      << row.name << " says \"" << message << '"';
 }
 
 void check_non_contiguous(const OpCase& row) {

@@ -119,6 +119,11 @@ void check_non_contiguous(const OpCase& row);
 void check_empty(const OpCase& row);
 void check_one_element(const OpCase& row);
 
+/// The row's operands in f64, those with gradient as leaves.
+Tensors draw_leaves(const OpCase& row);
+/// A gradient of the op's result, in f64.
+Tensor draw_dy(const OpCase& row, const Tensors& in);
+
 /// Expects `got` to have the reference's shape and values within `tolerance`; `what` opens the
 /// message.
 void expect_close(const Tensor& got, const Array& reference, double tolerance,
