@@ -10,7 +10,11 @@
 // Laws of formulas:
 // 1. A formula keeps tensors through save(input), or save_output(y) for the op's own result: saving
 //    y itself would make the reference cycle node -> formula -> y -> node.
-// 2. Formulas run with recording off: first-order gradients.
+// 2. Formulas run with recording off: first-order gradients. If a formula is composed of
+//    differentiable ops, the op's name is given as differentiable("scale_rows"); backward with
+//    create_graph then runs it with recording on. Where the fast formula calls a kernel, it asks
+//    is_recording() and computes the same from ops. Any other op's gradient has no history, and a
+//    second backward that reaches it is refused with the op's name.
 // 3. A formula returns a gradient of exactly its input's shape and dtype, or an undefined Tensor,
 //    which stands for zero; backward checks it and names the op. sum_to(dy, x.shape()) undoes
 //    broadcasting. It may return dy itself, but must not write into dy: others may see it.
@@ -24,32 +28,19 @@
 #include <initializer_list>
 #include <optional>
 #include <tuple>
-#include <vector>
+#include <type_traits>
 
 #include "core/autograd/no_grad.h"
 #include "core/autograd/node.h"
+#include "core/autograd/saved.h"
 
 namespace trireme {
 
-/// A tensor kept for backward with the version it had. Calling it gives the tensor back, or throws
-/// InvalidArgument naming op, shape and both versions if it was changed in place since.
-class Saved {
- public:
-  explicit Saved(Tensor tensor) : tensor_(std::move(tensor)), version_(tensor_.version()) {}
-  const Tensor& operator()() const {
-    if (tensor_.version() != version_) [[unlikely]]
-      fail_changed();
-    return tensor_;
-  }
-
- private:
-  [[noreturn]] void fail_changed() const;
-  Tensor tensor_;
-  uint32_t version_;
+/// The name of an op whose formulas are composed of differentiable ops.
+struct Differentiable {
+  const char* op;
 };
-
-inline Saved save(const Tensor& input) { return Saved(input); }
-inline Saved save_output(const Tensor& y) { return Saved(y.detach()); }
+constexpr Differentiable differentiable(const char* op) { return {op}; }
 
 /// An input of an op and the formula dy -> gradient of that input.
 template <typename Formula>
@@ -64,7 +55,11 @@ Wrt<Formula> wrt(const Tensor& input, Formula formula) {
 
 namespace detail {
 
-template <typename... Formulas>
+constexpr const char* name_of_op(const char* op) { return op; }
+constexpr const char* name_of_op(Differentiable op) { return op.op; }
+
+/// Op is the type that the op's name was given in.
+template <typename Op, typename... Formulas>
 class FormulaNode final : public Node {
  public:
   FormulaNode(const char* op, const Tensor& y, Wrt<Formulas>&... inputs)
@@ -75,6 +70,7 @@ class FormulaNode final : public Node {
   void apply(const Tensor& dy, Tensor* dx) override {
     run(std::index_sequence_for<Formulas...>{}, dy, dx);
   }
+  bool is_differentiable() const override { return std::is_same_v<Op, Differentiable>; }
   void release_saved() override {
     std::apply([](auto&... formula) { (formula.reset(), ...); }, formulas_);
   }
@@ -99,7 +95,7 @@ class FormulaNode final : public Node {
   std::tuple<std::optional<Formulas>...> formulas_;
 };
 
-template <size_t N, typename Formula>
+template <typename Op, size_t N, typename Formula>
 class JointNode final : public Node {
  public:
   JointNode(const char* op, const Tensor& y, const std::array<const Tensor*, N>& inputs,
@@ -117,6 +113,7 @@ class JointNode final : public Node {
       if (need[i]) dx[i] = std::move(grads[i]);
     }
   }
+  bool is_differentiable() const override { return std::is_same_v<Op, Differentiable>; }
   void release_saved() override { formula_.reset(); }
 
  private:
@@ -126,12 +123,14 @@ class JointNode final : public Node {
 
 }  // namespace detail
 
-/// Gives y its history: one formula per input. Returns y. Nothing is recorded when no input needs a
+/// Gives y its history: one formula per input. Returns y. `op` is a name, a string literal, or
+/// differentiable(name). Nothing is recorded when no input needs a
 /// gradient or recording is off. y must be fresh: not an input, and without history.
-template <typename... Formulas>
-Tensor attach(const char* op, Tensor y, Wrt<Formulas>... inputs) {
+template <typename Op, typename... Formulas>
+Tensor attach(Op op, Tensor y, Wrt<Formulas>... inputs) {
   if (is_recording() && (inputs.input.requires_grad() || ...)) {
-    y.set_autograd_meta(make_ref<detail::FormulaNode<Formulas...>>(op, y, inputs...));
+    y.set_autograd_meta(
+        make_ref<detail::FormulaNode<Op, Formulas...>>(detail::name_of_op(op), y, inputs...));
   }
   return y;
 }
@@ -141,13 +140,13 @@ Tensor attach(const char* op, Tensor y, Wrt<Formulas>... inputs) {
 /// bias) need none.
 ///   attach_joint<3>("layer_norm", y, {&x, &gamma, &beta},
 ///                   [...](const Tensor& dy, const std::array<bool, 3>& need) { ... });
-template <size_t N, typename Formula>
-Tensor attach_joint(const char* op, Tensor y, const std::array<const Tensor*, N>& inputs,
-                    Formula formula) {
+template <size_t N, typename Op, typename Formula>
+Tensor attach_joint(Op op, Tensor y, const std::array<const Tensor*, N>& inputs, Formula formula) {
   bool any = false;
   for (const Tensor* x : inputs) any = any || (x->defined() && x->requires_grad());
   if (any && is_recording()) {
-    y.set_autograd_meta(make_ref<detail::JointNode<N, Formula>>(op, y, inputs, std::move(formula)));
+    y.set_autograd_meta(make_ref<detail::JointNode<Op, N, Formula>>(detail::name_of_op(op), y,
+                                                                    inputs, std::move(formula)));
   }
   return y;
 }

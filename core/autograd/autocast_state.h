@@ -10,7 +10,7 @@ class WeightCasts;
 
 struct AutocastState {
   DType dtype = DType::kF32;     // of ops in low precision; f32: autocast is off
-  WeightCasts* casts = nullptr;  // of the outermost guard
+  WeightCasts* casts = nullptr;  // of the outermost guard; null: weights are converted each time
 
   bool is_on() const { return dtype != DType::kF32; }
 };
@@ -27,6 +27,17 @@ class AutocastPause {
 
  private:
   DType dtype_;
+};
+
+/// While alive, ops convert as under a guard of `dtype` (f32: none), each weight for itself.
+class AutocastReplay {
+ public:
+  explicit AutocastReplay(DType dtype) : outer_(autocast_state) { autocast_state = {dtype}; }
+  ~AutocastReplay() { autocast_state = outer_; }
+  AutocastReplay(const AutocastReplay&) = delete;
+
+ private:
+  AutocastState outer_;
 };
 
 }  // namespace trireme::detail

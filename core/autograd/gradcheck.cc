@@ -11,11 +11,9 @@
 namespace trireme {
 namespace {
 
-double dot(const std::vector<double>& a, const std::vector<double>& b) {
-  double sum = 0;
-  for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
-  return sum;
-}
+using Tensors = std::vector<Tensor>;
+using Function = std::function<Tensors(const Tensors&)>;
+constexpr uint64_t kSeed = 20240520;
 
 // The i-th element of x in row-major order, whatever its strides, as a scalar that shares memory
 // with x.
@@ -28,52 +26,100 @@ Tensor element(const Tensor& x, int64_t i) {
   return views::as_strided(x.detach(), {}, {}, offset);
 }
 
-}  // namespace
-
-void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
-               const std::vector<Tensor>& inputs, GradcheckOptions options) {
-  for (const Tensor& x : inputs) {
-    if (!x.requires_grad()) continue;
-    require(x.dtype() == DType::kF64, "gradcheck", "inputs must be f64, got ", x.dtype());
-    require(x.is_leaf(), "gradcheck", "inputs must be leaves");
-    Tensor(x).zero_grad();
+// The sum of all results, weighted.
+double weighted(const Tensors& results, const Tensors& weights) {
+  double sum = 0;
+  for (size_t k = 0; k < results.size(); ++k) {
+    if (!results[k].defined()) continue;
+    const std::vector<double> a = results[k].to_vector<double>();
+    const std::vector<double> b = weights[k].to_vector<double>();
+    for (size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
   }
-  const Tensor y = fn(inputs);
-  Generator generator(20240520);
-  const Tensor v = randn(y.shape(), generator, {y.dtype(), y.device()});
-  const std::vector<double> weights = v.to_vector<double>();
-  backward(y, {.gradient = v});
+  return sum;
+}
 
-  NoGrad no_grad;
-  std::vector<Tensor> gradients;
-  for (const Tensor& x : inputs) {
-    gradients.push_back(x.requires_grad() ? x.grad() : Tensor());
-    Tensor(x).zero_grad();
+// The gradients of the weighted sum; undefined where nothing depends on an input.
+Tensors gradients(const Tensors& results, const Tensors& weights, const Tensors& inputs) {
+  Tensors outputs, output_gradients;
+  for (size_t k = 0; k < results.size(); ++k) {
+    if (!results[k].defined() || !results[k].requires_grad()) continue;
+    outputs.push_back(results[k]);
+    output_gradients.push_back(weights[k]);
   }
+  if (outputs.empty() || inputs.empty()) return Tensors(inputs.size());
+  return grad(outputs, inputs, {.output_gradients = output_gradients, .allow_unused = true});
+}
+
+void check(const char* who, const Function& fn, const Tensors& inputs, GradcheckOptions options) {
+  Tensors wanted;
+  std::vector<size_t> places;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
     if (!x.requires_grad()) continue;
-    const std::vector<double> dx = gradients[k].defined()
-                                       ? gradients[k].to_vector<double>()
-                                       : std::vector<double>(static_cast<size_t>(x.numel()), 0.0);
+    require(x.dtype() == DType::kF64, who, "inputs must be f64, got ", x.dtype());
+    require(x.is_leaf(), who, "inputs must be leaves");
+    wanted.push_back(x);
+    places.push_back(k);
+  }
+  const Tensors results = fn(inputs);
+  Generator generator(kSeed);
+  Tensors weights;
+  for (const Tensor& y : results) {
+    weights.push_back(y.defined() ? randn(y.shape(), generator, {y.dtype(), y.device()}) : y);
+  }
+  const Tensors dx = gradients(results, weights, wanted);
+
+  const NoGrad no_grad;
+  for (size_t k = 0; k < wanted.size(); ++k) {
+    const Tensor& x = wanted[k];
+    const std::vector<double> analytic =
+        (dx[k].defined() ? dx[k] : zeros_like(x)).to_vector<double>();
     for (int64_t i = 0; i < x.numel(); ++i) {
       const Tensor value = element(x, i);
       const double original = value.item();
       fill_inplace(value, original + options.eps);
-      const double above = dot(fn(inputs).to_vector<double>(), weights);
+      const double above = weighted(fn(inputs), weights);
       fill_inplace(value, original - options.eps);
-      const double below = dot(fn(inputs).to_vector<double>(), weights);
+      const double below = weighted(fn(inputs), weights);
       fill_inplace(value, original);
       const double numeric = (above - below) / (2 * options.eps);
-      const double analytic = dx[static_cast<size_t>(i)];
+      const double got = analytic[static_cast<size_t>(i)];
       const double allowed =
           options.absolute_tolerance + options.relative_tolerance * std::fabs(numeric);
-      if (!(std::fabs(analytic - numeric) <= allowed)) {
-        throw Error(concat("gradcheck: input ", k, " of shape ", x.shape(), ", element ", i,
-                           ": backward gives ", analytic, " but differences give ", numeric));
+      if (!(std::fabs(got - numeric) <= allowed)) {
+        throw Error(concat(who, ": input ", places[k], " of shape ", x.shape(), ", element ", i,
+                           ": backward gives ", got, " but differences give ", numeric));
       }
     }
   }
+}
+
+}  // namespace
+
+void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
+               const std::vector<Tensor>& inputs, GradcheckOptions options) {
+  check(
+      "gradcheck", [&](const Tensors& in) { return Tensors{fn(in)}; }, inputs, options);
+}
+
+void gradgradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
+                   const std::vector<Tensor>& inputs, GradcheckOptions options) {
+  const Tensor y = fn(inputs);
+  require(y.requires_grad(), "gradgradcheck", "the result does not require a gradient");
+  Generator generator(kSeed + 1);
+  Tensors all = inputs;
+  all.push_back(randn(y.shape(), generator, {y.dtype(), y.device()}).set_requires_grad());
+  const auto first_gradients = [&](const Tensors& in) {
+    const EnableGrad record;
+    const Tensors x(in.begin(), in.end() - 1);
+    Tensors wanted;
+    for (const Tensor& each : x) {
+      if (each.requires_grad()) wanted.push_back(each);
+    }
+    return grad({fn(x)}, wanted,
+                {.output_gradients = {in.back()}, .create_graph = true, .allow_unused = true});
+  };
+  check("gradgradcheck", first_gradients, all, options);
 }
 
 }  // namespace trireme

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -54,10 +55,13 @@ class HookList {
   int running_ = 0;
 };
 
+struct ForwardCall;
+
 struct NodeHooks {
   HookList<std::function<Tensor(const Tensor&)>> tensor;
   HookList<std::function<void(const Tensor&)>> pre;
   HookList<std::function<void()>> post;
+  std::shared_ptr<const ForwardCall> call;  // of a node that was recorded under AnomalyMode
   bool retain = false;
   Tensor retained;
 };

@@ -3,6 +3,8 @@
 #include "core/autograd/gradient_slot.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/node.h"
+#include "core/autograd/running_node.h"
+#include "core/autograd/sum_gradients.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/copy.h"
 
@@ -17,6 +19,8 @@ Tensor& Tensor::set_requires_grad(bool value) {
   } else if (!impl_->meta) {
     require(is_floating(dtype()), "set_requires_grad", "needs a floating-point dtype, got ",
             dtype());
+    require(!impl_->storage->is_inference(), "set_requires_grad",
+            "the tensor was made under InferenceMode; use a clone made outside of it");
     set_autograd_meta(make_ref<LeafNode>(*this));
   }
   return *this;
@@ -31,6 +35,7 @@ void LeafNode::zero_grad() {
 
 Tensor LeafNode::offer_slot(const Shape& of_shape, DType of_dtype, Device on) {
   const bool fits = of_shape == shape() && of_dtype == dtype() && on == device();
+  if (!detail::running_pass.fills_leaves) return {};
   if (!has_slot_ || written_ || is_offered_ || !fits) return {};
   if (const NodeHooks* hooks = existing_hooks(); hooks && !hooks->tensor.empty()) return {};
   is_offered_ = true;
@@ -42,6 +47,8 @@ void LeafNode::accumulate(Tensor dy) {
   if (!dy.defined()) return;
   if (is_offered_ && dy.raw_data() == gradient_.raw_data()) {
     is_offered_ = false;  // it is there already
+  } else if (written_ && gradient_.requires_grad()) {
+    gradient_ = sum_gradients(gradient_, dy);  // its history is of what it was
   } else if (written_ || is_offered_) {
     accumulate_inplace(gradient_, dy);
   } else if (has_slot_) {
@@ -53,6 +60,18 @@ void LeafNode::accumulate(Tensor dy) {
     MemoryKindGuard kind(MemoryKind::kGradients);
     gradient_ = clone_detached(dy);
   }
+  written_ = true;
+}
+
+void LeafNode::accumulate_recorded(const Tensor& dy) {
+  require(!is_slot_claimed_, "backward",
+          "with create_graph a gradient keeps its history, and that "
+          "of a leaf ",
+          dtype(), shape(),
+          " lives in memory of a reducer, which keeps none; use "
+          "grad(), which fills no leaves");
+  if (!dy.defined()) return;
+  gradient_ = written_ ? sum_gradients(gradient_, dy) : copy_gradient(dy);
   written_ = true;
 }
 

@@ -1,6 +1,6 @@
 #include "core/autograd/node.h"
 
-#include "core/autograd/attach.h"
+#include "core/autograd/anomaly.h"
 #include "core/autograd/hook_list.h"
 #include "core/autograd/running_node.h"
 
@@ -23,7 +23,11 @@ Node::Node(const char* op, const Tensor& y, Ref<Node>* edges, int num_edges)
       num_edges_(num_edges),
       dtype_(y.dtype()),
       device_(y.device()),
-      shape_(y.shape()) {}
+      shape_(y.shape()) {
+  if (detail::anomaly_mode) [[unlikely]] {
+    hooks()->call = capture_forward_call();
+  }
+}
 
 Node::~Node() = default;
 
@@ -50,14 +54,13 @@ const std::shared_ptr<NodeHooks>& Node::hooks() {
   return hooks_;
 }
 
-Ref<Node> edge_to(const Tensor& input) {
-  return Ref<Node>(static_cast<Node*>(input.autograd_meta().get()));
+const char* running_node_name() {
+  const Node* node = detail::running_pass.node;
+  return node ? node->name() : "backward";
 }
 
-void Saved::fail_changed() const {
-  fail(running_node_name(), "a tensor of shape ", tensor_.shape(),
-       " saved for backward was changed in place: it had version ", version_, " but now has ",
-       tensor_.version(), "; change a clone, or do it after backward");
+Ref<Node> edge_to(const Tensor& input) {
+  return Ref<Node>(static_cast<Node*>(input.autograd_meta().get()));
 }
 
 }  // namespace trireme

@@ -35,6 +35,8 @@ class Node : public AutogradMeta {
   /// Whether apply is called without a dy too (undefined): the node was handed a gradient by
   /// another way, as one of several results of an op.
   virtual bool has_other_gradient() const { return false; }
+  /// Whether apply may run with recording on: what it returns then has its history.
+  virtual bool is_differentiable() const { return false; }
   /// Drops saved tensors; a later apply is an error ("backward a second time").
   virtual void release_saved() = 0;
   /// True if there is nothing to release: such a node may take part in any number of passes.
@@ -60,6 +62,7 @@ class Node : public AutogradMeta {
   Ref<Node>* edges_;  // lives in the derived class
   int num_edges_;
   bool released_ = false;
+  bool runs_ = true;  // scratch, see below; false: its gradient is only asked for
   DType dtype_;
   Device device_;
   Shape shape_;
@@ -67,8 +70,9 @@ class Node : public AutogradMeta {
 
   // Scratch of the backward pass that visits this node; meaningless outside one.
   BackwardPass* pass_ = nullptr;
-  int pending_ = 0;  // edges into this node that have not delivered yet
-  Tensor dy_;        // sum of what was delivered
+  int pending_ = 0;   // edges into this node that have not delivered yet
+  int capture_ = -1;  // which of the gradients that were asked for is this node's, if one
+  Tensor dy_;         // sum of what was delivered
   Node* next_dead_ = nullptr;
 };
 
@@ -87,6 +91,8 @@ class LeafNode final : public Node {
 
   /// Adds dy, or takes it over when nothing is there yet.
   void accumulate(Tensor dy);
+  /// The same with history, for create_graph. Refused where the gradient lives in a slot.
+  void accumulate_recorded(const Tensor& dy);
   /// The slot, for a formula that will write a contribution there and deliver it (GradientHome).
   /// Undefined where it does not fit, holds something of this epoch, was offered already, or a
   /// tensor hook is to see contributions before they are there.

@@ -55,6 +55,22 @@ class NoRandomNumbers {
   const char* previous_;
 };
 
+class Generator;
+
+/// Stands between a thread and its generators: records what they give, or answers for them.
+class RandomTape {
+ public:
+  /// What generator.reserve(count) returns.
+  virtual uint64_t reserve(Generator& generator, uint64_t count) = 0;
+
+ protected:
+  ~RandomTape() = default;
+};
+
+namespace detail {
+inline constinit thread_local RandomTape* random_tape = nullptr;
+}  // namespace detail
+
 /// A position in a Philox stream: seed and next counter. Copyable; its two numbers are the whole
 /// state and belong into a checkpoint. Not thread-safe.
 class Generator {
@@ -70,6 +86,13 @@ class Generator {
     if (detail::no_random_reason) [[unlikely]] {
       detail::refuse_random(detail::no_random_reason);
     }
+    if (detail::random_tape) [[unlikely]] {
+      return detail::random_tape->reserve(*this, count);
+    }
+    return advance(count);
+  }
+  /// reserve() without a look at the thread's state; for tapes.
+  uint64_t advance(uint64_t count) {
     const uint64_t first = offset_;
     offset_ += count;
     return first;

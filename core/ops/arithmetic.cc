@@ -5,6 +5,7 @@
 #include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
+#include "core/ops/self_adjoint.h"
 
 namespace trireme {
 namespace {
@@ -26,10 +27,16 @@ Tensor extremum(const char* op, const Tensor& a, const Tensor& b) {
   if (!is_recorded(a, b)) return y;
   const auto formula = [op](const Tensor& mine, const Tensor& other) {
     return [op, mine = save(mine), other = save(other)](const Tensor& dy) {
-      return sum_to(map_floating(op, Grad{}, dy.shape(), dy, mine(), other()), mine().shape());
+      if (!is_recording()) {
+        return sum_to(map_floating(op, Grad{}, dy.shape(), dy, mine(), other()), mine().shape());
+      }
+      const auto chosen = [op, mine, other](const Tensor& d) {
+        return map_floating(op, Grad{}, d.shape(), d, mine(), other());
+      };
+      return sum_to(detail::self_adjoint(op, dy, chosen), mine().shape());
     };
   };
-  return attach(op, y, wrt(a, formula(a, b)), wrt(b, formula(b, a)));
+  return attach(differentiable(op), y, wrt(a, formula(a, b)), wrt(b, formula(b, a)));
 }
 
 }  // namespace
@@ -39,7 +46,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
   check_operands("add", a, b);
   Tensor y =
       map_arithmetic("add", kernels::Add{}, broadcast_shapes("add", a.shape(), b.shape()), a, b);
-  return attach("add", y,
+  return attach(differentiable("add"), y,
                 wrt(a, [shape = a.shape()](const Tensor& dy) { return sum_to(dy, shape); }),
                 wrt(b, [shape = b.shape()](const Tensor& dy) { return sum_to(dy, shape); }));
 }
@@ -49,7 +56,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
   check_operands("sub", a, b);
   Tensor y =
       map_arithmetic("sub", kernels::Sub{}, broadcast_shapes("sub", a.shape(), b.shape()), a, b);
-  return attach("sub", y,
+  return attach(differentiable("sub"), y,
                 wrt(a, [shape = a.shape()](const Tensor& dy) { return sum_to(dy, shape); }),
                 wrt(b, [shape = b.shape()](const Tensor& dy) { return neg(sum_to(dy, shape)); }));
 }
@@ -60,10 +67,11 @@ Tensor mul(const Tensor& a, const Tensor& b) {
   Tensor y =
       map_arithmetic("mul", kernels::Mul{}, broadcast_shapes("mul", a.shape(), b.shape()), a, b);
   if (!is_recorded(a, b)) return y;
-  return attach("mul", y,
+  return attach(differentiable("mul"), y,
                 wrt(a, [shape = a.shape(),
                         b = save(b)](const Tensor& dy) { return sum_to(mul(dy, b()), shape); }),
                 wrt(b, [shape = b.shape(), a = save(a)](const Tensor& dy) {
+                  if (is_recording()) return sum_to(mul(dy, a()), shape);
                   return sum_to(map_floating("mul", kernels::Mul{}, dy.shape(), dy, a()), shape);
                 }));
 }
@@ -74,11 +82,12 @@ Tensor div(const Tensor& a, const Tensor& b) {
   Tensor y =
       map_floating("div", kernels::Div{}, broadcast_shapes("div", a.shape(), b.shape()), a, b);
   if (!is_recorded(a, b)) return y;
-  return attach("div", y,
+  return attach(differentiable("div"), y,
                 wrt(a, [shape = a.shape(),
                         b = save(b)](const Tensor& dy) { return sum_to(div(dy, b()), shape); }),
                 // d(a/b)/db = -(a/b) / b
                 wrt(b, [y = save_output(y), b = save(b)](const Tensor& dy) {
+                  if (is_recording()) return sum_to(neg(dy * y()) / b(), b().shape());
                   return sum_to(
                       map_floating("div", kernels::DivGradRhs{}, dy.shape(), dy, y(), b()),
                       b().shape());

@@ -160,11 +160,12 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   return attach_joint<3>(
       op, y, {&q, &k, &v},
       [problem = std::move(problem), q = save(q), k = save(k), v = save(v), y = save_output(y),
-       logsumexp](const Tensor& dy, const std::array<bool, 3>& /*need*/) -> std::array<Tensor, 3> {
+       logsumexp = save(logsumexp)](const Tensor& dy,
+                                    const std::array<bool, 3>& /*need*/) -> std::array<Tensor, 3> {
         const TensorOptions like{dy.dtype(), dy.device()};
         const Heads grads{empty(q().shape(), like), empty(k().shape(), like),
                           empty(v().shape(), like)};
-        backward(problem, with_dense_rows(Heads{q(), k(), v()}), y(), logsumexp,
+        backward(problem, with_dense_rows(Heads{q(), k(), v()}), y(), logsumexp(),
                  with_dense_rows(dy), grads);
         return {grads.q, grads.k, grads.v};
       });
@@ -189,10 +190,10 @@ Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
   const Tensor logsumexp = forward(problem, parts, unpacked(y, 0, 1, heads));
   return attach(op, y,
                 wrt(qkv, [problem = std::move(problem), heads, qkv = save(qkv), y = save_output(y),
-                          logsumexp](const Tensor& dy) {
+                          logsumexp = save(logsumexp)](const Tensor& dy) {
                   Tensor dqkv = empty(qkv().shape(), {dy.dtype(), dy.device()});
                   backward(problem, unpacked(with_dense_rows(qkv()), heads),
-                           unpacked(y(), 0, 1, heads), logsumexp,
+                           unpacked(y(), 0, 1, heads), logsumexp(),
                            unpacked(with_dense_rows(dy), 0, 1, heads), unpacked(dqkv, heads));
                   return dqkv;
                 }));

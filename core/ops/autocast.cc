@@ -48,7 +48,7 @@ bool convert_operands(Precision precision, std::span<const Tensor* const> in, Te
     const Tensor& x = *in[i];
     if (!x.defined() || !is_floating(x.dtype()) || x.dtype() == target) {
       out[i] = x;
-    } else if (precision == Precision::kLow && is_weight(x)) {
+    } else if (precision == Precision::kLow && is_weight(x) && autocast_state.casts) {
       out[i] = autocast_state.casts->cast(x, target);
     } else {
       out[i] = converted(x, target);

@@ -4,6 +4,7 @@
 #include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
+#include "core/ops/self_adjoint.h"
 
 namespace trireme {
 namespace {
@@ -67,13 +68,16 @@ Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b) {
   const Shape shape =
       broadcast_shapes("where", broadcast_shapes("where", a.shape(), b.shape()), condition.shape());
   Tensor y = choose(condition, a, b, shape);
-  return attach(
-      "where", y,
-      wrt(a, [c = save(condition), to = a.shape()](
-                 const Tensor& dy) { return sum_to(choose(c(), dy, {}, dy.shape()), to); }),
-      wrt(b, [c = save(condition), to = b.shape()](const Tensor& dy) {
-        return sum_to(choose(c(), {}, dy, dy.shape()), to);
-      }));
+  // Either gradient is dy where the operand was chosen and zero elsewhere.
+  const auto formula = [&condition](bool is_first, const Tensor& operand) {
+    return [is_first, c = save(condition), to = operand.shape()](const Tensor& dy) {
+      const auto chosen = [is_first, c](const Tensor& d) {
+        return is_first ? choose(c(), d, {}, d.shape()) : choose(c(), {}, d, d.shape());
+      };
+      return sum_to(detail::self_adjoint("where", dy, chosen), to);
+    };
+  };
+  return attach(differentiable("where"), y, wrt(a, formula(true, a)), wrt(b, formula(false, b)));
 }
 
 }  // namespace trireme

@@ -1,4 +1,5 @@
-#include "core/autograd/attach.h"
+#include "core/autograd/edge_list.h"
+#include "core/autograd/no_grad.h"
 #include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
@@ -7,16 +8,6 @@
 
 namespace trireme {
 namespace {
-
-// Edges are a base, so that they exist when Node is constructed over them.
-struct EdgeList {
-  explicit EdgeList(const std::vector<Tensor>& parts) {
-    for (const Tensor& part : parts) {
-      list.push_back(part.requires_grad() ? edge_to(part) : Ref<Node>());
-    }
-  }
-  std::vector<Ref<Node>> list;
-};
 
 // attach() knows the number of inputs at compile time; here it is known at run time. The gradient
 // of each part is its slice of dy.
@@ -29,10 +20,11 @@ class ConcatNode final : private EdgeList, public Node {
   void apply(const Tensor& dy, Tensor* dx) override {
     int64_t begin = 0;
     for (size_t i = 0; i < extents_.size(); ++i) {
-      if (list[i]) dx[i] = views::slice(dy, dim_, begin, begin + extents_[i]);
+      if (list[i]) dx[i] = slice(dy, dim_, begin, begin + extents_[i]);
       begin += extents_[i];
     }
   }
+  bool is_differentiable() const override { return true; }
   void release_saved() override {}  // keeps no tensor
 
  private:

@@ -16,9 +16,14 @@ class CastNode final : public Node {
   CastNode(const Tensor& x, const Tensor& y)
       : Node("to", y, &edge_, 1), edge_(edge_to(x)), from_(x.dtype()) {}
   void apply(const Tensor& dy, Tensor* dx) override {
+    if (is_recording()) {
+      dx[0] = to(dy, from_);
+      return;
+    }
     dx[0] = GradientHome(*edge_).empty(dy.shape(), {from_, dy.device()});
     copy_inplace(dx[0], dy);
   }
+  bool is_differentiable() const override { return true; }
   void release_saved() override {}
   bool saves_nothing() const override { return true; }
 
@@ -32,7 +37,8 @@ class CastNode final : public Node {
 Tensor contiguous(const Tensor& x) {
   detail::check_operand("contiguous", x);
   if (x.is_contiguous()) return x;
-  return attach("contiguous", clone_detached(x), wrt(x, [](const Tensor& dy) { return dy; }));
+  return attach(differentiable("contiguous"), clone_detached(x),
+                wrt(x, [](const Tensor& dy) { return dy; }));
 }
 
 Tensor to(const Tensor& x, DType dtype) {
@@ -50,8 +56,8 @@ Tensor to(const Tensor& x, Device device) {
   if (x.device() == device) return x;
   Tensor y = to_device(x, device);
   if (!is_floating(x.dtype())) return y;
-  return attach("to", y,
-                wrt(x, [from = x.device()](const Tensor& dy) { return to_device(dy, from); }));
+  return attach(differentiable("to"), y,
+                wrt(x, [from = x.device()](const Tensor& dy) { return to(dy, from); }));
 }
 
 }  // namespace trireme

@@ -33,6 +33,55 @@ MatrixView<T> counted(const Tensor& x, int64_t classes) {
   return rows;
 }
 
+struct Kept {
+  Saved logits, ids, logsumexp, result;
+  int64_t ignore_index, classes;
+};
+
+Tensor gradient(const Kept& kept, const Tensor& dy) {
+  const Tensor x = dense(kept.logits());
+  const Tensor &logsumexp = kept.logsumexp(), &result = kept.result();
+  Tensor dx = empty_like(x);
+  if (kept.classes > 0) fill_inplace(views::slice(dx, -1, kept.classes, x.size(-1)), 0);
+  dispatch_floating("cross_entropy", x.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    with_ids("cross_entropy", kept.ids(), [&](const auto* values) {
+      on_device(x.device(), [&](auto device) {
+        kernels::cross_entropy_backward(
+            device, counted<const T>(x, kept.classes), values, kept.ignore_index,
+            static_cast<const Acc<T>*>(logsumexp.data<Acc<T>>()),
+            static_cast<const Acc<T>*>(dy.data<Acc<T>>()),
+            static_cast<const Acc<T>*>(result.data<Acc<T>>() + 1), counted<T>(dx, kept.classes));
+      });
+    });
+  });
+  return dx;
+}
+
+/// The gradient for a dy of 1, with a derivative of its own: that of softmax, over the number of
+/// rows that count and zero in the others.
+Tensor slope(const Kept& kept) {
+  const Tensor& logits = kept.logits();
+  const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
+  return attach(differentiable("cross_entropy"), gradient(kept, ones({}, statistics)),
+                wrt(logits, [kept](const Tensor& dy) {
+                  const Tensor &x = kept.logits(), &ids = kept.ids();
+                  const int64_t columns = kept.classes > 0 ? kept.classes : x.size(-1);
+                  const Tensor p = softmax(slice(x, -1, 0, columns));
+                  const Tensor d = slice(dy, -1, 0, columns);
+                  const Tensor ignored =
+                      full({}, static_cast<double>(kept.ignore_index), {ids.dtype(), ids.device()});
+                  const Tensor share = to(slice(kept.result(), 0, 1, 2), x.dtype());
+                  const Tensor weight =
+                      unsqueeze(where(equal(ids, ignored), zeros_like(share), share), -1);
+                  const Tensor dx = weight * p * (d - sum(d * p, -1, KeepDim::kYes));
+                  if (columns == x.size(-1)) return dx;
+                  Shape rest = x.shape();
+                  rest.back() -= columns;
+                  return concat({dx, zeros(rest, {x.dtype(), x.device()})}, -1);
+                }));
+}
+
 }  // namespace
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index,
@@ -52,26 +101,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore
       });
     });
   });
-  return attach("cross_entropy", views::as_strided(result, {}, {}, 0),
-                wrt(logits, [logits = save(logits), ids = save(ids), logsumexp, result,
-                             ignore_index, classes](const Tensor& dy) {
-                  const Tensor x = dense(logits());
-                  Tensor dx = empty_like(x);
-                  if (classes > 0) fill_inplace(views::slice(dx, -1, classes, x.size(-1)), 0);
-                  dispatch_floating("cross_entropy", x.dtype(), [&](auto tag) {
-                    using T = typename decltype(tag)::type;
-                    with_ids("cross_entropy", ids(), [&](const auto* values) {
-                      on_device(x.device(), [&](auto device) {
-                        kernels::cross_entropy_backward(
-                            device, counted<const T>(x, classes), values, ignore_index,
-                            static_cast<const Acc<T>*>(logsumexp.data<Acc<T>>()),
-                            static_cast<const Acc<T>*>(dy.data<Acc<T>>()),
-                            static_cast<const Acc<T>*>(result.data<Acc<T>>() + 1),
-                            counted<T>(dx, classes));
-                      });
-                    });
-                  });
-                  return dx;
+  return attach(differentiable("cross_entropy"), views::as_strided(result, {}, {}, 0),
+                wrt(logits, [kept = Kept{save(logits), save(ids), save(logsumexp), save(result),
+                                         ignore_index, classes}](const Tensor& dy) {
+                  if (!is_recording()) return gradient(kept, dy);
+                  return mul(slope(kept), to(dy, kept.logits().dtype()));
                 }));
 }
 

@@ -4,6 +4,7 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
+#include "core/ops/self_adjoint.h"
 
 namespace trireme {
 namespace {
@@ -29,8 +30,12 @@ Tensor dropout(const Tensor& x, double p, Generator& generator) {
   const uint64_t seed = generator.seed();
   const uint64_t first =
       generator.reserve(static_cast<uint64_t>(kernels::dropout_counters(x.numel())));
-  return attach("dropout", apply(x, p, seed, first),
-                wrt(x, [p, seed, first](const Tensor& dy) { return apply(dy, p, seed, first); }));
+  return attach(differentiable("dropout"), apply(x, p, seed, first),
+                wrt(x, [p, seed, first](const Tensor& dy) {
+                  return detail::self_adjoint("dropout", dy, [p, seed, first](const Tensor& d) {
+                    return apply(d, p, seed, first);
+                  });
+                }));
 }
 
 }  // namespace trireme

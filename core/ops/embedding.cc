@@ -8,6 +8,28 @@
 #include "core/ops/ops.h"
 
 namespace trireme {
+namespace {
+
+/// The rows of dy added up where the ids say, in `shape`. Linear in dy, with embedding as its
+/// transpose.
+Tensor rows_added(const Tensor& dy, const Tensor& ids, const Shape& shape,
+                  const GradientHome& home) {
+  const Tensor g = dense(dy);
+  Tensor dweight = home.empty(shape, {dy.dtype(), dy.device()});
+  dispatch_floating("embedding", dy.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    with_ids("embedding", ids, [&](const auto* values) {
+      on_device(dy.device(), [&](auto device) {
+        kernels::embedding_backward(device, as_rows<const T>(g), values, as_rows<T>(dweight));
+      });
+    });
+  });
+  if (!is_recording()) return dweight;
+  return attach(differentiable("embedding"), std::move(dweight),
+                wrt(dy, [ids = save(ids)](const Tensor& d) { return embedding(d, ids()); }));
+}
+
+}  // namespace
 
 Tensor embedding(const Tensor& weight, const Tensor& ids) {
   detail::check_defined("embedding", {{"weight", &weight}, {"ids", &ids}});
@@ -28,22 +50,10 @@ Tensor embedding(const Tensor& weight, const Tensor& ids) {
       });
     });
   });
-  return attach("embedding", std::move(y),
-                wrt(weight, [ids = save(dense_ids), shape = weight.shape(),
-                             home = GradientHome(weight)](const Tensor& dy) {
-                  const Tensor g = dense(dy);
-                  Tensor dweight = home.empty(shape, {dy.dtype(), dy.device()});
-                  dispatch_floating("embedding", dy.dtype(), [&](auto tag) {
-                    using T = typename decltype(tag)::type;
-                    with_ids("embedding", ids(), [&](const auto* values) {
-                      on_device(dy.device(), [&](auto device) {
-                        kernels::embedding_backward(device, as_rows<const T>(g), values,
-                                                    as_rows<T>(dweight));
-                      });
-                    });
-                  });
-                  return dweight;
-                }));
+  return attach(
+      differentiable("embedding"), std::move(y),
+      wrt(weight, [ids = save(dense_ids), shape = weight.shape(), home = GradientHome(weight)](
+                      const Tensor& dy) { return rows_added(dy, ids(), shape, home); }));
 }
 
 }  // namespace trireme

@@ -68,14 +68,15 @@ Tensor feed_forward(const Tensor& x, const Tensor& weight1, const Tensor& bias1,
   const Hidden h = hidden_layer(x, weight1, bias1);
   return attach_joint<5>(
       kOp, detail::linear_result(h.after, weight2, bias2), {&x, &weight1, &bias1, &weight2, &bias2},
-      [x = save(x), weight1 = save(weight1), weight2 = save(weight2), h,
+      [x = save(x), weight1 = save(weight1), weight2 = save(weight2), before = save(h.before),
+       after = save(h.after),
        home = std::array{GradientHome(weight1), GradientHome(bias1), GradientHome(weight2),
                          GradientHome(bias2)}](const Tensor& dy, const std::array<bool, 5>& need) {
         std::array<Tensor, 5> d;
         if (need[4]) d[4] = detail::linear_bias_gradient(dy, home[3]);
-        if (need[3]) d[3] = detail::linear_weight_gradient(h.after, dy, home[2]);
+        if (need[3]) d[3] = detail::linear_weight_gradient(after(), dy, home[2]);
         if (!need[0] && !need[1] && !need[2]) return d;
-        const auto [inner, dbias1] = hidden_gradients(dy, weight2(), h.before, home[1]);
+        const auto [inner, dbias1] = hidden_gradients(dy, weight2(), before(), home[1]);
         d[2] = dbias1;
         if (need[1]) d[1] = detail::linear_weight_gradient(x(), inner, home[0]);
         if (need[0]) d[0] = detail::linear_input_gradient(inner, weight1(), x().shape());

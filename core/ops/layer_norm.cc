@@ -28,7 +28,8 @@ T* data_or_null(const Tensor& x) {
 struct Kept {
   Saved x;
   std::optional<Saved> gamma;
-  Tensor mean, rstd;
+  Saved mean, rstd;
+  double eps;
   GradientHome dgamma, dbeta;
 };
 
@@ -36,6 +37,7 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
                                 const std::array<bool, 3>& need) {
   const Tensor x = dense(kept.x()), g = dense(dy);
   const Tensor gamma = kept.gamma ? dense((*kept.gamma)()) : Tensor();
+  const Tensor &mean = kept.mean(), &rstd = kept.rstd();
   const TensorOptions options{x.dtype(), x.device()};
   std::array<Tensor, 3> d;
   if (need[0]) d[0] = empty(x.shape(), options);
@@ -47,12 +49,25 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
     if (need[0]) dx = as_rows<T>(d[0]);
     on_device(x.device(), [&](auto device) {
       kernels::layer_norm_backward(device, as_rows<const T>(x), data_or_null<T>(gamma),
-                                   kept.mean.data<Acc<T>>(), kept.rstd.data<Acc<T>>(),
-                                   as_rows<const T>(g), dx, data_or_null<T>(d[1]),
-                                   data_or_null<T>(d[2]));
+                                   mean.data<Acc<T>>(), rstd.data<Acc<T>>(), as_rows<const T>(g),
+                                   dx, data_or_null<T>(d[1]), data_or_null<T>(d[2]));
     });
   });
   return d;
+}
+
+/// The same from ops: with n = (x - mean) rstd, dx = rstd (g - mean(g) - n mean(g n)) for
+/// g = dy gamma.
+std::array<Tensor, 3> composed(const Kept& kept, const Tensor& dy) {
+  const Tensor& x = kept.x();
+  const auto row_mean = [](const Tensor& v) { return mean(v, -1, KeepDim::kYes); };
+  const Tensor centred = x - row_mean(x);
+  const Tensor rstd = rsqrt(row_mean(square(centred)) + kept.eps);
+  const Tensor n = centred * rstd;
+  const Tensor g = kept.gamma ? dy * (*kept.gamma)() : dy;
+  const Shape factor{x.size(-1)};
+  return {rstd * (g - row_mean(g) - n * row_mean(g * n)), sum_to(dy * n, factor),
+          sum_to(dy, factor)};
 }
 
 }  // namespace
@@ -81,12 +96,12 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
                           rstd.data<Acc<T>>());
     });
   });
-  Kept kept{save(x), {}, mean, rstd, GradientHome(gamma), GradientHome(beta)};
+  Kept kept{save(x), {}, save(mean), save(rstd), eps, GradientHome(gamma), GradientHome(beta)};
   if (gamma) kept.gamma = save(gamma);
   return attach_joint<3>(
-      "layer_norm", std::move(y), {&x, &gamma, &beta},
+      differentiable("layer_norm"), std::move(y), {&x, &gamma, &beta},
       [kept = std::move(kept)](const Tensor& dy, const std::array<bool, 3>& need) {
-        return gradients(kept, dy, need);
+        return is_recording() ? composed(kept, dy) : gradients(kept, dy, need);
       });
 }
 

@@ -80,20 +80,36 @@ void check_linear(const char* op, const Tensor& x, const Tensor& weight, const T
 
 }  // namespace detail
 
+namespace {
+
+/// [.., n] as [rows, n], with history. Not with -1: an extent may be 0.
+Tensor as_matrix_of_rows(const Tensor& x) {
+  int64_t rows = 1;
+  for (int d = 0; d + 1 < x.rank(); ++d) rows *= x.shape()[d];
+  return reshape(x, {rows, x.size(-1)});
+}
+
+}  // namespace
+
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (const auto in = detail::autocast<"linear">(x, weight, bias))
     return linear(in[0], in[1], in[2]);
   detail::check_linear("linear", x, weight, bias);
   Tensor y = detail::linear_result(x, weight, bias);
   auto dx = wrt(x, [weight = save(weight), shape = x.shape()](const Tensor& dy) {
+    if (is_recording()) return linear(dy, transpose(weight(), 0, 1));
     return detail::linear_input_gradient(dy, weight(), shape);
   });
   auto dweight = wrt(weight, [x = save(x), home = GradientHome(weight)](const Tensor& dy) {
+    if (is_recording())
+      return matmul(transpose(as_matrix_of_rows(x()), 0, 1), as_matrix_of_rows(dy));
     return detail::linear_weight_gradient(x(), dy, home);
   });
-  if (!bias) return attach("linear", std::move(y), std::move(dx), std::move(dweight));
-  return attach("linear", std::move(y), std::move(dx), std::move(dweight),
+  if (!bias)
+    return attach(differentiable("linear"), std::move(y), std::move(dx), std::move(dweight));
+  return attach(differentiable("linear"), std::move(y), std::move(dx), std::move(dweight),
                 wrt(bias, [home = GradientHome(bias)](const Tensor& dy) {
+                  if (is_recording()) return sum_to(dy, {dy.size(-1)});
                   return detail::linear_bias_gradient(dy, home);
                 }));
 }

@@ -65,6 +65,12 @@ struct Layout {
       home = GradientHome(x);
     }
   }
+  Shape of_operand() const {
+    Shape result = shape;
+    const int last = result.rank() - 1;
+    if (is_transposed) std::swap(result[last - 1], result[last]);
+    return result;
+  }
   Shape shape;  // as the elements lie
   bool is_transposed;
   GradientHome home;  // of a gradient that is not transposed
@@ -73,12 +79,14 @@ struct Layout {
 /// da = dy b^T. Where a is a transposed matrix, its transposed gradient b dy^T is made and seen
 /// transposed: behind a transpose (the tied head of a GPT) it is dense, and nothing is copied.
 Tensor left_gradient(const Layout& a, const Tensor& b, const Tensor& dy) {
+  if (is_recording()) return sum_to(matmul(dy, transpose(b, -2, -1)), a.of_operand());
   if (!a.is_transposed) return gradient(dy, false, b, true, a.shape, a.home);
   return views::transpose(gradient(b, false, dy, true, a.shape, a.home), -2, -1);
 }
 
 /// db = a^T dy, or transposed dy^T a.
 Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
+  if (is_recording()) return sum_to(matmul(transpose(a, -2, -1), dy), b.of_operand());
   if (!b.is_transposed) return gradient(a, true, dy, false, b.shape, b.home);
   return views::transpose(gradient(dy, true, a, false, b.shape, b.home), -2, -1);
 }
@@ -101,7 +109,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     multiply<T>(a.device(), as_view<const T>(a), as_view<const T>(b), out);
     return out;
   });
-  return attach("matmul", std::move(y),
+  return attach(differentiable("matmul"), std::move(y),
                 wrt(a, [b = save(b), layout = Layout(a)](
                            const Tensor& dy) { return left_gradient(layout, b(), dy); }),
                 wrt(b, [a = save(a), layout = Layout(b)](const Tensor& dy) {

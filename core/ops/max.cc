@@ -23,6 +23,21 @@ void check_not_empty(const char* op, const Tensor& x, int dim) {
           " is empty: nothing is largest");
 }
 
+/// dy, each element at its place along `dim` of `shape`, and zeros.
+Tensor scattered(const Tensor& dy, const Tensor& where, const Shape& shape, int dim) {
+  const Extents e(shape, dim);
+  const Tensor from = to_contiguous(dy);
+  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
+  on_device(dy.device(), [&](auto device) {
+    dispatch_floating("max", dy.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      kernels::scatter_along(device, from.data<T>(), where.data<int64_t>(), e.outer, e.n, e.inner,
+                             dx.data<T>());
+    });
+  });
+  return dx;
+}
+
 Tensor max_of(const Tensor& x, int dim, KeepDim keep) {
   check_not_empty("max", x, dim);
   const Tensor dense = to_contiguous(x);
@@ -39,17 +54,13 @@ Tensor max_of(const Tensor& x, int dim, KeepDim keep) {
                          where.data<int64_t>());
     });
   });
-  return attach("max", y, wrt(x, [e, where, shape = x.shape()](const Tensor& dy) {
-                  const Tensor from = to_contiguous(dy);
-                  const Tensor dx = empty(shape, {dy.dtype(), dy.device()});
-                  on_device(dy.device(), [&](auto device) {
-                    dispatch_floating("max", dy.dtype(), [&](auto tag) {
-                      using T = typename decltype(tag)::type;
-                      kernels::scatter_along(device, from.data<T>(), where.data<int64_t>(), e.outer,
-                                             e.n, e.inner, dx.data<T>());
-                    });
-                  });
-                  return dx;
+  return attach(differentiable("max"), y,
+                wrt(x, [where = save(where), shape = x.shape(), dim](const Tensor& dy) {
+                  if (!is_recording()) return scattered(dy, where(), shape, dim);
+                  const Tensor each = ones(dy.shape(), {dy.dtype(), dy.device()});
+                  Shape kept = shape;
+                  kept[dim] = 1;
+                  return mul(reshape(dy, kept), scattered(each, where(), shape, dim));
                 }));
 }
 

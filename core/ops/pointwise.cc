@@ -4,6 +4,7 @@
 #include "core/ops/autocast.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
+#include "core/ops/slopes.h"
 
 namespace trireme {
 namespace {
@@ -14,8 +15,9 @@ Tensor unary(const char* op, const Tensor& x, const Fn& fn = {}) {
   Tensor y = detail::map_floating(op, fn, x.shape(), x);
   if (!x.requires_grad() || !is_recording()) return y;
   constexpr bool kSavesOutput = Fn::kSaves == kernels::Saves::kOutput;
-  return attach(op, y,
+  return attach(differentiable(op), y,
                 wrt(x, [op, fn, v = kSavesOutput ? save_output(y) : save(x)](const Tensor& dy) {
+                  if (is_recording()) return detail::recorded_gradient(op, fn, dy, v());
                   return detail::map_floating(op, kernels::GradOf<Fn>{fn}, dy.shape(), dy, v());
                 }));
 }
@@ -32,8 +34,10 @@ Tensor scaled(const char* op, const Tensor& x, double value) {
   detail::check_scalar(op, x, value);
   const kernels::MulScalar fn{value};
   Tensor y = detail::map_arithmetic(op, fn, x.shape(), x);
-  return attach(op, y, wrt(x, [op, fn](const Tensor& dy) {
-                  return detail::map_floating(op, fn, dy.shape(), dy);
+  return attach(differentiable(op), y, wrt(x, [op, fn](const Tensor& dy) {
+                  return detail::self_adjoint(op, dy, [op, fn](const Tensor& d) {
+                    return detail::map_floating(op, fn, d.shape(), d);
+                  });
                 }));
 }
 
@@ -76,7 +80,7 @@ Tensor add(const Tensor& x, double value) {
   detail::check_operand("add", x);
   detail::check_scalar("add", x, value);
   Tensor y = detail::map_arithmetic("add", kernels::AddScalar{value}, x.shape(), x);
-  return attach("add", y, wrt(x, [](const Tensor& dy) { return dy; }));
+  return attach(differentiable("add"), y, wrt(x, [](const Tensor& dy) { return dy; }));
 }
 
 Tensor mul(const Tensor& x, double value) { return scaled("mul", x, value); }
@@ -86,8 +90,10 @@ Tensor div(const Tensor& x, double value) {
   detail::check_operand("div", x);
   const kernels::DivScalar fn{value};
   Tensor y = detail::map_floating("div", fn, x.shape(), x);
-  return attach("div", y, wrt(x, [fn](const Tensor& dy) {
-                  return detail::map_floating("div", fn, dy.shape(), dy);
+  return attach(differentiable("div"), y, wrt(x, [fn](const Tensor& dy) {
+                  return detail::self_adjoint("div", dy, [fn](const Tensor& d) {
+                    return detail::map_floating("div", fn, d.shape(), d);
+                  });
                 }));
 }
 

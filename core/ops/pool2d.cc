@@ -36,6 +36,22 @@ Pool2dGeometry geometry_of(const char* op, const Tensor& x, const Pool2dOptions&
   return {x.size(0), x.size(3), windows[0], windows[1]};
 }
 
+Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g);
+
+/// The gradient of average. Both are linear, and each is the other's transpose.
+Tensor spread(const char* op, const Tensor& dy, const Shape& shape, const Pool2dGeometry& g) {
+  const Tensor upstream = dense(dy);
+  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
+  dispatch_floating(op, dy.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(dy.device(), [&](auto device) {
+      kernels::avg_pool2d_backward<T>(device, g, upstream.data<T>(), dx.data<T>());
+    });
+  });
+  return attach(differentiable(op), std::move(dx),
+                wrt(dy, [op, g](const Tensor& d) { return average(op, d, g); }));
+}
+
 Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
   const Tensor image = dense(x);
   Tensor y = empty({g.batch, g.rows.out, g.cols.out, g.channels}, {x.dtype(), x.device()});
@@ -45,17 +61,9 @@ Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
       kernels::avg_pool2d<T>(device, g, image.data<T>(), y.data<T>());
     });
   });
-  return attach(op, std::move(y), wrt(x, [op, g, shape = x.shape()](const Tensor& dy) {
-                  const Tensor upstream = dense(dy);
-                  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
-                  dispatch_floating(op, dy.dtype(), [&](auto tag) {
-                    using T = typename decltype(tag)::type;
-                    on_device(dy.device(), [&](auto device) {
-                      kernels::avg_pool2d_backward<T>(device, g, upstream.data<T>(), dx.data<T>());
-                    });
-                  });
-                  return dx;
-                }));
+  return attach(
+      differentiable(op), std::move(y),
+      wrt(x, [op, g, shape = x.shape()](const Tensor& dy) { return spread(op, dy, shape, g); }));
 }
 
 }  // namespace
@@ -71,14 +79,16 @@ Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
       kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), where.data<int32_t>());
     });
   });
-  return attach("max_pool2d", std::move(y), wrt(x, [g, where, shape = x.shape()](const Tensor& dy) {
+  return attach("max_pool2d", std::move(y),
+                wrt(x, [g, where = save(where), shape = x.shape()](const Tensor& dy) {
                   const Tensor upstream = dense(dy);
+                  const Tensor& places = where();
                   Tensor dx = empty(shape, {dy.dtype(), dy.device()});
                   dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
                     using T = typename decltype(tag)::type;
                     on_device(dy.device(), [&](auto device) {
                       kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(),
-                                                      where.data<int32_t>(), dx.data<T>());
+                                                      places.data<int32_t>(), dx.data<T>());
                     });
                   });
                   return dx;

@@ -23,7 +23,7 @@ void check_factor(const char* what, const Tensor& factor, const Tensor& x) {
 class SumNode final : public Node {
  public:
   SumNode(const Tensor& sum, const std::array<const Tensor*, 4>& inputs, Saved saved_sum,
-          Saved gamma, Tensor mean, Tensor rstd)
+          Saved gamma, Saved mean, Saved rstd)
       : Node("residual_layer_norm", sum, edges_.data(), 4),
         kept_(Kept{std::move(saved_sum), std::move(gamma), std::move(mean), std::move(rstd)}) {
     for (size_t i = 0; i < inputs.size(); ++i) {
@@ -48,12 +48,12 @@ class SumNode final : public Node {
 
  private:
   struct Kept {
-    Saved sum, gamma;
-    Tensor mean, rstd;
+    Saved sum, gamma, mean, rstd;
   };
 
   Tensor through_norm(const Tensor& dy, const Tensor& dsum, Tensor* dx) {
     const Tensor sum = kept_->sum(), gamma = dense(kept_->gamma());
+    const Tensor &mean = kept_->mean(), &rstd = kept_->rstd();
     const Tensor carried = dsum.defined() ? dense(dsum) : dsum;
     const TensorOptions options{sum.dtype(), sum.device()};
     Tensor d = empty(sum.shape(), options);
@@ -66,8 +66,8 @@ class SumNode final : public Node {
       if (carried.defined()) dsum_rows = as_rows<const T>(carried);
       on_device(sum.device(), [&](auto device) {
         kernels::residual_layer_norm_backward<T>(
-            device, as_rows<const T>(sum), gamma.data<T>(), kept_->mean.data<Acc<T>>(),
-            kept_->rstd.data<Acc<T>>(), as_rows<const T>(dy), dsum_rows, as_rows<T>(d),
+            device, as_rows<const T>(sum), gamma.data<T>(), mean.data<Acc<T>>(),
+            rstd.data<Acc<T>>(), as_rows<const T>(dy), dsum_rows, as_rows<T>(d),
             edges_[2] ? dx[2].data<T>() : nullptr, edges_[3] ? dx[3].data<T>() : nullptr);
       });
     });
@@ -129,8 +129,8 @@ NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const
   const bool needs_grad =
       std::any_of(inputs.begin(), inputs.end(), [](const Tensor* t) { return t->requires_grad(); });
   if (!is_recording() || !needs_grad) return result;
-  const auto node =
-      make_ref<SumNode>(result.sum, inputs, save_output(result.sum), save(gamma), mean, rstd);
+  const auto node = make_ref<SumNode>(result.sum, inputs, save_output(result.sum), save(gamma),
+                                      save(mean), save(rstd));
   result.sum.set_autograd_meta(node);
   result.y.set_autograd_meta(make_ref<NormalisedNode>(result.y, node));
   return result;

@@ -35,6 +35,15 @@ std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tens
   return d;
 }
 
+/// The same from ops: with n = x rstd, dx = rstd (g - n mean(g n)) for g = dy gamma.
+std::array<Tensor, 2> composed(const Tensor& x, const Tensor& gamma, double eps, const Tensor& dy) {
+  const Tensor rstd = rsqrt(mean(square(x), -1, KeepDim::kYes) + eps);
+  const Tensor n = x * rstd;
+  const Tensor g = gamma ? dy * gamma : dy;
+  return {rstd * (g - n * mean(g * n, -1, KeepDim::kYes)),
+          gamma ? sum_to(dy * n, gamma.shape()) : Tensor()};
+}
+
 }  // namespace
 
 Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
@@ -61,10 +70,11 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
     });
   });
   return attach_joint<2>(
-      "rms_norm", std::move(y), {&x, &gamma},
-      [x = save(x), gamma = gamma ? std::optional(save(gamma)) : std::nullopt, rstd,
-       home = GradientHome(gamma)](const Tensor& dy, const std::array<bool, 2>& need) {
-        return gradients(dense(x()), gamma ? dense((*gamma)()) : Tensor(), rstd, dense(dy), need,
+      differentiable("rms_norm"), std::move(y), {&x, &gamma},
+      [x = save(x), gamma = gamma ? std::optional(save(gamma)) : std::nullopt, rstd = save(rstd),
+       home = GradientHome(gamma), eps](const Tensor& dy, const std::array<bool, 2>& need) {
+        if (is_recording()) return composed(x(), gamma ? (*gamma)() : Tensor(), eps, dy);
+        return gradients(dense(x()), gamma ? dense((*gamma)()) : Tensor(), rstd(), dense(dy), need,
                          home);
       });
 }

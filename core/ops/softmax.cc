@@ -44,7 +44,8 @@ Tensor along(const Tensor& x, int dim, const Op& op) {
 
 Tensor softmax_last(const Tensor& x) {
   Tensor y = by_rows("softmax", x, [](auto... args) { kernels::softmax(args...); });
-  return attach("softmax", y, wrt(x, [y = save_output(y)](const Tensor& dy) {
+  return attach(differentiable("softmax"), y, wrt(x, [y = save_output(y)](const Tensor& dy) {
+                  if (is_recording()) return y() * (dy - sum(dy * y(), -1, KeepDim::kYes));
                   return by_rows("softmax", y(), dy,
                                  [](auto... args) { kernels::softmax_backward(args...); });
                 }));
@@ -52,7 +53,8 @@ Tensor softmax_last(const Tensor& x) {
 
 Tensor log_softmax_last(const Tensor& x) {
   Tensor y = by_rows("log_softmax", x, [](auto... args) { kernels::log_softmax(args...); });
-  return attach("log_softmax", y, wrt(x, [y = save_output(y)](const Tensor& dy) {
+  return attach(differentiable("log_softmax"), y, wrt(x, [y = save_output(y)](const Tensor& dy) {
+                  if (is_recording()) return dy - exp(y()) * sum(dy, -1, KeepDim::kYes);
                   return by_rows("log_softmax", y(), dy,
                                  [](auto... args) { kernels::log_softmax_backward(args...); });
                 }));

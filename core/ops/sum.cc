@@ -42,8 +42,9 @@ Tensor reduced(const char* op, const Tensor& x, uint32_t dims, KeepDim keep, dou
     });
     return result;
   });
-  return attach(op, y, wrt(x, [ones, shape = x.shape(), scale](const Tensor& dy) {
+  return attach(differentiable(op), y, wrt(x, [ones, shape = x.shape(), scale](const Tensor& dy) {
                   const Tensor each = scale == 1 ? dy : mul(dy, scale);
+                  if (is_recording()) return expand(reshape(each, ones), shape);
                   return views::expand(views::reshape(each, ones), shape);
                 }));
 }

@@ -20,19 +20,34 @@ Tensor permuted(const Tensor& x, std::span<const int> order) {
   return Tensor(x.storage(), x.offset(), shape, strides, x.dtype());
 }
 
+/// The gradient of whatever gave x another shape.
+struct BackTo {
+  Shape shape;  // of x
+  Tensor operator()(const Tensor& dy) const {
+    return is_recording() ? reshape(dy, shape) : views::reshape(dy, shape);
+  }
+};
+
+/// dy with zeros around it in `dim`, composed: [begin, begin + dy's extent) of `shape`.
+Tensor padded(const Tensor& dy, const Shape& shape, int dim, int64_t begin) {
+  Shape before = shape, after = shape;
+  before[dim] = begin;
+  after[dim] = shape[dim] - begin - dy.shape()[dim];
+  const TensorOptions like{dy.dtype(), dy.device()};
+  return concat({zeros(before, like), dy, zeros(after, like)}, dim);
+}
+
 }  // namespace
 
 Tensor reshape(const Tensor& x, const Shape& shape) {
   check_operand("reshape", x);
-  return attach("reshape", views::reshape(x, shape),
-                wrt(x, [to = x.shape()](const Tensor& dy) { return views::reshape(dy, to); }));
+  return attach(differentiable("reshape"), views::reshape(x, shape), wrt(x, BackTo{x.shape()}));
 }
 
 Tensor transpose(const Tensor& x, int dim0, int dim1) {
   check_operand("transpose", x);
-  return attach(
-      "transpose", views::transpose(x, dim0, dim1),
-      wrt(x, [dim0, dim1](const Tensor& dy) { return views::transpose(dy, dim0, dim1); }));
+  return attach(differentiable("transpose"), views::transpose(x, dim0, dim1),
+                wrt(x, [dim0, dim1](const Tensor& dy) { return transpose(dy, dim0, dim1); }));
 }
 
 Tensor permute(const Tensor& x, std::span<const int> order) {
@@ -49,9 +64,9 @@ Tensor permute(const Tensor& x, std::span<const int> order) {
             x.shape(), " once, got ", order[i], " twice");
     seen |= 1u << forward[i];
   }
-  return attach("permute", permuted(x, std::span(forward.data(), rank)),
+  return attach(differentiable("permute"), permuted(x, std::span(forward.data(), rank)),
                 wrt(x, [inverse, rank](const Tensor& dy) {
-                  return permuted(dy, std::span(inverse.data(), rank));
+                  return permute(dy, std::span(inverse.data(), rank));
                 }));
 }
 
@@ -63,8 +78,9 @@ Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end) {
   check_operand("slice", x);
   dim = normalize_dim("slice", dim, x.rank());
   // dx is dy with zeros around it, and each element is written once.
-  return attach("slice", views::slice(x, dim, begin, end),
+  return attach(differentiable("slice"), views::slice(x, dim, begin, end),
                 wrt(x, [shape = x.shape(), dim, begin, end](const Tensor& dy) {
+                  if (is_recording()) return padded(dy, shape, dim, begin);
                   const Tensor dx = empty(shape, {dy.dtype(), dy.device()});
                   fill_inplace(views::slice(dx, dim, 0, begin), 0);
                   copy_inplace(views::slice(dx, dim, begin, end), dy);
@@ -75,7 +91,7 @@ Tensor slice(const Tensor& x, int dim, int64_t begin, int64_t end) {
 
 Tensor expand(const Tensor& x, const Shape& shape) {
   check_operand("expand", x);
-  return attach("expand", views::expand(x, shape),
+  return attach(differentiable("expand"), views::expand(x, shape),
                 wrt(x, [to = x.shape()](const Tensor& dy) { return sum_to(dy, to); }));
 }
 
@@ -87,8 +103,9 @@ Tensor squeeze(const Tensor& x, int dim) {
   Shape shape = x.shape(), strides = x.strides();
   shape.erase(dim);
   strides.erase(dim);
-  return attach("squeeze", Tensor(x.storage(), x.offset(), shape, strides, x.dtype()),
-                wrt(x, [to = x.shape()](const Tensor& dy) { return views::reshape(dy, to); }));
+  return attach(differentiable("squeeze"),
+                Tensor(x.storage(), x.offset(), shape, strides, x.dtype()),
+                wrt(x, BackTo{x.shape()}));
 }
 
 Tensor unsqueeze(const Tensor& x, int dim) {
@@ -97,8 +114,9 @@ Tensor unsqueeze(const Tensor& x, int dim) {
   Shape shape = x.shape(), strides = x.strides();
   shape.insert(dim, 1);
   strides.insert(dim, 1);
-  return attach("unsqueeze", Tensor(x.storage(), x.offset(), shape, strides, x.dtype()),
-                wrt(x, [to = x.shape()](const Tensor& dy) { return views::reshape(dy, to); }));
+  return attach(differentiable("unsqueeze"),
+                Tensor(x.storage(), x.offset(), shape, strides, x.dtype()),
+                wrt(x, BackTo{x.shape()}));
 }
 
 }  // namespace trireme

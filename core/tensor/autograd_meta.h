@@ -21,9 +21,11 @@ class AutogradMeta : public RefCounted {
 };
 
 namespace detail {
-/// Whether ops on this thread record history; NoGrad (core/autograd/no_grad.h) switches it. It
+/// Whether ops on this thread record history; the guards of core/autograd/no_grad.h switch it. It
 /// stands here because in-place copies must know too.
-inline thread_local bool recording = true;
+inline constinit thread_local bool recording = true;
+/// Whether memory that this thread allocates is for inference only (InferenceMode).
+inline constinit thread_local bool inference = false;
 }  // namespace detail
 
 }  // namespace trireme

@@ -9,6 +9,7 @@
 #include "core/base/device.h"
 #include "core/base/ref.h"
 #include "core/tensor/allocator.h"
+#include "core/tensor/autograd_meta.h"
 
 namespace trireme {
 
@@ -26,6 +27,8 @@ class Storage final : public RefCounted {
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  /// Allocated under InferenceMode (core/autograd/no_grad.h): never saved for backward.
+  bool is_inference() const { return is_inference_; }
   /// Counts own memory under another kind; does nothing for borrowed memory.
   void set_memory_kind(MemoryKind kind);
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
@@ -40,6 +43,7 @@ class Storage final : public RefCounted {
   std::shared_ptr<const void> owner_;  // null: the memory is ours
   std::atomic<uint32_t> version_{0};
   Device device_;
+  const bool is_inference_ = detail::inference;
 };
 
 }  // namespace trireme

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <string_view>
 #include <vector>
 
 #include "core/base/device.h"
@@ -71,6 +72,8 @@ class Tensor {
   /// Makes this a leaf that collects gradients (or stops it). Requires a floating dtype, and that
   /// this is not the result of an op. Returns *this for chaining.
   Tensor& set_requires_grad(bool value = true);
+  /// Name of the op that made this, "mul"; empty for leaves and for what needs no gradient.
+  std::string_view grad_fn_name() const { return is_leaf() ? "" : impl_->meta->name(); }
   bool is_leaf() const { return !impl_->meta || impl_->meta->is_leaf(); }
   /// The leaf's accumulated gradient, or an undefined tensor.
   Tensor grad() const;

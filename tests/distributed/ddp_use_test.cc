@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/autograd/backward.h"
+#include "core/autograd/checkpointing.h"
 #include "core/ops/ops.h"
 #include "core/tensor/create.h"
 #include "distributed/ddp.h"
@@ -57,6 +58,35 @@ TEST(DdpUse, GradientsOfSeveralBackwardsAddUp) {
     ddp.backward(loss_of(model, 10 * (comm.rank() + 1)));
     EXPECT_THAT(gradient_of(model.a), ElementsAre(16.5, 16.5));
     EXPECT_THAT(gradient_of(model.b), ElementsAre(16.5, 16.5));
+  });
+}
+
+// Every parameter is used, in two regions that nest and are computed again; the reducer, which
+// takes an unused parameter for an error, must see each gradient once.
+TEST(DdpUse, CheckpointedRegionsTrainAsPlainOnes) {
+  with_model([](TwoHeads& model, Communicator& comm) {
+    const auto loss = [&](bool checkpointed) {
+      const auto head = [&](const std::vector<Tensor>& in) { return tanh(model.b.forward(in[0])); };
+      const auto both = [&](const std::vector<Tensor>& in) {
+        const Tensor b = checkpointed ? checkpoint(head, in) : head(in);
+        return square(tanh(model.a.forward(in[0])) + b);
+      };
+      const std::vector<Tensor> x{full({1, 2}, 0.5 * (comm.rank() + 1))};
+      return sum(checkpointed ? checkpoint(both, x) : both(x));
+    };
+    DistributedDataParallel ddp(model, comm, {.unused = UnusedParameters::kError});
+    std::vector<std::vector<float>> gradients;
+    for (bool checkpointed : {false, true}) {
+      for (int step = 0; step < 2; ++step) {  // the buckets are planned anew after the first
+        model.zero_grad();
+        ddp.backward(loss(checkpointed));
+      }
+      gradients.push_back(gradient_of(model.a));
+      gradients.push_back(gradient_of(model.b));
+    }
+    EXPECT_EQ(gradients[2], gradients[0]);
+    EXPECT_EQ(gradients[3], gradients[1]);
+    EXPECT_NE(gradients[0][0], 0);
   });
 }
 

@@ -90,6 +90,7 @@ OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
                 return y;
               },
           .more_roundings_on_cuda = kRoundedWeights,
+          .differentiable_once = "scaled_dot_product_attention",
           .empty_shapes = {{no_q, no_kv, no_kv}}};
 }
 
@@ -130,6 +131,7 @@ OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_sh
                 return y;
               },
           .more_roundings_on_cuda = kRoundedWeights,
+          .differentiable_once = "scaled_dot_product_attention",
           .empty_shapes = {{no_q, no_q, no_q, no_mask}}};
 }
 
@@ -183,6 +185,7 @@ OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
                 return y;
               },
           .more_roundings_on_cuda = kRoundedWeights,
+          .differentiable_once = "scaled_dot_product_attention_qkv",
           .empty_shapes = {{none}},
           .one_shapes = {{{1, 1, 3 * heads}}}};
 }

@@ -44,6 +44,7 @@ OpCase residual_case(const std::string& name, const Shape& shape, Parts parts) {
               },
           .tolerance = 1e-5,
           .roundings = 4,  // the sum, its normal form, and the two products that join them
+          .differentiable_once = "residual_layer_norm",
           .empty_shapes = {{none, none, features, features}}};
 }
 
@@ -76,6 +77,7 @@ OpCase feed_forward_case(const std::string& name, const Shape& x, int64_t hidden
               },
           .tolerance = 1e-5,
           .roundings = 4,  // the hidden layer's before and after gelu, of several terms
+          .differentiable_once = "feed_forward",
           .empty_shapes = {{none, {none.back(), hidden}, {hidden}, {hidden, out}, {out}}}};
 }
 
@@ -114,6 +116,7 @@ OpCase cross_entropy_inplace_case(const std::string& name, const Shape& rows, DT
                 return Array{{}, {sum / count}};
               },
           .widens = true,
+          .differentiable_once = "cross_entropy_inplace",
           .empty_shapes = {{no_logits, none}},
           .one_shapes = {{one_logits, one}}};
 }

@@ -64,6 +64,7 @@ OpCase conv2d_case(const std::string& name, const Shape& x, const Shape& weight,
                  },
              .reference = conv2d_reference(o),
              .tolerance = 1e-5,
+             .differentiable_once = "conv2d",
              .empty_shapes = {{none, weight}},
              .one_shapes = kNotApplicable};
   if (o.groups == 1 && o.padding[0] == 0) row.one_shapes = Shapes{{1, 1, 1, 1}, {1, 1, 1, 1}};
@@ -111,6 +112,7 @@ OpCase pool_case(const std::string& name, const Shape& x, bool largest, Pool2dOp
                 return largest ? max_pool2d(in[0], o) : avg_pool2d(in[0], o);
               },
           .reference = pool_reference(o, largest),
+          .differentiable_once = largest ? "max_pool2d" : "",
           .empty_shapes = {{none}},
           .one_shapes = kNotApplicable};
 }
@@ -196,6 +198,7 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
                    return y;
                  },
              .tolerance = 1e-5,
+             .differentiable_once = end == End::kPlain ? "batch_norm" : "batch_norm_relu",
              .empty_shapes = Shapes(operands, none),
              .one_shapes = kNotApplicable};  // one value per channel has no variance
   if (!training) row.one_shapes = Shapes(operands, Dims::filled(x.rank(), 1));

@@ -44,6 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Table, Op, ::testing::ValuesIn(all_cases()), name_of_ca
 
 class OpGradient : public Op {};
 TEST_P(OpGradient, EqualsDifferences) { check_gradient(GetParam()); }
+TEST_P(OpGradient, CanBeDifferentiatedAgainOrRefusesByName) { check_second_gradient(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Table, OpGradient, ::testing::ValuesIn(cases_where([](const OpCase& row) {
                            return row.differentiable;
                          })),

@@ -145,12 +145,6 @@ Tensors gradients(const OpCase& row, Tensors in, const Tensor& dy) {
   return grads;
 }
 
-// A gradient of the op's result, in f64.
-Tensor draw_dy(const OpCase& row, const Tensors& in) {
-  Generator generator(seed_of(row.name) + 1);
-  return to_device(randn(row.op(in).shape(), generator, {DType::kF64}), test_device());
-}
-
 // Gradients of `dtype` against those of the same numbers in f64.
 void check_narrow_gradient(const OpCase& row, DType dtype) {
   const Tensors in = draw_all(row, dtype);
@@ -288,14 +282,24 @@ void expect_close(const Tensor& got, const Array& reference, double tolerance,
   }
 }
 
+Tensors draw_leaves(const OpCase& row) {
+  Tensors in = draw_all(row, DType::kF64);
+  want_gradients(row, in);
+  return in;
+}
+
+Tensor draw_dy(const OpCase& row, const Tensors& in) {
+  Generator generator(seed_of(row.name) + 1);
+  return to_device(randn(row.op(in).shape(), generator, {DType::kF64}), test_device());
+}
+
 void check_reference(const OpCase& row) {
   for (DType dtype : dtypes_of(row)) check_values(row, dtype, draw_all(row, dtype));
 }
 
 void check_gradient(const OpCase& row) {
   if (test_device().is_cpu()) {
-    Tensors in = draw_all(row, DType::kF64);
-    want_gradients(row, in);
+    const Tensors in = draw_leaves(row);
     EXPECT_NO_THROW(gradcheck(row.op, in)) << describe(row, DType::kF64, in);
   } else {
     check_gradient_on_device(row);

@@ -9,8 +9,9 @@
 //
 // For each row: against the reference in every dtype; gradients against central differences in f64
 // (on a device, against the CPU's), and those of the other dtypes against those in f64 of the same
-// numbers; operands that are not contiguous, and a dy that is not; an empty tensor; one element. A
-// failure prints the case, the operands and the first element that differs.
+// numbers; gradients of gradients against differences; operands that are not contiguous, and a dy
+// that is not; an empty tensor; one element. A failure prints the case, the operands and the first
+// element that differs.
 //
 // Everything runs on test_device().
 
@@ -84,6 +85,8 @@ struct OpCase {
   /// Dtype of the result. Unset: that of the operands under test where they are floating.
   std::optional<DType> result_dtype = {};
   bool differentiable = true;
+  /// Name of the op whose gradient cannot be differentiated again, where there is one.
+  std::string differentiable_once = "";
   /// Shapes of the inputs in the run on empty tensors. Unset: the first dimension becomes 0, which
   /// requires that all inputs have one shape of rank >= 1.
   std::optional<Shapes> empty_shapes = {};
@@ -105,6 +108,9 @@ void check_reference(const OpCase& row);
 /// within 100 times the row's tolerance, and the 16-bit ones within 8 more roundings: of saved
 /// results, of each addend of a sum.
 void check_gradient(const OpCase& row);
+/// Requires row.differentiable. Gradients of gradients against differences, or, where the row says
+/// so, the refusal that names the op.
+void check_second_gradient(const OpCase& row);
 /// Operands with transposed (rank 1: doubled) strides that do not start their storage, operands
 /// that repeat one element along their first dimension, and the same for dy: values and gradients
 /// must equal those of contiguous operands.
@@ -112,6 +118,11 @@ void check_non_contiguous(const OpCase& row);
 /// These two require that the row's shapes are not kNotApplicable.
 void check_empty(const OpCase& row);
 void check_one_element(const OpCase& row);
+
+/// The row's operands in f64, those with gradient as leaves.
+Tensors draw_leaves(const OpCase& row);
+/// A gradient of the op's result, in f64.
+Tensor draw_dy(const OpCase& row, const Tensors& in);
 
 /// Expects `got` to have the reference's shape and values within `tolerance`; `what` opens the
 /// message.
