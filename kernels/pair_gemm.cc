@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "kernels/simd.h"
 
@@ -47,11 +48,14 @@ void tile(int64_t pairs, PairRows a, const Pair* panel, float scale, float* c, i
     a.data += a.pair_stride;
     panel += kPanelCols;
   }
-  for (int i = 0; i < Rows; ++i) {
+  // Unrolled, so that the sums stay in registers; g++ 12 would store them all first.
+  const bool adds = write == Write::kAccumulate;
+#pragma GCC unroll 6
+  for (int i = 0; i < Rows; ++i, c += c_row_stride) {
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) {
-      float* to = c + i * c_row_stride + v * kL;
-      const Vec<float> scaled = sum[i][v] * scale;
-      store(to, write == Write::kAccumulate ? load(to) + scaled : scaled);
+      float* to = c + v * kL;
+      store(to, sum[i][v] * scale + (adds ? load(to) : Vec<float>{}));
     }
   }
 }
@@ -72,24 +76,23 @@ void panel_product(int64_t m, int64_t pairs, PairRows a, const Pair* panel, floa
   if (m >= 1) rows(std::integral_constant<int, 1>{});
 }
 
-/// Word l of the result's row i is word i of row l: blocks of half, a quarter, .. of a vector
-/// change places across the diagonal.
-void transpose(WordBits (&rows)[kL]) {
-#pragma GCC unroll 5
-  for (uint32_t step = kL / 2; step > 0; step /= 2) {
-    WordBits upper, lower;  // lanes of a row and the one `step` below it, behind one another
-    for (uint32_t l = 0; l < kL; ++l) {
-      upper[l] = (l & step) != 0 ? kL + l - step : l;
-      lower[l] = (l & step) != 0 ? kL + l : l + step;
-    }
+/// Blocks of Step words change places across the diagonal of each square of 2 Step.
+template <uint32_t Step, size_t... L>
+void swap_blocks(WordBits (&rows)[kL], std::index_sequence<L...>) {
 #pragma GCC unroll 16
-    for (uint32_t i = 0; i < kL; ++i) {
-      if ((i & step) != 0) continue;
-      const WordBits a = rows[i], b = rows[i + step];
-      rows[i] = __builtin_shuffle(a, b, upper);
-      rows[i + step] = __builtin_shuffle(a, b, lower);
-    }
+  for (uint32_t i = 0; i < kL; ++i) {
+    if ((i & Step) != 0) continue;
+    const WordBits a = rows[i], b = rows[i + Step];
+    rows[i] = __builtin_shufflevector(a, b, ((L & Step) != 0 ? kL + L - Step : L)...);
+    rows[i + Step] = __builtin_shufflevector(a, b, ((L & Step) != 0 ? kL + L : L + Step)...);
   }
+}
+
+/// Word l of the result's row i is word i of row l.
+template <uint32_t Step = kL / 2>
+void transpose(WordBits (&rows)[kL]) {
+  swap_blocks<Step>(rows, std::make_index_sequence<kL>());
+  if constexpr (Step > 1) transpose<Step / 2>(rows);
 }
 
 /// Pair p of every column is made of the rows step * p and step * p + next.
