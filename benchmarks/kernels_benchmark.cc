@@ -147,41 +147,46 @@ BENCHMARK(matmul_of<Float16>)
     ->Args({kRows, kWidth, 4 * kWidth, kNone});
 
 /// batch 8, context 256, 4 heads of 64 out of one packed projection.
+template <typename T>
 struct Attention {
   int64_t batch = 8, heads = 4, time = 256, dim = 64, width = heads * dim;
-  std::vector<float> qkv = draw(batch * time * 3 * width), out = draw(batch * time * width),
-                     dout = draw(batch * time * width), dqkv = qkv,
-                     lse = std::vector<float>(static_cast<size_t>(batch * heads * time));
-  AttentionSpec<float> spec{.scale = 0.125, .causal = true};
+  std::vector<T> qkv = draw<T>(batch * time * 3 * width), out = draw<T>(batch * time * width),
+                 dout = draw<T>(batch * time * width), dqkv = qkv;
+  std::vector<float> lse = std::vector<float>(static_cast<size_t>(batch * heads * time));
+  AttentionSpec<T> spec{.scale = 0.125, .causal = true};
 
-  StridedView<float> part(std::vector<float>& x, int64_t which, int64_t parts) const {
+  StridedView<T> part(std::vector<T>& x, int64_t which, int64_t parts) const {
     return {x.data() + which * width,
             {batch, heads, time, dim},
             {time * parts * width, dim, parts * width, 1}};
   }
   void forward() {
-    attention<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec,
-                     part(out, 0, 1), lse.data());
+    attention<T>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec, part(out, 0, 1),
+                 lse.data());
   }
   void backward() {
-    attention_backward<float>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec,
-                              part(out, 0, 1), lse.data(), part(dout, 0, 1),
-                              {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
+    attention_backward<T>(Cpu{}, part(qkv, 0, 3), part(qkv, 1, 3), part(qkv, 2, 3), spec,
+                          part(out, 0, 1), lse.data(), part(dout, 0, 1),
+                          {part(dqkv, 0, 3), part(dqkv, 1, 3), part(dqkv, 2, 3)});
   }
   /// Of one product, without what the mask removes.
   double useful_flops() const { return double(batch * heads * dim * time * (time + 1)); }
 };
+template <typename T>
 void attention_forward(benchmark::State& state) {
-  Attention a;
+  Attention<T> a;
   report_flops(state, seconds_per_call(state, [&] { a.forward(); }), 2 * a.useful_flops());
 }
-BENCHMARK(attention_forward);
+template <typename T>
 void attention_backward(benchmark::State& state) {
-  Attention a;
+  Attention<T> a;
   a.forward();
   report_flops(state, seconds_per_call(state, [&] { a.backward(); }), 5 * a.useful_flops());
 }
-BENCHMARK(attention_backward);
+BENCHMARK(attention_forward<float>)->Name("attention_forward_f32");
+BENCHMARK(attention_forward<BFloat16>)->Name("attention_forward_bf16");
+BENCHMARK(attention_backward<float>)->Name("attention_backward_f32");
+BENCHMARK(attention_backward<BFloat16>)->Name("attention_backward_bf16");
 
 /// A kernel over [2048, 256] that reads and writes `arrays` such matrices, each counted once.
 template <typename T, typename Fn>

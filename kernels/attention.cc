@@ -2,6 +2,8 @@
 
 #include "core/base/parallel_for.h"
 #include "kernels/attention_block.h"
+#include "kernels/attention_pairs.h"
+#include "kernels/half_rows.h"
 #include "kernels/scratch.h"
 
 namespace trireme::kernels {
@@ -13,7 +15,7 @@ Head<const Acc<T>> widened(Head<const T> x, int64_t rows, int64_t head_dim, Acc<
   if constexpr (std::is_same_v<T, Acc<T>>) {
     return x;
   } else {
-    for (int64_t t = 0; t < rows; ++t) std::copy_n(x.row(t), head_dim, to + t * head_dim);
+    for (int64_t t = 0; t < rows; ++t) convert_row(to + t * head_dim, x.row(t), head_dim);
     return {to, head_dim};
   }
 }
@@ -29,9 +31,7 @@ Head<Acc<T>> writable(Head<T> x, int64_t head_dim, Acc<T>* to) {
 template <typename T>
 void narrow(Head<Acc<T>> from, int64_t rows, int64_t head_dim, Head<T> to) {
   if constexpr (!std::is_same_v<T, Acc<T>>) {
-    for (int64_t t = 0; t < rows; ++t) {
-      std::transform(from.row(t), from.row(t) + head_dim, to.row(t), [](Acc<T> a) { return T(a); });
-    }
+    for (int64_t t = 0; t < rows; ++t) convert_row(to.row(t), from.row(t), head_dim);
   }
 }
 
@@ -42,139 +42,79 @@ constexpr int64_t copies(int64_t elements) {
 }
 
 template <typename T>
-void forward_head(const Visibility<T>& sight, int64_t head_dim, Head<const T> q, Head<const T> k,
-                  Head<const T> v, Head<T> out, Acc<T>* logsumexp) {
+void forward(const ForwardHead<T>& head) {
   using A = Acc<T>;
+  const auto& [sight, head_dim, q, k, v, out, logsumexp] = head;
   const A scale = static_cast<A>(sight.spec.scale);
   const int64_t block_size = head_dim * kQueries, head_size = sight.keys * head_dim;
-  A* queries = scratch<A>(Scratch::kBlock, block_size + copies<T>(2 * head_size + block_size));
-  A* wide = queries + block_size;
+  A* queries = scratch<A>(Scratch::kBlock, 2 * block_size + copies<T>(2 * head_size));
+  A* sums = queries + block_size;
+  A* wide = sums + block_size;
   A* scores = scratch<A>(Scratch::kScores, sight.keys * kQueries);
   const auto keys = widened(k, sight.keys, head_dim, wide);
   const auto values = widened(v, sight.keys, head_dim, wide + head_size);
   alignas(kVecBytes) A largest[kQueries], sum[kQueries];
   for (int64_t number = 0; number * kQueries < sight.queries; ++number) {
     const Block block = sight.block(number);
-    const Head<T> block_out{out.row(block.begin), out.row_stride};
-    const Head<A> to = writable(block_out, head_dim, wide + 2 * head_size);
     transpose_block(q, block, head_dim, scale, queries);
     gemm(block.keys, kQueries, head_dim, rows_of(keys), scores_operand<A>(queries), scores,
          kQueries, Write::kOverwrite);
-    sight.mask(block, scores);
-    exp_of_scores(block.keys, scores, largest, sum);
-    if (sight.spec.dropout > 0) {
-      sight.each_dropped(block, [&](int64_t j, const A* factors) {
-        for (int64_t i = 0; i < kQueries; ++i) scores[j * kQueries + i] *= factors[i];
-      });
-    }
-    gemm(block.count, head_dim, block.keys, scores_transposed<A>(scores), rows_of(values), to.data,
-         to.row_stride, Write::kOverwrite);
-    for (int64_t i = 0; i < block.count; ++i) {
-      A* row = to.row(i);
-      const A factor = sum[i] == 0 ? 0 : 1 / sum[i];
-      for (int64_t d = 0; d < head_dim; ++d) row[d] *= factor;
-      logsumexp[block.begin + i] = largest[i] + std::log(sum[i]);
-    }
-    narrow(to, block.count, head_dim, block_out);
+    head.softmax(block, scores, largest, sum);
+    gemm(block.count, head_dim, block.keys, scores_transposed<A>(scores), rows_of(values), sums,
+         head_dim, Write::kOverwrite);
+    head.finish(block, sums, head_dim, largest, sum);
   }
 }
 
 template <typename T>
-struct BackwardHead {
+void backward(const BackwardHead<T>& head) {
   using A = Acc<T>;
-
-  Visibility<T> sight;
-  int64_t head_dim;
-  Head<const T> q, k, v, out, dout;
-  const A* logsumexp;
-  Head<T> dq, dk, dv;
-
-  /// dout . out of a query: sum_j p[j] dp[j] without a pass over the scores.
-  A delta_of(int64_t query) const {
-    const T *a = dout.row(query), *b = out.row(query);
-    if constexpr (std::is_same_v<T, A>) {
-      Vec<A> dot = {};
-      each_vector<A>(head_dim,
-                     [&](int64_t d, auto part) { dot += part.load(a + d) * part.load(b + d); });
-      return sum_of_lanes<A>(dot);
-    } else {
-      A dot = 0;
-      for (int64_t d = 0; d < head_dim; ++d) dot += A{a[d]} * A{b[d]};
-      return dot;
-    }
+  const auto& [sight, head_dim, q, k, v, out, dout, logsumexp, dq, dk, dv] = head;
+  const A scale = static_cast<A>(sight.spec.scale);
+  const int64_t block_size = head_dim * kQueries, head_size = sight.keys * head_dim;
+  A* queries =
+      scratch<A>(Scratch::kBlock, 2 * block_size + copies<T>(4 * head_size + 3 * block_size));
+  A* douts = queries + block_size;
+  A* wide = douts + block_size;
+  A* scores = scratch<A>(Scratch::kScores, 2 * sight.keys * kQueries);
+  A* dscores = scores + sight.keys * kQueries;
+  const auto keys = widened(k, sight.keys, head_dim, wide);
+  const auto values = widened(v, sight.keys, head_dim, wide + head_size);
+  const Head<A> to_dk = writable(dk, head_dim, wide + 2 * head_size);
+  const Head<A> to_dv = writable(dv, head_dim, wide + 3 * head_size);
+  A* wide_block = wide + copies<T>(4 * head_size);
+  // The last block sees every key, so taking it first lets it overwrite dk and dv.
+  const int64_t last = (sight.queries - 1) / kQueries;
+  for (int64_t number = last; number >= 0; --number) {
+    const Block block = sight.block(number);
+    const Write write = number == last ? Write::kOverwrite : Write::kAccumulate;
+    transpose_block(q, block, head_dim, scale, queries);
+    transpose_block(dout, block, head_dim, A{1}, douts);
+    gemm(block.keys, kQueries, head_dim, rows_of(keys), scores_operand<A>(queries), scores,
+         kQueries, Write::kOverwrite);
+    gemm(block.keys, kQueries, head_dim, rows_of(values), scores_operand<A>(douts), dscores,
+         kQueries, Write::kOverwrite);
+    head.softmax(block, scores, dscores, scores, dscores);
+    const Head<const T> narrow_dout{dout.row(block.begin), dout.row_stride};
+    const Head<const T> narrow_q{q.row(block.begin), q.row_stride};
+    const auto block_dout = widened(narrow_dout, block.count, head_dim, wide_block);
+    const auto block_q = widened(narrow_q, block.count, head_dim, wide_block + block_size);
+    gemm(block.keys, head_dim, block.count, scores_operand<A>(scores), rows_of(block_dout),
+         to_dv.data, to_dv.row_stride, write);
+    gemm(block.keys, head_dim, block.count, scores_operand<A>(dscores), rows_of(block_q),
+         to_dk.data, to_dk.row_stride, write);
+    const Head<T> block_dq{dq.row(block.begin), dq.row_stride};
+    const Head<A> to_dq = writable(block_dq, head_dim, wide_block + 2 * block_size);
+    gemm(block.count, head_dim, block.keys, scores_transposed<A>(dscores), rows_of(keys),
+         to_dq.data, to_dq.row_stride, Write::kOverwrite);
+    narrow(to_dq, block.count, head_dim, block_dq);
   }
+  narrow(to_dk, sight.keys, head_dim, dk);
+  narrow(to_dv, sight.keys, head_dim, dv);
+}
 
-  /// Turns scores into probabilities p and dp into ds = p (dp - delta) * scale, both in place.
-  /// With dropout's factors f: p f, and p (f dp - delta) * scale.
-  void softmax_backward(Block block, A scale, A* scores, A* dscores) const {
-    alignas(kVecBytes) A lse[kQueries] = {}, delta[kQueries] = {};
-    for (int64_t i = 0; i < block.count; ++i) {
-      const A sum = logsumexp[block.begin + i];
-      lse[i] = sum == kMasked<A> ? 0 : sum;  // all scores are -infinity then, and their p is 0
-      delta[i] = delta_of(block.begin + i);
-    }
-    const auto row = [&](int64_t j, auto drop) {
-      for (int64_t part = 0; part < kVectors<A>; ++part) {
-        const int64_t i = part * kLanes<A>, at = j * kQueries + i;
-        const Vec<A> p = exp_of<A>(load(scores + at) - load(lse + i));
-        store(scores + at, drop(i, p));
-        store(dscores + at, p * (drop(i, load(dscores + at)) - load(delta + i)) * scale);
-      }
-    };
-    if (sight.spec.dropout > 0) {
-      sight.each_dropped(block, [&](int64_t j, const A* factors) {
-        row(j, [=](int64_t i, Vec<A> x) { return x * load(factors + i); });
-      });
-    } else {
-      for (int64_t j = 0; j < block.keys; ++j) row(j, [](int64_t, Vec<A> x) { return x; });
-    }
-  }
-
-  void run() const {
-    const A scale = static_cast<A>(sight.spec.scale);
-    const int64_t block_size = head_dim * kQueries, head_size = sight.keys * head_dim;
-    A* queries =
-        scratch<A>(Scratch::kBlock, 2 * block_size + copies<T>(4 * head_size + 3 * block_size));
-    A* douts = queries + block_size;
-    A* wide = douts + block_size;
-    A* scores = scratch<A>(Scratch::kScores, 2 * sight.keys * kQueries);
-    A* dscores = scores + sight.keys * kQueries;
-    const auto keys = widened(k, sight.keys, head_dim, wide);
-    const auto values = widened(v, sight.keys, head_dim, wide + head_size);
-    const Head<A> to_dk = writable(dk, head_dim, wide + 2 * head_size);
-    const Head<A> to_dv = writable(dv, head_dim, wide + 3 * head_size);
-    A* wide_block = wide + copies<T>(4 * head_size);
-    // The last block sees every key, so taking it first lets it overwrite dk and dv.
-    const int64_t last = (sight.queries - 1) / kQueries;
-    for (int64_t number = last; number >= 0; --number) {
-      const Block block = sight.block(number);
-      const Write write = number == last ? Write::kOverwrite : Write::kAccumulate;
-      transpose_block(q, block, head_dim, scale, queries);
-      transpose_block(dout, block, head_dim, A{1}, douts);
-      gemm(block.keys, kQueries, head_dim, rows_of(keys), scores_operand<A>(queries), scores,
-           kQueries, Write::kOverwrite);
-      gemm(block.keys, kQueries, head_dim, rows_of(values), scores_operand<A>(douts), dscores,
-           kQueries, Write::kOverwrite);
-      sight.mask(block, scores);
-      softmax_backward(block, scale, scores, dscores);
-      const Head<const T> narrow_dout{dout.row(block.begin), dout.row_stride};
-      const Head<const T> narrow_q{q.row(block.begin), q.row_stride};
-      const auto block_dout = widened(narrow_dout, block.count, head_dim, wide_block);
-      const auto block_q = widened(narrow_q, block.count, head_dim, wide_block + block_size);
-      gemm(block.keys, head_dim, block.count, scores_operand<A>(scores), rows_of(block_dout),
-           to_dv.data, to_dv.row_stride, write);
-      gemm(block.keys, head_dim, block.count, scores_operand<A>(dscores), rows_of(block_q),
-           to_dk.data, to_dk.row_stride, write);
-      const Head<T> block_dq{dq.row(block.begin), dq.row_stride};
-      const Head<A> to_dq = writable(block_dq, head_dim, wide_block + 2 * block_size);
-      gemm(block.count, head_dim, block.keys, scores_transposed<A>(dscores), rows_of(keys),
-           to_dq.data, to_dq.row_stride, Write::kOverwrite);
-      narrow(to_dq, block.count, head_dim, block_dq);
-    }
-    narrow(to_dk, sight.keys, head_dim, dk);
-    narrow(to_dv, sight.keys, head_dim, dv);
-  }
-};
+/// True if bf16 is multiplied in pairs.
+bool in_pairs(int64_t head_dim) { return kMultipliesPairs && head_dim % 2 == 0; }
 
 /// Calls fn(index) for every head. Below about 2^15 multiply-adds one is not worth a thread.
 template <typename Fn>
@@ -193,8 +133,17 @@ void attention(Cpu, StridedView<const T> q, StridedView<const T> k, StridedView<
                const AttentionSpec<T>& spec, StridedView<T> out, Acc<T>* logsumexp) {
   const int64_t queries = q.shape[2], head_dim = q.shape[3], keys = k.shape[2];
   each_head(q.shape, keys, [&](int64_t h) {
-    forward_head<T>(visibility_of(spec, q.shape, keys, h), head_dim, head_of(q, h), head_of(k, h),
-                    head_of(v, h), head_of(out, h), logsumexp + h * queries);
+    const ForwardHead<T> head{visibility_of(spec, q.shape, keys, h),
+                              head_dim,
+                              head_of(q, h),
+                              head_of(k, h),
+                              head_of(v, h),
+                              head_of(out, h),
+                              logsumexp + h * queries};
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (in_pairs(head_dim)) return attention_in_pairs(head);
+    }
+    forward(head);
   });
 }
 
@@ -205,18 +154,21 @@ void attention_backward(Cpu, StridedView<const T> q, StridedView<const T> k, Str
                         AttentionGradients<T> g) {
   const int64_t queries = q.shape[2], head_dim = q.shape[3], keys = k.shape[2];
   each_head(q.shape, keys, [&](int64_t h) {
-    BackwardHead<T>{visibility_of(spec, q.shape, keys, h),
-                    head_dim,
-                    head_of(q, h),
-                    head_of(k, h),
-                    head_of(v, h),
-                    head_of(out, h),
-                    head_of(dout, h),
-                    logsumexp + h * queries,
-                    head_of(g.dq, h),
-                    head_of(g.dk, h),
-                    head_of(g.dv, h)}
-        .run();
+    const BackwardHead<T> head{visibility_of(spec, q.shape, keys, h),
+                               head_dim,
+                               head_of(q, h),
+                               head_of(k, h),
+                               head_of(v, h),
+                               head_of(out, h),
+                               head_of(dout, h),
+                               logsumexp + h * queries,
+                               head_of(g.dq, h),
+                               head_of(g.dk, h),
+                               head_of(g.dv, h)};
+    if constexpr (std::is_same_v<T, BFloat16>) {
+      if (in_pairs(head_dim)) return attention_in_pairs(head);
+    }
+    backward(head);
   });
 }
 

@@ -6,7 +6,8 @@
 // thread is a block of scores, linear in the number of keys. Backward makes the scores, and the
 // dropout mask, again from what forward read and the saved log-sum-exp. Dao, Fu, Ermon, Rudra, Re,
 // "FlashAttention", 2022. Threads take whole heads, so the result does not depend on their number.
-// 16-bit inputs are multiplied, summed and kept between the products in f32.
+// 16-bit inputs are multiplied, summed and kept between the products in f32; bf16 in pairs where
+// the processor does that (kernels/attention_pairs.h), with weights rounded to bf16 in backward.
 //
 // On CUDA 16-bit inputs without mask, bias and dropout go through cuDNN's fused kernels, in place
 // of any strides; with TRIREME_DETERMINISTIC=1, the default, their backward takes working memory of

@@ -1,4 +1,5 @@
-// A block of queries inside attention.cc: its scores, what masks them, what drops them.
+// A block of queries inside attention on the CPU: its scores, what masks them, what drops them, and
+// what is done to them between the products.
 //
 // Scores are kept transposed, [keys, block of queries]. So the softmax over keys runs down the
 // columns, whole vectors at a time, and of all five products only q and dout need transposing, one
@@ -168,5 +169,90 @@ void exp_of_scores(int64_t keys, A* scores, A* largest, A* sum) {
     store(sum + part * kLanes<A>, total);
   }
 }
+
+/// One head's forward pass.
+template <typename T>
+struct ForwardHead {
+  Visibility<T> sight;
+  int64_t head_dim;
+  Head<const T> q, k, v;
+  Head<T> out;
+  Acc<T>* logsumexp;
+
+  /// Divides the block's rows of sums by those of their weights and writes them, with the
+  /// statistics.
+  void finish(Block block, Acc<T>* rows, int64_t row_stride, const Acc<T>* largest,
+              const Acc<T>* sum) const {
+    using A = Acc<T>;
+    for (int64_t i = 0; i < block.count; ++i) {
+      const A* row = rows + i * row_stride;
+      T* to = out.row(block.begin + i);
+      const A factor = sum[i] == 0 ? 0 : 1 / sum[i];
+      each_vector<A>(
+          head_dim, [&](int64_t d, auto part) { part.store(to + d, part.load(row + d) * factor); });
+      logsumexp[block.begin + i] = largest[i] + std::log(sum[i]);
+    }
+  }
+  /// Masks the block's scores and makes weights of them, with dropout, in place.
+  void softmax(Block block, Acc<T>* scores, Acc<T>* largest, Acc<T>* sum) const {
+    sight.mask(block, scores);
+    exp_of_scores(block.keys, scores, largest, sum);
+    if (sight.spec.dropout == 0) return;
+    sight.each_dropped(block, [&](int64_t j, const Acc<T>* factors) {
+      for (int64_t i = 0; i < kQueries; ++i) scores[j * kQueries + i] *= factors[i];
+    });
+  }
+};
+
+/// One head's backward pass.
+template <typename T>
+struct BackwardHead {
+  using A = Acc<T>;
+
+  Visibility<T> sight;
+  int64_t head_dim;
+  Head<const T> q, k, v, out, dout;
+  const A* logsumexp;
+  Head<T> dq, dk, dv;
+
+  /// dout . out of a query: sum_j p[j] dp[j] without a pass over the scores.
+  A delta_of(int64_t query) const {
+    const T *a = dout.row(query), *b = out.row(query);
+    Vec<A> dot = {};
+    each_vector<A>(head_dim,
+                   [&](int64_t d, auto part) { dot += part.load(a + d) * part.load(b + d); });
+    return sum_of_lanes<A>(dot);
+  }
+
+  /// From scores and dp (dscores) the probabilities p and ds = p (dp - delta) * scale; with
+  /// dropout's factors f: p f, and p (f dp - delta) * scale. Either may stay in its place.
+  template <typename P>
+  void softmax(Block block, A* scores, const A* dscores, P* p, P* ds) const {
+    const A scale = static_cast<A>(sight.spec.scale);
+    alignas(kVecBytes) A lse[kQueries] = {}, delta[kQueries] = {};
+    for (int64_t i = 0; i < block.count; ++i) {
+      const A sum = logsumexp[block.begin + i];
+      lse[i] = sum == kMasked<A> ? 0 : sum;  // all scores are -infinity then, and their p is 0
+      delta[i] = delta_of(block.begin + i);
+    }
+    sight.mask(block, scores);
+    const auto row = [&](int64_t j, auto drop) {
+      for (int64_t part = 0; part < kVectors<A>; ++part) {
+        const int64_t i = part * kLanes<A>, at = j * kQueries + i;
+        const Vec<A> weight = exp_of<A>(load(scores + at) - load(lse + i));
+        const Vec<A> dp = drop(i, load(dscores + at));
+        store(p + at, drop(i, weight));
+        store(ds + at, weight * (dp - load(delta + i)) * scale);
+      }
+    };
+    if (sight.spec.dropout > 0) {
+      sight.each_dropped(block, [&](int64_t j, const A* factors) {
+        row(j, [=](int64_t i, Vec<A> x) { return x * load(factors + i); });
+      });
+    } else {
+      for (int64_t j = 0; j < block.keys; ++j) row(j, [](int64_t, Vec<A> x) { return x; });
+    }
+  }
+};
 
 }  // namespace trireme::kernels
