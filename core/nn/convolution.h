@@ -9,7 +9,8 @@
 namespace trireme {
 
 /// weight is [out, kernel height, kernel width, in / groups]: torch.nn.Conv2d's with the channels
-/// last. Starts by Kaiming's rule for the gradients (fan out), with zero bias.
+/// last. Starts by Kaiming's rule for the gradients (fan out) or as the initializer says, with zero
+/// bias.
 class Conv2d : public Module {
  public:
   Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,

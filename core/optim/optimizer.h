@@ -12,8 +12,9 @@
 // (core/checkpoint/load_state.h) writes it back. Not thread-safe.
 //
 // 16-bit parameters keep a master copy in f32, which is what is stepped; the parameter is that,
-// rounded. Without it, steps below 1/256 of a bf16 weight (1/2048 of an f16 one) would be lost.
-// Micikevicius et al., "Mixed precision training", 2018.
+// rounded. Without it, steps below 1/256 of a bf16 weight (1/2048 of an f16 one) would be lost,
+// unless bf16 is rounded at random (MasterWeights::kStochastic). Micikevicius et al., "Mixed
+// precision training", 2018.
 
 #pragma once
 

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/autograd/backward.h"
+#include "core/nn/convolution.h"
 #include "core/tensor/allocator.h"
 
 namespace trireme {
@@ -68,6 +69,9 @@ TEST(Layers, StartAsAnInitializerSays) {
     }
   }
   EXPECT_THAT(linear.bias().to_vector<double>(), Each(0));
+  const Conv2d conv(2, 3, {3, 3}, generator, {}, Bias::kYes, {},
+                    [](const Tensor& w, Generator&) { init::constant(w, 7); });
+  EXPECT_THAT(conv.weight().to_vector<float>(), Each(7));
 }
 
 TEST(Layers, CountTheirMemoryAsParameters) {
