@@ -18,6 +18,12 @@ std::vector<OpCase> all_cases() {
            attention_cases,
            image_cases,
            fused_cases,
+           index_cases,
+           order_cases,
+           shaping_cases,
+           statistics_cases,
+           comparing_cases,
+           einsum_cases,
        }) {
     for (OpCase& row : group()) all.push_back(std::move(row));
   }
