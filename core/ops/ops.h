@@ -1,5 +1,4 @@
-// Every differentiable op, grouped; some groups have a header of their own, included here. Ops are
-// free functions; binary ones broadcast as NumPy does.
+// Every differentiable op, grouped. Ops are free functions; binary ones broadcast as NumPy does.
 //
 // All throw InvalidArgument `op: what must hold, got values` for wrong shapes, dtypes or devices,
 // before touching memory. Operands of one op have the same dtype; nothing is converted silently.
