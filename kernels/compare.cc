@@ -1,5 +1,6 @@
 #include "kernels/compare.h"
 
+#include "kernels/element_size.h"
 #include "kernels/strided_loop.h"
 
 namespace trireme::kernels {
@@ -45,12 +46,10 @@ void compare(Cpu, Comparison comparison, ConstAnyView a, ConstAnyView b, bool* y
   const auto loop = plan_loop<3>(a.shape, {&y_strides, &a.strides, &b.strides});
   dispatch_dtype(a.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    switch (comparison) {
-      case Comparison::kEqual:
-        return compare_strided<T>(loop, a.data, b.data, y, [](T l, T r) { return l == r; });
-      case Comparison::kGreater:
-        return compare_strided<T>(loop, a.data, b.data, y, [](T l, T r) { return l > r; });
-    }
+    dispatch_comparison(comparison, [&](auto constant) {
+      compare_strided<T>(loop, a.data, b.data, y,
+                         [](T l, T r) { return holds<decltype(constant)::value, Acc<T>>(l, r); });
+    });
   });
 }
 
@@ -58,12 +57,12 @@ void select(Cpu, ConstAnyView condition, ConstAnyView a, ConstAnyView b, void* y
   const Strides y_strides = contiguous_strides(a.shape);
   const auto loop = plan_loop<4>(a.shape, {&y_strides, &condition.strides, &a.strides, &b.strides});
   const bool* chosen = static_cast<const bool*>(condition.data);
-  // Choosing moves bytes: only the size of an element matters.
-  const int64_t bytes = size_of(a.dtype);
-  if (bytes == 8) return select_strided<uint64_t>(loop, chosen, a.data, b.data, y);
-  if (bytes == 4) return select_strided<uint32_t>(loop, chosen, a.data, b.data, y);
-  if (bytes == 2) return select_strided<uint16_t>(loop, chosen, a.data, b.data, y);
-  select_strided<uint8_t>(loop, chosen, a.data, b.data, y);
+  static constexpr uint64_t kZero = 0;
+  const void* const lhs = a.data ? a.data : &kZero;
+  const void* const rhs = b.data ? b.data : &kZero;
+  dispatch_size(a.dtype, [&](auto tag) {
+    select_strided<typename decltype(tag)::type>(loop, chosen, lhs, rhs, y);
+  });
 }
 
 }  // namespace trireme::kernels

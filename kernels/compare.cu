@@ -6,6 +6,7 @@
 
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/strided.h"
+#include "kernels/element_size.h"
 
 namespace trireme::kernels {
 namespace {
@@ -18,12 +19,10 @@ struct CompareBody {
   template <int>
   TRIREME_HD void run(int64_t i) const {
     const auto offset = index.at(i);
-    const auto left = static_cast<Acc<T>>(a[offset[1]]), right = static_cast<Acc<T>>(b[offset[2]]);
-    y[offset[0]] = kComparison == Comparison::kEqual ? left == right : left > right;
+    y[offset[0]] = holds<kComparison, Acc<T>>(a[offset[1]], b[offset[2]]);
   }
 };
 
-// Choosing moves bytes: only the size of an element matters.
 template <typename T>
 struct SelectBody {
   StridedIndex<4> index;
@@ -33,7 +32,9 @@ struct SelectBody {
   template <int>
   TRIREME_HD void run(int64_t i) const {
     const auto offset = index.at(i);
-    y[offset[0]] = condition[offset[1]] ? a[offset[2]] : b[offset[3]];
+    const bool first = condition[offset[1]];
+    const T* const from = first ? a : b;
+    y[offset[0]] = from ? from[first ? offset[2] : offset[3]] : T{0};
   }
 };
 
@@ -47,14 +48,10 @@ void compare(Cuda device, Comparison comparison, ConstAnyView a, ConstAnyView b,
   dispatch_dtype(a.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto *left = static_cast<const T*>(a.data), *right = static_cast<const T*>(b.data);
-    switch (comparison) {
-      case Comparison::kEqual:
-        return launch_packs<1>("equal", device, loop.count,
-                               CompareBody<T, Comparison::kEqual>{index, left, right, y});
-      case Comparison::kGreater:
-        return launch_packs<1>("greater", device, loop.count,
-                               CompareBody<T, Comparison::kGreater>{index, left, right, y});
-    }
+    dispatch_comparison(comparison, [&](auto constant) {
+      launch_packs<1>("compare", device, loop.count,
+                      CompareBody<T, decltype(constant)::value>{index, left, right, y});
+    });
   });
 }
 
@@ -62,23 +59,13 @@ void select(Cuda device, ConstAnyView condition, ConstAnyView a, ConstAnyView b,
   if (a.shape.product() == 0) return;
   const Strides y_strides = contiguous_strides(a.shape);
   const auto loop = plan_loop<4>(a.shape, {&y_strides, &condition.strides, &a.strides, &b.strides});
-  const auto run = [&](auto element) {
-    using T = decltype(element);
+  dispatch_size(a.dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
     const SelectBody<T> body{StridedIndex<4>(loop), static_cast<const bool*>(condition.data),
                              static_cast<const T*>(a.data), static_cast<const T*>(b.data),
                              static_cast<T*>(y)};
     launch_packs<1>("where", device, loop.count, body);
-  };
-  switch (size_of(a.dtype)) {
-    case 8:
-      return run(uint64_t{});
-    case 4:
-      return run(uint32_t{});
-    case 2:
-      return run(uint16_t{});
-    default:
-      return run(uint8_t{});
-  }
+  });
 }
 
 }  // namespace trireme::kernels

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "kernels/arithmetic_dtypes.h"
+#include "kernels/element_size.h"
 #include "kernels/half_rows.h"
 #include "kernels/strided_loop.h"
 
@@ -85,24 +86,19 @@ void copy_transposed(const StridedLoop<2>& loop, int other, T* dst, const T* src
   });
 }
 
-void copy_same_bytes(const StridedLoop<2>& loop, int64_t element_bytes, void* dst,
-                     const void* src) {
+void copy_same_dtype(const StridedLoop<2>& loop, DType dtype, void* dst, const void* src) {
   int transposed = -1;
   for (int d = 0; d + 1 < loop.rank; ++d) {
     if (loop.stride[1][d] == 1 && loop.inner_stride(0) == 1) transposed = d;
   }
-  auto run = [&](auto element) {
-    using T = decltype(element);
+  dispatch_size(dtype, [&](auto tag) {
+    using T = typename decltype(tag)::type;
     if (transposed >= 0) {
       copy_transposed(loop, transposed, static_cast<T*>(dst), static_cast<const T*>(src));
     } else {
       copy_strided<T, T>(loop, dst, src);
     }
-  };
-  if (element_bytes == 8) return run(uint64_t{});
-  if (element_bytes == 4) return run(uint32_t{});
-  if (element_bytes == 2) return run(uint16_t{});
-  run(uint8_t{});
+  });
 }
 
 }  // namespace
@@ -138,7 +134,7 @@ void copy(Cpu, AnyView dst, ConstAnyView src) {
     return;
   }
   const StridedLoop<2> loop = plan_loop<2>(dst.shape, {&dst.strides, &src.strides});
-  if (same) return copy_same_bytes(loop, size_of(dst.dtype), dst.data, src.data);
+  if (same) return copy_same_dtype(loop, dst.dtype, dst.data, src.data);
   dispatch_dtype(dst.dtype, [&](auto to) {
     dispatch_dtype(src.dtype, [&](auto from) {
       copy_strided<typename decltype(to)::type, typename decltype(from)::type>(loop, dst.data,

@@ -11,6 +11,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/strided.h"
 #include "kernels/cuda/transpose.cuh"
+#include "kernels/element_size.h"
 #include "kernels/fill_copy.h"
 
 namespace trireme::kernels {
@@ -188,11 +189,8 @@ void fill(Cuda device, AnyView x, double value) {
 void copy(Cuda device, AnyView dst, ConstAnyView src) {
   if (dst.shape.product() == 0) return;
   if (dst.dtype == src.dtype) {
-    const int64_t bytes = size_of(dst.dtype);
-    if (bytes == 8) return copy_same<uint64_t>(device, dst, src);
-    if (bytes == 4) return copy_same<uint32_t>(device, dst, src);
-    if (bytes == 2) return copy_same<uint16_t>(device, dst, src);
-    return copy_same<uint8_t>(device, dst, src);
+    return dispatch_size(
+        dst.dtype, [&](auto tag) { copy_same<typename decltype(tag)::type>(device, dst, src); });
   }
   if (is_dense(dst.shape, dst.strides) && is_dense(src.shape, src.strides)) {
     const int64_t count = dst.shape.product();

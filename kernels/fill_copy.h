@@ -31,7 +31,8 @@ void fill(Cpu, AnyView x, double value);
 void fill(Cuda, AnyView x, double value);
 
 /// dst[...] = src[...], converting: float to integer truncates, anything to bool is `!= 0`.
-/// Requires src.shape == dst.shape; src may repeat elements with stride 0, dst must not.
+/// Requires src.shape == dst.shape; src may repeat elements with stride 0, dst must not, and may be
+/// read backwards with negative strides.
 void copy(Cpu, AnyView dst, ConstAnyView src);
 void copy(Cuda, AnyView dst, ConstAnyView src);
 

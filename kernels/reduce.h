@@ -1,4 +1,4 @@
-// Sums over any set of dimensions, and the largest element along one.
+// Sums over any set of dimensions, and the largest or smallest element along one.
 //
 // f32 and the 16-bit types are summed in f64, so the error does not grow with the length (on CUDA
 // the 16-bit types in f32, in many sums side by side). The order of additions depends on the shape
@@ -36,6 +36,12 @@ void max_along(Cpu, const T* x, int64_t outer, int64_t n, int64_t inner, T* valu
 template <typename T>
 void max_along(Cuda, const T* x, int64_t outer, int64_t n, int64_t inner, T* values,
                int64_t* indices);
+
+/// The same for the smallest, without values; a NaN counts as smallest.
+template <typename T>
+void min_along(Cpu, const T* x, int64_t outer, int64_t n, int64_t inner, int64_t* indices);
+template <typename T>
+void min_along(Cuda, const T* x, int64_t outer, int64_t n, int64_t inner, int64_t* indices);
 
 /// The gradient of max_along: dx [outer, n, inner] is dy at the indices and 0 elsewhere; all dense.
 template <typename T>

@@ -26,6 +26,45 @@ struct OpPrecision {
 };
 
 inline constexpr OpPrecision kAutocastTable[] = {
+    // products.h
+    {"bmm", Precision::kLow},
+    {"addmm", Precision::kLow},
+    {"einsum", Precision::kLow},
+    // comparing.h
+    {"not_equal", Precision::kWidest},
+    {"greater_equal", Precision::kWidest},
+    {"less", Precision::kWidest},
+    {"less_equal", Precision::kWidest},
+    {"logical_and", Precision::kAsGiven},
+    {"logical_or", Precision::kAsGiven},
+    {"logical_xor", Precision::kAsGiven},
+    {"logical_not", Precision::kAsGiven},
+    // indexing.h
+    {"index_select", Precision::kAsGiven},
+    {"gather", Precision::kAsGiven},
+    {"scatter_add", Precision::kWidest},
+    {"masked_fill", Precision::kAsGiven},
+    {"one_hot", Precision::kAsGiven},
+    {"sort", Precision::kAsGiven},
+    {"argsort", Precision::kAsGiven},
+    {"topk", Precision::kAsGiven},
+    // shaping.h
+    {"flip", Precision::kAsGiven},
+    {"pad", Precision::kAsGiven},
+    {"repeat", Precision::kAsGiven},
+    {"stack", Precision::kWidest},
+    {"split", Precision::kAsGiven},
+    {"chunk", Precision::kAsGiven},
+    {"tril", Precision::kAsGiven},
+    {"triu", Precision::kAsGiven},
+    // statistics.h
+    {"min", Precision::kAsGiven},
+    {"argmin", Precision::kAsGiven},
+    {"prod", Precision::kF32},
+    {"cumsum", Precision::kF32},
+    {"var", Precision::kF32},
+    {"std", Precision::kF32},
+    {"norm", Precision::kF32},
     // products
     {"matmul", Precision::kLow},
     {"linear", Precision::kLow},

@@ -18,8 +18,14 @@
 
 #include "core/base/philox.h"
 #include "core/ops/activations.h"
+#include "core/ops/comparing.h"
+#include "core/ops/indexing.h"
+#include "core/ops/keep_dim.h"
 #include "core/ops/losses.h"
+#include "core/ops/products.h"
 #include "core/ops/recurrent.h"
+#include "core/ops/shaping.h"
+#include "core/ops/statistics.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 #include "core/tensor/tensor.h"
@@ -74,19 +80,15 @@ inline Tensor operator+(double value, const Tensor& x) { return add(x, value); }
 inline Tensor operator-(double value, const Tensor& x) { return add(neg(x), value); }
 inline Tensor operator/(double value, const Tensor& x) { return mul(reciprocal(x), value); }
 
-// --- comparison and choice (no gradient of their own) -------------------------------------------
+// --- choice; comparisons and logic are in comparing.h --------------------------------------------
 
-/// Elementwise, broadcasting; the result is bool.
-Tensor equal(const Tensor& a, const Tensor& b);
-Tensor greater(const Tensor& a, const Tensor& b);
 /// condition ? a : b; condition is bool. Gradients flow to a and b.
 Tensor where(const Tensor& condition, const Tensor& a, const Tensor& b);
 /// Index of the largest element along `dim`, first one on ties; i64, `dim` removed.
 Tensor argmax(const Tensor& x, int dim);
 
-// --- reductions ---------------------------------------------------------------------------------
+// --- reductions; more of them in statistics.h ----------------------------------------------------
 
-enum class KeepDim { kNo, kYes };
 /// f32 and the 16-bit types are summed in f64; integers and bool sum to i64. The sum of nothing is
 /// 0, its mean NaN.
 Tensor sum(const Tensor& x);  // to a scalar (rank 0)

@@ -2,6 +2,7 @@
 
 #include "core/autograd/attach.h"
 #include "core/ops/autocast.h"
+#include "core/ops/dims.h"
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
@@ -10,17 +11,8 @@
 namespace trireme {
 namespace {
 
-uint32_t bits_of(const char* op, std::span<const int> dims, const Shape& shape) {
-  uint32_t bits = 0;
-  for (int dim : dims) {
-    const uint32_t bit = 1u << normalize_dim(op, dim, shape.rank());
-    require((bits & bit) == 0, op, "dimension ", dim, " of ", shape, " is given twice");
-    bits |= bit;
-  }
-  return bits;
-}
-
-uint32_t all_of(const Tensor& x) { return (1u << x.rank()) - 1; }
+using detail::all_dim_bits;
+using detail::dim_bits;
 
 /// scale * sum over the dimensions whose bits are set.
 Tensor reduced(const char* op, const Tensor& x, uint32_t dims, KeepDim keep, double scale) {
@@ -63,13 +55,13 @@ Tensor averaged(const Tensor& x, uint32_t dims, KeepDim keep) {
 Tensor sum(const Tensor& x) {
   if (const auto in = detail::autocast<"sum">(x)) return sum(in[0]);
   detail::check_operand("sum", x);
-  return reduced("sum", x, all_of(x), KeepDim::kNo, 1);
+  return reduced("sum", x, all_dim_bits(x.shape()), KeepDim::kNo, 1);
 }
 
 Tensor sum(const Tensor& x, std::span<const int> dims, KeepDim keep) {
   if (const auto in = detail::autocast<"sum">(x)) return sum(in[0], dims, keep);
   detail::check_operand("sum", x);
-  return reduced("sum", x, bits_of("sum", dims, x.shape()), keep, 1);
+  return reduced("sum", x, dim_bits("sum", dims, x.shape()), keep, 1);
 }
 
 Tensor sum(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {
@@ -81,13 +73,13 @@ Tensor sum(const Tensor& x, int dim, KeepDim keep) { return sum(x, std::span(&di
 Tensor mean(const Tensor& x) {
   if (const auto in = detail::autocast<"mean">(x)) return mean(in[0]);
   detail::check_operand("mean", x);
-  return averaged(x, all_of(x), KeepDim::kNo);
+  return averaged(x, all_dim_bits(x.shape()), KeepDim::kNo);
 }
 
 Tensor mean(const Tensor& x, std::span<const int> dims, KeepDim keep) {
   if (const auto in = detail::autocast<"mean">(x)) return mean(in[0], dims, keep);
   detail::check_operand("mean", x);
-  return averaged(x, bits_of("mean", dims, x.shape()), keep);
+  return averaged(x, dim_bits("mean", dims, x.shape()), keep);
 }
 
 Tensor mean(const Tensor& x, std::initializer_list<int> dims, KeepDim keep) {

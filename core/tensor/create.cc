@@ -1,5 +1,7 @@
 #include "core/tensor/create.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <optional>
@@ -8,6 +10,7 @@
 #include "core/tensor/copy.h"
 #include "core/tensor/transfer.h"
 #include "kernels/random.h"
+#include "kernels/range.h"
 
 namespace trireme {
 
@@ -35,15 +38,41 @@ Tensor zeros_like(const Tensor& like) { return zeros(like.shape(), {like.dtype()
 Tensor ones_like(const Tensor& like) { return ones(like.shape(), {like.dtype(), like.device()}); }
 Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
 
+namespace {
+
+Tensor in_range(const kernels::Range& range, TensorOptions options) {
+  Tensor result = empty({range.count}, options);
+  on_device(options.device, [&](auto device) {
+    kernels::fill_range(device, options.dtype, range, result.raw_data());
+  });
+  return result;
+}
+
+}  // namespace
+
 Tensor arange(int64_t count, TensorOptions options) {
   require(count >= 0, "arange", "count must not be negative, got ", count);
-  Tensor result = empty({count}, {options.dtype, {}});
-  dispatch_dtype(options.dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    T* out = result.data<T>();
-    for (int64_t i = 0; i < count; ++i) out[i] = static_cast<T>(i);
-  });
-  return to_device(result, options.device);
+  return in_range({0, 1, 0, count, count}, options);
+}
+
+Tensor arange(double begin, double end, double step, TensorOptions options) {
+  require(std::isfinite(begin) && std::isfinite(end) && std::isfinite(step) && step != 0, "arange",
+          "needs finite numbers and a step other than 0, got ", begin, ", ", end, ", ", step);
+  require(is_floating(options.dtype) || (begin == std::trunc(begin) && step == std::trunc(step)),
+          "arange", options.dtype, " elements need whole numbers, got ", begin, ", ", step);
+  const double count = std::max(std::ceil((end - begin) / step), 0.0);
+  constexpr double kMost = 1LL << 53;
+  require(count < kMost, "arange", "would have ", count, " elements");
+  const auto whole = static_cast<int64_t>(count);
+  return in_range({begin, step, 0, whole, whole}, options);
+}
+
+Tensor linspace(double begin, double end, int64_t count, TensorOptions options) {
+  require(count >= 0, "linspace", "count must not be negative, got ", count);
+  require(is_floating(options.dtype), "linspace", "needs a floating-point dtype, got ",
+          options.dtype);
+  const double step = count > 1 ? (end - begin) / static_cast<double>(count - 1) : 0;
+  return in_range({begin, step, end, count, (count + 1) / 2}, options);
 }
 
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options) {

@@ -25,6 +25,11 @@ Tensor ones_like(const Tensor& like);
 Tensor full(const Shape& shape, double value, TensorOptions options = {});
 /// 0, 1, ..., count - 1.
 Tensor arange(int64_t count, TensorOptions options = {DType::kI64});
+/// begin, begin + step, ... as long as they do not reach `end`. Integers refuse a begin or step
+/// that is not whole.
+Tensor arange(double begin, double end, double step = 1, TensorOptions options = {});
+/// `count` numbers evenly spaced from begin to end, both exact.
+Tensor linspace(double begin, double end, int64_t count, TensorOptions options = {});
 /// Uniform in [0, 1), and standard normal; element i uses counter i, so the result does not depend
 /// on the number of threads. Advances the generator.
 Tensor rand(const Shape& shape, Generator& generator, TensorOptions options = {});

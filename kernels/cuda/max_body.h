@@ -1,4 +1,4 @@
-// The largest element along a dimension, and its gradient.
+// The largest or smallest element along a dimension, and the gradient.
 
 #pragma once
 
@@ -21,7 +21,10 @@ struct Best {
   int64_t index;
 };
 
-/// The first of the larger; a NaN is larger than any number. Commutative.
+enum class Extremum { kLargest, kSmallest };
+
+/// The first of the better; a NaN is better than any number. Commutative.
+template <Extremum kWanted>
 struct BetterOp {
   template <typename V>
   TRIREME_HD Best<V> operator()(const Best<V>& a, const Best<V>& b) const {
@@ -30,19 +33,21 @@ struct BetterOp {
     const bool a_nan = a.value != a.value, b_nan = b.value != b.value;
     const bool equal = a_nan || b_nan ? a_nan && b_nan : a.value == b.value;
     if (equal) return a.index < b.index ? a : b;
-    return a_nan || (!b_nan && a.value > b.value) ? a : b;
+    const bool better = kWanted == Extremum::kLargest ? a.value > b.value : a.value < b.value;
+    return a_nan || (!b_nan && better) ? a : b;
   }
 };
 
 /// Of the n elements x[0], x[stride], ..., those that this member takes, then of all.
-template <typename T, typename Group>
+template <Extremum kWanted, typename T, typename Group>
 TRIREME_HD Best<MaxValue<T>> best_of(const Group& group, const T* x, int64_t n, int64_t stride) {
   using V = MaxValue<T>;
   Best<V> best{V(0), -1};
   for (int64_t i = group.rank(); i < n; i += group.size()) {
-    best = BetterOp{}(best, Best<V>{static_cast<V>(static_cast<Acc<T>>(x[i * stride])), i});
+    best =
+        BetterOp<kWanted>{}(best, Best<V>{static_cast<V>(static_cast<Acc<T>>(x[i * stride])), i});
   }
-  return group.reduce(best, BetterOp{});
+  return group.reduce(best, BetterOp<kWanted>{});
 }
 
 /// Element i of dx [outer, n, inner]: dy where the index says so, else 0.

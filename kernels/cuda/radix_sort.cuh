@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <utility>
+
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/radix_sort.h"
 
@@ -62,14 +64,20 @@ static __global__ void __launch_bounds__(32 * kSortWarps)
   }
 }
 
-/// counts -> their running sum before each, in place, by one block.
+/// counts -> their running sum before each, in place, by one block. A thread takes several counts
+/// a round: a million keys have 250,000 counts.
 static __global__ void __launch_bounds__(1024) running_sum_kernel(uint32_t* counts, int64_t count) {
+  constexpr int kEach = 8;
   __shared__ uint32_t warp_sums[32];
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
   uint32_t before = 0;  // of all earlier rounds
-  for (int64_t at = 0; at < count; at += 1024) {
-    const int64_t i = at + threadIdx.x;
-    const uint32_t mine = i < count ? counts[i] : 0;
+  for (int64_t at = 0; at < count; at += 1024 * kEach) {
+    const int64_t first = at + int64_t{threadIdx.x} * kEach;
+    uint32_t own[kEach], mine = 0;
+    for (int k = 0; k < kEach; ++k) {
+      own[k] = first + k < count ? counts[first + k] : 0;
+      mine += own[k];
+    }
     uint32_t sum = mine;
     for (int step = 1; step < 32; step *= 2) {
       const uint32_t other = __shfl_up_sync(0xFFFFFFFFu, sum, step);
@@ -82,7 +90,11 @@ static __global__ void __launch_bounds__(1024) running_sum_kernel(uint32_t* coun
       earlier += w < warp ? warp_sums[w] : 0;
       all += warp_sums[w];
     }
-    if (i < count) counts[i] = before + earlier + sum - mine;
+    uint32_t place = before + earlier + sum - mine;
+    for (int k = 0; k < kEach && first + k < count; ++k) {
+      counts[first + k] = place;
+      place += own[k];
+    }
     before += all;
     __syncthreads();
   }
@@ -101,8 +113,37 @@ static __global__ void __launch_bounds__(32 * kSortWarps)
             sorted_positions);
 }
 
-/// Elements of uint32 that sort_ids works in, its results included.
+/// Elements of uint32 that a sort works in, its results included.
 inline int64_t sort_workspace(const SortGeometry& g) { return 4 * g.count + kDigits * g.tiles; }
+
+/// Keys and the positions they came from, and room to move them to.
+struct SortBuffers {
+  SortBuffers(const SortGeometry& g, uint32_t* workspace)
+      : count(g.count),
+        from(workspace),
+        to(workspace + 2 * g.count),
+        counts(workspace + 4 * g.count) {}
+  uint32_t* keys() const { return from; }
+  uint32_t* positions() const { return from + count; }
+
+  int64_t count;
+  uint32_t *from, *to, *counts;
+};
+
+/// The keys in ascending order of their first g.passes digits, equal ones in the order they stood
+/// in, each with its position. Requires count < 2^31.
+inline void sort_keys(const char* op, Cuda device, const SortGeometry& g, SortBuffers& b) {
+  const Geometry tiles{.blocks = (g.tiles + kSortWarps - 1) / kSortWarps,
+                       .threads = 32 * kSortWarps};
+  for (int pass = 0; pass < g.passes; ++pass) {
+    launch(op, device, count_digits_kernel, tiles, b.keys(), g, pass, b.counts);
+    launch(op, device, running_sum_kernel, {.blocks = 1, .threads = 1024}, b.counts,
+           kDigits * g.tiles);
+    launch(op, device, move_keys_kernel, tiles, g, pass, b.counts, b.keys(), b.positions(), b.to,
+           b.to + b.count);
+    std::swap(b.from, b.to);
+  }
+}
 
 struct SortedIds {
   const uint32_t *keys, *positions;
@@ -113,21 +154,11 @@ struct SortedIds {
 template <typename Id>
 SortedIds sort_ids(const char* op, Cuda device, const SortGeometry& g, const Id* ids, int64_t bound,
                    uint32_t* workspace) {
-  uint32_t* from = workspace;  // keys, then positions
-  uint32_t* to = workspace + 2 * g.count;
-  uint32_t* counts = workspace + 4 * g.count;
-  launch_packs<1>(op, device, g.count, KeyBody<Id>{ids, bound, from, from + g.count});
-  const Geometry tiles{.blocks = (g.tiles + kSortWarps - 1) / kSortWarps,
-                       .threads = 32 * kSortWarps};
-  for (int pass = 0; pass < g.passes; ++pass) {
-    launch(op, device, count_digits_kernel, tiles, from, g, pass, counts);
-    launch(op, device, running_sum_kernel, {.blocks = 1, .threads = 1024}, counts,
-           kDigits * g.tiles);
-    launch(op, device, move_keys_kernel, tiles, g, pass, counts, from, from + g.count, to,
-           to + g.count);
-    std::swap(from, to);
-  }
-  return {from, from + g.count};
+  SortBuffers buffers(g, workspace);
+  launch_packs<1>(op, device, g.count,
+                  KeyBody<Id>{ids, bound, buffers.keys(), buffers.positions()});
+  sort_keys(op, device, g, buffers);
+  return {buffers.keys(), buffers.positions()};
 }
 
 }  // namespace trireme::kernels

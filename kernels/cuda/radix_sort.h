@@ -1,5 +1,5 @@
-// A stable sort of row numbers that leaves the places where each stood: what makes the embedding's
-// gradient deterministic. Plain functions for host and device; the kernels are in radix_sort.cuh.
+// A stable sort of whole numbers that leaves the places where each stood: what makes the gradients
+// of lookups deterministic. Plain functions for host and device; the kernels are in radix_sort.cuh.
 //
 // Eight bits of the key a pass, least significant first. A pass cuts the keys into tiles, counts
 // each tile's digits, turns the counts into places (all tiles' zeros, then their ones, ...), and

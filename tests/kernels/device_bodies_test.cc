@@ -221,7 +221,7 @@ TYPED_TEST(DeviceBodies, LargestElementAndItsGradient) {
       trireme::testing::run_group(members, [&](const auto& group) {
         for (int64_t i = 0; i < outer * inner; ++i) {
           const T* from = x.data() + i / inner * n * inner + i % inner;
-          const int64_t index = best_of(group, from, n, inner).index;
+          const int64_t index = best_of<Extremum::kLargest>(group, from, n, inner).index;
           if (group.rank() == 0) got[static_cast<size_t>(i)] = index;
         }
       });

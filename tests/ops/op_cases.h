@@ -8,6 +8,12 @@
 
 namespace trireme::testing {
 
+std::vector<OpCase> index_cases();
+std::vector<OpCase> order_cases();
+std::vector<OpCase> shaping_cases();
+std::vector<OpCase> statistics_cases();
+std::vector<OpCase> comparing_cases();
+std::vector<OpCase> einsum_cases();
 std::vector<OpCase> pointwise_cases();
 std::vector<OpCase> binary_cases();
 std::vector<OpCase> reduction_cases();

@@ -59,8 +59,14 @@ std::vector<OpCase> binary_cases() {
   add_rows(
       rows, "greater", greater, [](double a, double b) { return double(a > b); }, kAll, false, -4,
       4);
-  add_rows(
-      rows, "equal", equal, [](double a, double b) { return double(a == b); }, kAll, false, -2, 2);
+  const auto comparison = [&](const std::string& name, Binary op, double (*holds)(double, double)) {
+    add_rows(rows, name, op, holds, kAll, false, -2, 2);
+  };
+  comparison("equal", equal, [](double a, double b) { return double(a == b); });
+  comparison("not_equal", not_equal, [](double a, double b) { return double(a != b); });
+  comparison("greater_equal", greater_equal, [](double a, double b) { return double(a >= b); });
+  comparison("less", less, [](double a, double b) { return double(a < b); });
+  comparison("less_equal", less_equal, [](double a, double b) { return double(a <= b); });
   const auto choice = [](double c, double a, double b) { return c != 0 ? a : b; };
   rows.push_back({.name = "where",
                   .inputs = {booleans({3, 7}), real({3, 7}), real({3, 7})},

@@ -9,6 +9,12 @@ namespace trireme::testing {
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> all;
   for (auto* group : {
+           index_cases,
+           order_cases,
+           shaping_cases,
+           statistics_cases,
+           comparing_cases,
+           einsum_cases,
            pointwise_cases,
            binary_cases,
            reduction_cases,
