@@ -28,7 +28,7 @@ class GptTask final : public TextTask {
  public:
   GptTask(const TrainOptions& options, const GptOptions& gpt, const GptConfig& config,
           const TokenSplit& tokens)
-      : TextTask(gpt, config.context, options.seed, tokens),
+      : TextTask(gpt.text, config.context, options.seed, tokens),
         model_(config, generator(), {parse_precision(options.precision).parameters}) {
     if (!options.init_from.empty()) {
       read_named_input("--init-from", [&] {
@@ -61,7 +61,7 @@ class GptTask final : public TextTask {
 }  // namespace
 
 std::unique_ptr<TrainingTask> make_gpt_task(const TrainOptions& options, const GptOptions& gpt) {
-  const TokenSplit tokens = text_of("gpt", options, gpt);
+  const TokenSplit tokens = text_of("gpt", options, gpt.text);
   return std::make_unique<GptTask>(options, gpt, config_for(gpt, tokens.train.vocab_size()),
                                    tokens);
 }

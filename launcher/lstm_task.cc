@@ -13,7 +13,7 @@ namespace {
 class LstmTask final : public TextTask {
  public:
   LstmTask(const TrainOptions& options, const LstmOptions& lstm, const TokenSplit& tokens)
-      : TextTask(lstm, lstm.context, options.seed, tokens),
+      : TextTask(lstm.text, lstm.context, options.seed, tokens),
         model_({.vocab_size = tokens.train.vocab_size(),
                 .layers = lstm.layers,
                 .dim = lstm.dim,
@@ -49,7 +49,7 @@ class LstmTask final : public TextTask {
 }  // namespace
 
 std::unique_ptr<TrainingTask> make_lstm_task(const TrainOptions& options, const LstmOptions& lstm) {
-  return std::make_unique<LstmTask>(options, lstm, text_of("lstm", options, lstm));
+  return std::make_unique<LstmTask>(options, lstm, text_of("lstm", options, lstm.text));
 }
 
 }  // namespace trireme

@@ -220,7 +220,7 @@ void add_flags(ArgParser& parser, LstmOptions& o) {
   parser.add("--dropout", &o.dropout, "probability, before, between and behind the layers")
       .at_least(0)
       .at_most(0.99);
-  add_text_flags(parser, o);
+  add_text_flags(parser, o.text);
 }
 
 void add_flags(ArgParser& parser, GptOptions& o) {
@@ -248,7 +248,7 @@ void add_flags(ArgParser& parser, GptOptions& o) {
            "pad the rows of the embedding, which is the output layer, to a multiple of this")
       .at_least(1)
       .at_most(kMostOfSize);
-  add_text_flags(parser, o);
+  add_text_flags(parser, o.text);
 }
 
 void add_flags(ArgParser& parser, MlpOptions& o) {

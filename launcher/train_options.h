@@ -76,7 +76,7 @@ struct TextOptions {
   double temperature = 0.8;
 };
 
-struct GptOptions : TextOptions {
+struct GptOptions {
   std::string size;  // of core/models/gpt.h; "": none
   // 0: what `size` says, else 4, 4, 128 and 64.
   int64_t layers = 0;
@@ -85,13 +85,15 @@ struct GptOptions : TextOptions {
   int64_t context = 0;
   double dropout = 0.0;
   int64_t vocab_multiple = 1;
+  TextOptions text = {};
 };
 
-struct LstmOptions : TextOptions {
+struct LstmOptions {
   int64_t layers = 2;
   int64_t dim = 256;
   int64_t context = 64;
   double dropout = 0.0;
+  TextOptions text = {};
 };
 
 struct MlpOptions {

@@ -1,4 +1,4 @@
-"""GPT-2 and ResNet in plain PyTorch, shaped as core/models has them, for comparisons with Trireme.
+"""GPT-2, an LSTM and ResNet in plain PyTorch, shaped as core/models has them, for comparisons with Trireme.
 
 `export(model)` gives the weights under the names and in the layouts that `trireme-train --init-from`
 reads; `save_safetensors` writes them without any package but torch.
@@ -62,6 +62,25 @@ class Gpt(nn.Module):
                 p = p.t() if parts[-1] == "weight" else p
             weights[".".join(parts)] = p
         return weights
+
+
+class Lstm(nn.Module):
+    """A language model of LSTM layers, all `dim` wide; torch's own initial values."""
+
+    def __init__(self, vocab, layers, dim):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, dim)
+        self.lstm = nn.LSTM(dim, dim, layers, batch_first=True)
+        self.head = nn.Linear(dim, vocab)
+
+    def forward(self, ids, targets):
+        logits = self.head(self.lstm(self.embedding(ids))[0])
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+    def export(self):
+        """The same names; matrices but the embedding are transposed."""
+        return {name: p.t() if p.dim() == 2 and not name.startswith("embedding") else p
+                for name, p in self.state_dict().items()}
 
 
 class ResNetBlock(nn.Module):

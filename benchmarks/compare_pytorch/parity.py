@@ -2,7 +2,7 @@
 """Trains the same model from the same weights on the same batches in PyTorch and in Trireme, and
 compares the loss of every step.
 
-usage: parity.py gpt|resnet --bin DIR [--device cpu|cuda|cuda:N] [--precision f32|bf16] [--steps N] [...]
+usage: parity.py gpt|lstm|resnet --bin DIR [--device cpu|cuda|cuda:N] [--precision f32|bf16] [--steps N] [...]
 
 DIR holds trireme-train. Prints one line and ends with 1 when a loss differs by more than --tolerance
 (default: 1e-4 relative in f32, 1e-2 in bf16). Needs torch; nothing else.
@@ -23,9 +23,9 @@ import tempfile
 import torch
 from torch.nn import functional as F
 
-from models import Gpt, ResNet, save_safetensors
+from models import Gpt, Lstm, ResNet, save_safetensors
 
-RATE = {"gpt": 6e-4, "resnet": 0.002}
+RATE = {"gpt": 6e-4, "lstm": 2e-3, "resnet": 0.002}
 
 
 def autocast(options):
@@ -77,7 +77,18 @@ def compare_gpt(options, folder):
     if options.small:
         layers, heads, dim, context, vocab = (2, 2, 64, 32, 256)
     model = Gpt(vocab, context, layers, heads, dim).to(options.device)
+    return compare_text(options, folder, model, vocab, context,
+                        ["--layers", str(layers), "--heads", str(heads), "--dim", str(dim)])
 
+
+def compare_lstm(options, folder):
+    layers, dim, context, vocab = (2, 64, 32, 256) if options.small else (2, 512, 64, 50257)
+    model = Lstm(vocab, layers, dim).to(options.device)
+    return compare_text(options, folder, model, vocab, context,
+                        ["--layers", str(layers), "--dim", str(dim)])
+
+
+def compare_text(options, folder, model, vocab, context, words):
     # A text that has something to learn; windows end to end, the last tenth is for validation.
     draw = random.Random(2)
     count = options.steps * options.batch * context + 1
@@ -101,12 +112,12 @@ def compare_gpt(options, folder):
     def make_optimizer():
         return torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1},
                                   {"params": plain, "weight_decay": 0.0}],
-                                 lr=RATE["gpt"], betas=(0.9, 0.95))
+                                 lr=RATE[options.model], betas=(0.9, 0.95))
 
     return train_both(options, folder, model, make_optimizer, loss_of, [
-        "--data", path, "--vocab", str(vocab), "--order", "sequential", "--layers", str(layers),
-        "--heads", str(heads), "--dim", str(dim), "--context", str(context), "--dropout", "0",
-        "--optimizer", "adamw", "--weight-decay", "0.1", "--beta1", "0.9", "--beta2", "0.95"])
+        "--data", path, "--vocab", str(vocab), "--order", "sequential", "--context", str(context),
+        "--dropout", "0", "--optimizer", "adamw", "--weight-decay", "0.1", "--beta1", "0.9",
+        "--beta2", "0.95"] + words)
 
 
 def write_idx(path, shape, raw):
@@ -156,25 +167,26 @@ def normalised(images):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=("gpt", "resnet"))
+    parser.add_argument("model", choices=("gpt", "lstm", "resnet"))
     parser.add_argument("--bin", required=True, help="folder of trireme-train")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
-    parser.add_argument("--steps", type=int, default=0, help="default: gpt 50, resnet 20")
-    parser.add_argument("--segment", type=int, default=0, help="default: gpt all steps, resnet 2")
+    parser.add_argument("--steps", type=int, default=0, help="default: 50, resnet 20")
+    parser.add_argument("--segment", type=int, default=0, help="default: all steps, resnet 2")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--tolerance", type=float, default=0)
     parser.add_argument("--small", action="store_true", help="a small model, for CPUs")
     options = parser.parse_args()
-    options.steps = options.steps or (50 if options.model == "gpt" else 20)
-    options.segment = options.segment or (options.steps if options.model == "gpt" else 2)
+    is_resnet = options.model == "resnet"
+    options.steps = options.steps or (20 if is_resnet else 50)
+    options.segment = options.segment or (2 if is_resnet else options.steps)
     tolerance = options.tolerance or (1e-4 if options.precision == "f32" else 1e-2)
     torch.manual_seed(1)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     with tempfile.TemporaryDirectory() as folder:
-        compare = compare_gpt if options.model == "gpt" else compare_resnet
-        ours, theirs = compare(options, folder)
+        compare = {"gpt": compare_gpt, "lstm": compare_lstm, "resnet": compare_resnet}
+        ours, theirs = compare[options.model](options, folder)
     if len(ours) != len(theirs):
         sys.exit(f"parity: {len(theirs)} steps in PyTorch but {len(ours)} in Trireme")
     worst = max(range(len(ours)), key=lambda i: abs(ours[i] / theirs[i] - 1))

@@ -71,11 +71,6 @@ NormalisedSum Gpt::Block::forward(const NormalisedSum& x, const LayerNorm& next)
   return next.forward(h.sum, mlp.forward(h.y));
 }
 
-void Gpt::Blocks::add(std::unique_ptr<Block> block) {
-  register_module(std::to_string(list.size()), *block);
-  list.push_back(std::move(block));
-}
-
 Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
     : config_(checked(config)),
       wte_(config.vocab_rows(), config.dim, generator, options),
@@ -83,7 +78,7 @@ Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
       dropout_(config.dropout, generator),
       ln_f_(config.dim, 1e-5, options) {
   for (int64_t i = 0; i < config.layers; ++i) {
-    blocks_.add(std::make_unique<Block>(config, generator, options));
+    blocks_.add(config, generator, options);
   }
   register_module("wte", wte_);
   register_module("wpe", wpe_);
@@ -103,9 +98,9 @@ void Gpt::initialise(Generator& generator) {
   // Each block adds twice to the residual stream; this keeps its variance at the end the same for
   // any depth.
   const double projection = deviation / std::sqrt(2.0 * static_cast<double>(config_.layers));
-  for (const auto& block : blocks_.list) {
-    init::normal(block->attn.projection().weight(), 0, projection, generator);
-    init::normal(block->mlp.projection().weight(), 0, projection, generator);
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    init::normal(blocks_[i].attn.projection().weight(), 0, projection, generator);
+    init::normal(blocks_[i].mlp.projection().weight(), 0, projection, generator);
   }
 }
 
@@ -116,10 +111,10 @@ Tensor Gpt::hidden(const Tensor& ids) const {
           "], the context, got ", time);
   const Tensor positions = slice(wpe_.weight(), 0, 0, time);
   const Tensor embedded = dropout_.forward(wte_.forward(ids) + positions);
-  NormalisedSum x{embedded, blocks_.list[0]->ln_1.forward(embedded)};
-  for (size_t i = 0; i < blocks_.list.size(); ++i) {
-    const bool is_last = i + 1 == blocks_.list.size();
-    x = blocks_.list[i]->forward(x, is_last ? ln_f_ : blocks_.list[i + 1]->ln_1);
+  NormalisedSum x{embedded, blocks_[0].ln_1.forward(embedded)};
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const bool is_last = i + 1 == blocks_.size();
+    x = blocks_[i].forward(x, is_last ? ln_f_ : blocks_[i + 1].ln_1);
   }
   return x.y;
 }

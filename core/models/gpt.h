@@ -9,11 +9,11 @@
 
 #pragma once
 
-#include <memory>
 #include <string_view>
 #include <vector>
 
 #include "core/models/sampling.h"
+#include "core/nn/module_list.h"
 #include "core/nn/transformer.h"
 
 namespace trireme {
@@ -77,10 +77,6 @@ class Gpt : public Module {
     LayerNorm ln_2;
     FeedForward mlp;
   };
-  struct Blocks : Module {
-    void add(std::unique_ptr<Block> block);
-    std::vector<std::unique_ptr<Block>> list;
-  };
 
   void initialise(Generator& generator);
   /// What the output layer reads: [batch, time, dim].
@@ -92,7 +88,7 @@ class Gpt : public Module {
   GptConfig config_;
   Embedding wte_, wpe_;
   Dropout dropout_;
-  Blocks blocks_;
+  ModuleList<Block> blocks_;
   LayerNorm ln_f_;
 };
 

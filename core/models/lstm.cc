@@ -30,7 +30,6 @@ LstmLanguageModel::LstmLanguageModel(const LstmConfig& config, Generator& genera
   register_module("dropout", dropout_);
   register_module("lstm", lstm_);
   register_module("head", head_);
-  init::normal(embedding_.weight(), 0, 0.1, generator);
   for (const auto& [name, parameter] : lstm_.named_parameters()) {
     if (!name.starts_with("bias")) continue;
     init::zeros(parameter);

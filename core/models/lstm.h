@@ -20,9 +20,9 @@ struct LstmConfig {
 
 class LstmLanguageModel : public Module {
  public:
-  /// The embedding starts normal with deviation 0.1, the layers as Lstm and Linear do, with forget
-  /// gates that start open: their biases add up to 1 (Jozefowicz, Zaremba, Sutskever, "An empirical
-  /// exploration of recurrent network architectures", 2015).
+  /// Parts start as Embedding, Lstm and Linear do, with forget gates that start open: their biases
+  /// add up to 1 (Jozefowicz, Zaremba, Sutskever, "An empirical exploration of recurrent network
+  /// architectures", 2015).
   LstmLanguageModel(const LstmConfig& config, Generator& generator, TensorOptions options = {});
 
   const LstmConfig& config() const { return config_; }

@@ -4,20 +4,14 @@
 
 namespace trireme {
 
-void Mlp::Layers::add(std::unique_ptr<Linear> layer) {
-  register_module(std::to_string(list.size()), *layer);
-  list.push_back(std::move(layer));
-}
-
 Mlp::Mlp(const MlpConfig& config, Generator& generator, TensorOptions options)
     : activation_(config.activation), dropout_(config.dropout, generator) {
   require(config.sizes.size() >= 2, "mlp", "needs at least an input and an output size, got ",
           config.sizes.size(), " sizes");
   for (size_t i = 0; i + 1 < config.sizes.size(); ++i) {
-    auto layer = std::make_unique<Linear>(config.sizes[i], config.sizes[i + 1], generator,
-                                          Bias::kYes, options);
-    init::kaiming_uniform(layer->weight(), generator);
-    layers_.add(std::move(layer));
+    const Linear& layer =
+        layers_.add(config.sizes[i], config.sizes[i + 1], generator, Bias::kYes, options);
+    init::kaiming_uniform(layer.weight(), generator);
   }
   register_module("layers", layers_);
   register_module("dropout", dropout_);
@@ -26,9 +20,9 @@ Mlp::Mlp(const MlpConfig& config, Generator& generator, TensorOptions options)
 Tensor Mlp::forward(const Tensor& x) const {
   require(x.rank() >= 1, "mlp", "needs a batch dimension, got shape ", x.shape());
   Tensor h = x.rank() == 2 ? x : reshape(x, {x.size(0), -1});
-  for (size_t i = 0; i < layers_.list.size(); ++i) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
     if (i > 0) h = dropout_.forward(activation_ == Activation::kRelu ? relu(h) : gelu(h));
-    h = layers_.list[i]->forward(h);
+    h = layers_[i].forward(h);
   }
   return h;
 }

@@ -2,10 +2,10 @@
 
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "core/nn/layers.h"
+#include "core/nn/module_list.h"
 
 namespace trireme {
 
@@ -26,12 +26,8 @@ class Mlp : public Module {
   Tensor forward(const Tensor& x) const;
 
  private:
-  struct Layers : Module {
-    void add(std::unique_ptr<Linear> layer);
-    std::vector<std::unique_ptr<Linear>> list;
-  };
   Activation activation_;
-  Layers layers_;
+  ModuleList<Linear> layers_;
   Dropout dropout_;
 };
 

@@ -1,6 +1,9 @@
 #include "core/models/resnet.h"
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/base/trace_range.h"
 #include "core/nn/init.h"
@@ -94,12 +97,7 @@ class ResNet::Block : public Module {
   std::optional<Downsample> downsample_;
 };
 
-ResNet::Stage::~Stage() = default;
-
-void ResNet::Stage::add(std::unique_ptr<Block> block) {
-  register_module(std::to_string(list.size()), *block);
-  list.push_back(std::move(block));
-}
+ResNet::~ResNet() = default;
 
 ResNetConfig resnet_config(int64_t depth) {
   if (depth == 18) return {};
@@ -121,8 +119,7 @@ ResNet::ResNet(const ResNetConfig& config, Generator& generator, TensorOptions o
   for (int stage = 0; stage < 4; ++stage) {
     for (int64_t i = 0; i < config.blocks[stage]; ++i) {
       const int64_t stride = stage > 0 && i == 0 ? 2 : 1;
-      stages_[stage].add(std::make_unique<Block>(in, config.width << stage, stride,
-                                                 config.bottleneck, generator, options));
+      stages_[stage].add(in, config.width << stage, stride, config.bottleneck, generator, options);
       in = stage_out(config, stage);
     }
     register_module("layer" + std::to_string(stage + 1), stages_[stage]);
@@ -137,8 +134,8 @@ Tensor ResNet::forward(const Tensor& images) const {
   if (config_.stem == Stem::kImageNet) {
     x = max_pool2d(x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
   }
-  for (const Stage& stage : stages_) {
-    for (const auto& block : stage.list) x = block->forward(x);
+  for (const ModuleList<Block>& stage : stages_) {
+    for (size_t i = 0; i < stage.size(); ++i) x = stage[i].forward(x);
   }
   return fc_.forward(mean(x, {1, 2}));
 }

@@ -5,11 +5,9 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
-#include <optional>
-#include <vector>
 
 #include "core/nn/convolution.h"
+#include "core/nn/module_list.h"
 
 namespace trireme {
 
@@ -39,21 +37,17 @@ ResNetConfig resnet_config(int64_t depth);
 class ResNet : public Module {
  public:
   ResNet(const ResNetConfig& config, Generator& generator, TensorOptions options = {});
+  ~ResNet() override;
   Tensor forward(const Tensor& images) const;
   const ResNetConfig& config() const { return config_; }
 
  private:
   class Block;
-  struct Stage : Module {
-    void add(std::unique_ptr<Block> block);
-    ~Stage() override;
-    std::vector<std::unique_ptr<Block>> list;
-  };
 
   ResNetConfig config_;
   Conv2d conv1_;
   BatchNorm bn1_;
-  std::array<Stage, 4> stages_;
+  std::array<ModuleList<Block>, 4> stages_;
   Linear fc_;
 };
 

@@ -102,6 +102,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
     return cross_entropy(logits, targets, options.ignore_index, classes);
   }
   detail::check_defined("cross_entropy", {{"logits", &logits}, {"targets", &targets}});
+  detail::check_device("cross_entropy", logits, "weight", options.weight);
   require(logits.rank() >= 1, "cross_entropy", "logits must be [.., classes], got ",
           logits.shape());
   require(classes >= 0 && classes <= logits.size(-1), "cross_entropy", "classes must be in [0, ",

@@ -6,7 +6,6 @@
 #include "core/ops/ids.h"
 #include "core/ops/ops.h"
 #include "core/ops/recurrent_sequence.h"
-#include "core/tensor/transfer.h"
 #include "kernels/recurrent_cells.h"
 
 namespace trireme {
@@ -44,11 +43,12 @@ void check(const char* op, int64_t gates, const Tensor& x, const RecurrentWeight
 /// The lengths as kernels take them, checked: i64 beside x.
 Tensor checked_lengths(const char* op, const Tensor& lengths, const Tensor& x) {
   if (!lengths) return {};
+  detail::check_device(op, x, "lengths", lengths);
   require(lengths.shape() == Shape{x.size(0)}, op, "lengths must be [", x.size(0), "] for x of ",
           x.shape(), ", got ", lengths.shape());
   const Tensor packed = dense(lengths);
   require_inside(op, "length", packed, x.size(1) + 1);
-  return to_device(cast(packed, DType::kI64), x.device());
+  return cast(packed, DType::kI64);
 }
 
 /// y with zeros behind the end of each sequence; y is [time, batch, hidden].

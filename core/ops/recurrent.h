@@ -22,8 +22,8 @@ struct RecurrentWeights {
 enum class TimeOrder { kForward, kBackward };
 
 struct RecurrentOptions {
-  /// i64 or i32 [batch]: sequence b consists of x[b, 0 .. lengths[b]). y is zero behind it, and its
-  /// last state is that of its own last step. Undefined: all are as long as x.
+  /// i64 or i32 [batch], where x lies: sequence b consists of x[b, 0 .. lengths[b]). y is zero
+  /// behind it, and its last state is that of its own last step. Undefined: all are as long as x.
   Tensor lengths = {};
   /// kBackward starts with the last step of each sequence; y stays in the order of x.
   TimeOrder order = TimeOrder::kForward;

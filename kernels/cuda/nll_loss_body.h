@@ -17,7 +17,7 @@ struct NllRow {
   TRIREME_HD NllRow(const NllTargets<T, Id>& all, int64_t width, int64_t r)
       : of(all), cols(width), target(all.targets[r]) {}
 
-  TRIREME_HD bool ignored() const { return target == static_cast<Id>(of.ignore_index); }
+  TRIREME_HD bool ignored() const { return static_cast<int64_t>(target) == of.ignore_index; }
   /// Of an id outside the table, which find_outside reports, nothing is read.
   TRIREME_HD bool valid() const { return target >= 0 && target < cols; }
   TRIREME_HD A weight(int64_t c) const { return of.weight ? static_cast<A>(of.weight[c]) : A(1); }

@@ -193,6 +193,33 @@ const std::map<std::string, Call>& calls() {
          mul_inplace(y, 2);
          return y;
        })},
+      {"silu", one([](auto& a) { return silu(a); })},
+      {"elu", one([](auto& a) { return elu(a); })},
+      {"softplus", one([](auto& a) { return softplus(a); })},
+      {"leaky_relu", one([](auto& a) { return leaky_relu(a); })},
+      {"mish", one([](auto& a) { return mish(a); })},
+      {"glu", one([](auto& a) { return glu(a); })},
+      {"swiglu", two([](auto& a, auto& b) { return swiglu(a, b); })},
+      {"nll_loss", one([](auto& a) { return nll_loss(a, ids()); })},
+      {"binary_cross_entropy_with_logits",
+       two([](auto& a, auto& b) { return binary_cross_entropy_with_logits(a, b); })},
+      {"mse_loss", two([](auto& a, auto& b) { return mse_loss(a, b); })},
+      {"l1_loss", two([](auto& a, auto& b) { return l1_loss(a, b); })},
+      {"smooth_l1_loss", two([](auto& a, auto& b) { return smooth_l1_loss(a, b); })},
+      {"huber_loss", two([](auto& a, auto& b) { return huber_loss(a, b); })},
+      {"kl_div", two([](auto& a, auto& b) { return kl_div(a, b); })},
+      {"group_norm",
+       two([](auto& a, auto& b) { return group_norm(a, 2, reshape(slice(b, 0, 0, 1), {4}), {}); })},
+      {"lstm", two([](auto& a, auto& b) {
+         return lstm(reshape(a, {1, 4, 4}), {b, slice(b, 0, 0, 1), {}, {}}).y;
+       })},
+      {"gru", two([](auto& a, auto& b) {
+         const Tensor input = slice(b, 1, 0, 3);
+         return gru(reshape(a, {1, 4, 4}), {input, slice(input, 0, 0, 1), {}, {}}).y;
+       })},
+      {"rnn", two([](auto& a, auto& b) {
+         return rnn(reshape(a, {1, 4, 4}), {b, b, {}, {}}).y;
+       })},
   };
   return all;
 }

@@ -30,8 +30,9 @@ constexpr Device kGpu{DeviceType::kCuda, 0};
 using MakeTask = std::function<std::unique_ptr<TrainingTask>(const TrainOptions&)>;
 
 std::unique_ptr<TrainingTask> gpt(const TrainOptions& options) {
-  return make_gpt_task(options,
-                       {.size = "", .layers = 1, .heads = 2, .dim = 16, .context = 8, .sample = 1});
+  return make_gpt_task(
+      options,
+      {.size = "", .layers = 1, .heads = 2, .dim = 16, .context = 8, .text = {.sample = 1}});
 }
 
 /// gpt(), with a hand in its loss in training.
@@ -168,6 +169,20 @@ TEST_F(TrainingOnEmulatedGpu, TrainsAResidualNetwork) {
   options_.steps = 3;
   expect_alike(1e-4, [](const TrainOptions& options) {
     return make_resnet_task(options, {.width = 4, .images = {.crop_padding = 1}});
+  });
+}
+
+TEST_F(TrainingOnEmulatedGpu, TrainsARecurrentNetwork) {
+  const auto lstm = [](const TrainOptions& options) {
+    return make_lstm_task(options, {.layers = 2, .dim = 16, .context = 8, .text = {.sample = 1}});
+  };
+  expect_alike(1e-5, lstm);
+}
+
+TEST_F(TrainingOnEmulatedGpu, TrainsARecurrentNetworkInBf16) {
+  options_.precision = "bf16";
+  expect_alike(2e-2, [](const TrainOptions& options) {
+    return make_lstm_task(options, {.layers = 1, .dim = 16, .context = 8});
   });
 }
 

@@ -20,17 +20,17 @@ run() { # run NAME FLAGS...: on two ranks
     --layers 2 --dim 32 --context 16 --batch 8 --out "$name" "$@" > "$name.log" 2>&1 ||
     { cat "$name.log"; exit 1; }
 }
-run first --steps 120 --lr 1e-2 --warmup 5 --eval-every 60 --log-every 20 --dropout 0.1 \
+run first --steps 500 --lr 1e-2 --warmup 5 --eval-every 250 --log-every 50 --dropout 0.1 \
   --sample 18 --prompt abc --temperature 0
 sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
 grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
 
-run second --init-from first/checkpoints/step-00000120/model.safetensors --steps 1 --eval-every 1
+run second --init-from first/checkpoints/step-00000500/model.safetensors --steps 1 --eval-every 1
 python3 - << 'END'
 from run_files import lines_of, summary_of
 
 summary = summary_of("first")
-assert (summary["steps"], summary["world_size"]) == (120, 2)
+assert (summary["steps"], summary["world_size"]) == (500, 2)
 steps = [line for line in lines_of("first") if "loss" in line]
 assert steps[-1]["loss"] < 1 < steps[0]["loss"], "it must learn"
 start = lines_of("second")[0]

@@ -10,4 +10,5 @@ if [ -z "$python" ]; then
 fi
 export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=2
 "$python" "$1" gpt --bin "$2" --small
+"$python" "$1" lstm --bin "$2" --small
 "$python" "$1" resnet --bin "$2" --small --batch 32
