@@ -108,6 +108,9 @@ std::vector<bool> BackwardPass::ask_for(std::span<const Ref<Node>> nodes,
   return reached;
 }
 
+/// node->is_leaf() without a virtual call.
+inline bool BackwardPass::is_leaf(const Node* node) { return node->sequence_ == Node::kRunsFirst; }
+
 void BackwardPass::count(std::span<const Ref<Node>> roots) {
   if (asks_) return count_wanted(roots);
   for (const Ref<Node>& root : roots) {
@@ -183,6 +186,82 @@ void BackwardPass::run(std::span<const Ref<Node>> roots, std::span<Tensor> gradi
   }
 }
 
+// What runs for every node is defined in front of run_node and made part of it.
+
+void BackwardPass::apply_opaque(Node& node, const Tensor& dy, Tensor* dx) const {
+  {
+    const NoGrad no_grad;
+    node.apply(dy.defined() ? dy.detach() : dy, dx);
+  }
+  for (size_t i = 0; i < node.edges().size(); ++i) {
+    if (dx[i].defined()) dx[i] = once_differentiable(node, dy, dx[i]);
+  }
+}
+
+inline void BackwardPass::apply_formula(Node& node, const Tensor& dy, Tensor* dx) const {
+  if (!mode_.create_graph || node.is_differentiable()) [[likely]] {
+    node.apply(dy, dx);
+  } else {
+    apply_opaque(node, dy, dx);
+  }
+  if (detail::num_unpacked != unpacked_) [[unlikely]] {
+    detail::forget_unpacked(unpacked_);
+  }
+  check_gradients(node, dx);
+}
+
+void BackwardPass::apply_watched(Node& node, const Tensor& dy, Tensor* dx) const {
+  const auto where = [&] { return describe_forward_call(node, node.existing_hooks()); };
+  try {
+    apply_formula(node, dy, dx);
+  } catch (const std::exception& error) {
+    log_error("backward of ", node.name(), " failed: ", error.what(), "\n", where());
+    throw;
+  }
+  for (size_t i = 0; detail::anomaly_mode->checks_nan() && i < node.edges().size(); ++i) {
+    if (node.edges()[i] && dx[i].defined() && has_nan(dx[i])) {
+      throw Error(concat("backward: ", node.name(), " gave NaN in the gradient of its operand ", i,
+                         ", ", dx[i].dtype(), dx[i].shape(), "\n", where()));
+    }
+  }
+}
+
+inline void BackwardPass::apply(Node& node, const Tensor& dy, Tensor* dx) const {
+  if (detail::anomaly_mode) [[unlikely]] {
+    apply_watched(node, dy, dx);
+  } else {
+    apply_formula(node, dy, dx);
+  }
+}
+
+// Adds `dx` to what a node has been given so far. What others can see is never written into.
+inline void BackwardPass::add_to(Tensor& sum, Tensor dx) const {
+  if (!sum.defined()) {
+    sum = std::move(dx);
+  } else if (!mode_.create_graph && sum.is_sole_owner() && sum.is_contiguous()) {
+    accumulate_inplace(sum, dx);
+  } else {
+    sum = sum_gradients(sum, dx);
+  }
+}
+
+inline void BackwardPass::deliver(Node* to, Tensor dx) {
+  if (!reaches(to)) return;  // nobody asked for what lies there
+  if (dx.defined()) {
+    // A leaf adds each contribution where its gradient is kept, unless a hook wants to see the sum.
+    const bool wants_sum = to->hooks_ && !to->hooks_->tensor.empty();
+    if (is_leaf(to) && detail::running_pass.fills_leaves && !wants_sum) {
+      static_cast<LeafNode*>(to)->accumulate(std::move(dx));
+    } else {
+      add_to(to->dy_, std::move(dx));
+    }
+  }
+  if (--to->pending_ == 0) {
+    ready_.push_back(to);
+    std::push_heap(ready_.begin(), ready_.end(), runs_later);
+  }
+}
+
 void BackwardPass::run_node(Node* node) {
   detail::running_pass.node = node;
   Tensor dy = std::move(node->dy_);
@@ -194,7 +273,7 @@ void BackwardPass::run_node(Node* node) {
   }
   if (hooks && dy.defined()) hooks->pre.run([&](const auto& hook) { hook(dy); });
   require_unused(*node);  // a hook may have run this part of the graph since it was counted
-  if (node->is_leaf()) {
+  if (is_leaf(node)) {
     LeafNode& leaf = static_cast<LeafNode&>(*node);
     mode_.create_graph ? leaf.accumulate_recorded(dy) : leaf.accumulate(std::move(dy));
     if (hooks) hooks->post.run([](const auto& hook) { hook(); });
@@ -223,8 +302,8 @@ void BackwardPass::run_node(Node* node) {
 void BackwardPass::capture(const Node& node, const Tensor& dy) {
   if (node.capture_ < 0) return;
   require(!node.has_other_gradient(), "grad", "a result of ", node.name(),
-          " was asked for whose "
-          "gradient is joined with that of another result; ask for the op's inputs");
+          " was asked for whose gradient is joined with that of another result; ask for the op's "
+          "inputs");
   captures_[static_cast<size_t>(node.capture_)] = dy;
 }
 
@@ -237,80 +316,6 @@ void BackwardPass::run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& 
   });
   if (hooks.retain && !asks_) {
     hooks.retained = hooks.retained.defined() ? sum_gradients(hooks.retained, dy) : dy;
-  }
-}
-
-void BackwardPass::apply(Node& node, const Tensor& dy, Tensor* dx) const {
-  if (detail::anomaly_mode) [[unlikely]] {
-    apply_watched(node, dy, dx);
-  } else {
-    apply_formula(node, dy, dx);
-  }
-}
-
-void BackwardPass::apply_watched(Node& node, const Tensor& dy, Tensor* dx) const {
-  const auto where = [&] { return describe_forward_call(node, node.existing_hooks()); };
-  try {
-    apply_formula(node, dy, dx);
-  } catch (const std::exception& error) {
-    log_error("backward of ", node.name(), " failed: ", error.what(), "\n", where());
-    throw;
-  }
-  for (size_t i = 0; detail::anomaly_mode->checks_nan() && i < node.edges().size(); ++i) {
-    if (node.edges()[i] && dx[i].defined() && has_nan(dx[i])) {
-      throw Error(concat("backward: ", node.name(), " gave NaN in the gradient of its operand ", i,
-                         ", ", dx[i].dtype(), dx[i].shape(), "\n", where()));
-    }
-  }
-}
-
-void BackwardPass::apply_formula(Node& node, const Tensor& dy, Tensor* dx) const {
-  if (!mode_.create_graph || node.is_differentiable()) [[likely]] {
-    node.apply(dy, dx);
-  } else {
-    apply_opaque(node, dy, dx);
-  }
-  if (detail::num_unpacked != unpacked_) [[unlikely]] {
-    detail::forget_unpacked(unpacked_);
-  }
-  check_gradients(node, dx);
-}
-
-void BackwardPass::apply_opaque(Node& node, const Tensor& dy, Tensor* dx) const {
-  {
-    const NoGrad no_grad;
-    node.apply(dy.defined() ? dy.detach() : dy, dx);
-  }
-  for (size_t i = 0; i < node.edges().size(); ++i) {
-    if (dx[i].defined()) dx[i] = once_differentiable(node, dy, dx[i]);
-  }
-}
-
-// Adds `dx` to what a node has been given so far. What others can see is never written into.
-void BackwardPass::add_to(Tensor& sum, Tensor dx) const {
-  if (!sum.defined()) {
-    sum = std::move(dx);
-  } else if (!mode_.create_graph && sum.is_sole_owner() && sum.is_contiguous()) {
-    accumulate_inplace(sum, dx);
-  } else {
-    sum = sum_gradients(sum, dx);
-  }
-}
-
-void BackwardPass::deliver(Node* to, Tensor dx) {
-  if (!reaches(to)) return;  // nobody asked for what lies there
-  if (dx.defined()) {
-    // A leaf adds each contribution where its gradient is kept, unless a hook wants to see the sum.
-    const bool wants_sum = to->hooks_ && !to->hooks_->tensor.empty();
-    if (to->is_leaf() && detail::running_pass.fills_leaves && !wants_sum) {
-      static_cast<LeafNode*>(to)->accumulate(std::move(dx));
-    } else {
-      add_to(to->dy_, std::move(dx));
-    }
-  }
-  if (--to->pending_ == 0) {
-    ready_.push_back(to);
-    std::push_heap(ready_.begin(), ready_.end(), runs_later);
   }
 }
 

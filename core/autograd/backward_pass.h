@@ -46,6 +46,7 @@ class BackwardPass {
   };
 
   static void require_unused(const Node& node);
+  static bool is_leaf(const Node* node);
   void count_wanted(std::span<const Ref<Node>> roots);
   void enter(Node* node);
   void run_node(Node* node);

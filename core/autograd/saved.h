@@ -25,7 +25,8 @@ class Saved {
  public:
   enum class Role : uint8_t { kInput, kOutput };
 
-  explicit Saved(Tensor tensor, Role role = Role::kInput)
+  // Inlined into every op, as are the two functions below: there it is a few instructions.
+  [[gnu::always_inline]] explicit Saved(Tensor tensor, Role role = Role::kInput)
       : tensor_(std::move(tensor)), state_(tensor_.version()) {
     if (role == Role::kOutput) state_ |= kOutput;
     if (tensor_.storage()->is_inference()) [[unlikely]] {
@@ -57,11 +58,13 @@ class Saved {
   static constexpr uint64_t kPacked = uint64_t{1} << 34;
 };
 
-inline Saved save(const Tensor& input) { return Saved(input); }
+[[gnu::always_inline]] inline Saved save(const Tensor& input) { return Saved(input); }
 /// For an op's own result. Saving y itself would make the reference cycle node -> formula -> y ->
 /// node; this keeps its elements only, and gives them the running node as history where a formula
 /// is recorded.
-inline Saved save_output(const Tensor& y) { return Saved(y.detach(), Saved::Role::kOutput); }
+[[gnu::always_inline]] inline Saved save_output(const Tensor& y) {
+  return Saved(y.detach(), Saved::Role::kOutput);
+}
 
 namespace detail {
 /// What Saved made up for the formula that runs: unpacked tensors, outputs with history. Backward

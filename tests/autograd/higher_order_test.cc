@@ -106,6 +106,13 @@ TEST(Grad, IsZeroWhereAFormulaSaysSo) {
   EXPECT_THAT(values(grad({y}, {x})[0]), ElementsAre(0));
 }
 
+TEST(Grad, RefusesAResultWhoseGradientIsJoinedWithThatOfAnother) {
+  const Tensor x = reshape(leaf({1, 2, 4}), {1, 3}), ones = full({3}, 1, {DType::kF64, x.device()});
+  const auto [sum_of_both, y] = residual_layer_norm(x, x, ones, ones);
+  EXPECT_THAT(message_of([&] { grad({sum(square(y))}, {sum_of_both}); }),
+              HasSubstr("a result of residual_layer_norm was asked for whose gradient is joined"));
+}
+
 TEST(Grad, RunsInsideABackward) {
   const Tensor x = leaf({2}), w = leaf({5});
   const Tensor y = x * w;

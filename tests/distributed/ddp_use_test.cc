@@ -74,7 +74,7 @@ TEST(DdpUse, CheckpointedRegionsTrainAsPlainOnes) {
       const std::vector<Tensor> x{full({1, 2}, 0.5 * (comm.rank() + 1))};
       return sum(checkpointed ? checkpoint(both, x) : both(x));
     };
-    DistributedDataParallel ddp(model, comm, {.unused = UnusedParameters::kError});
+    DistributedDataParallel ddp(model, comm);  // an unused parameter is an error
     std::vector<std::vector<float>> gradients;
     for (bool checkpointed : {false, true}) {
       for (int step = 0; step < 2; ++step) {  // the buckets are planned anew after the first
