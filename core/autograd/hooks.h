@@ -3,8 +3,9 @@
 //
 // Order for one node: tensor hooks in registration order, then retained gradient, then node
 // pre-hooks, the op's formula (or, for a leaf, accumulation), node post-hooks (or the leaf's
-// accumulate hooks). All run on the thread that called backward(), with recording off. A hook that
-// throws ends backward with that error.
+// accumulate hooks). All run on the thread that called backward(), with recording off unless it
+// creates a graph. A hook that throws ends backward with that error. grad() runs tensor hooks, and
+// pre- and post-hooks of nodes whose formula runs; it retains and accumulates nothing.
 
 #pragma once
 

@@ -31,9 +31,11 @@ Tensor slope(const kernels::GeluErf&, const Tensor& x);
 Tensor slope(const kernels::GeluTanh&, const Tensor& x);
 Tensor slope(const kernels::Pow& fn, const Tensor& x);
 
-/// dx of fn while recording. v: what fn saves, with its history.
+/// dx of fn while recording. v: what fn saves, with its history. Out of line: the formula that
+/// calls it hardly ever does.
 template <typename Fn>
-Tensor recorded_gradient(const char* op, const Fn& fn, const Tensor& dy, const Tensor& v) {
+[[gnu::noinline, gnu::cold]] Tensor recorded_gradient(const char* op, const Fn& fn,
+                                                      const Tensor& dy, const Tensor& v) {
   if constexpr (kIsPiecewiseLinear<Fn>) {
     return self_adjoint(op, dy, [op, fn, v = save(v.detach())](const Tensor& d) {
       return map_floating(op, kernels::GradOf<Fn>{fn}, d.shape(), d, v());
