@@ -86,7 +86,7 @@ Tensor repeat(const Tensor& x, const Shape& repeats) {
     shape[d] *= times;
     y = reshape(expand(reshape(y, {outer, 1, inner}), {outer, times, inner}), shape);
   }
-  return y.is_same(x) ? contiguous(x) : y;
+  return y;
 }
 
 }  // namespace trireme

@@ -19,7 +19,7 @@ Tensor flip(const Tensor& x, std::initializer_list<int> dims);
 Tensor pad(const Tensor& x, std::span<const int64_t> padding, double value = 0);
 Tensor pad(const Tensor& x, std::initializer_list<int64_t> padding, double value = 0);
 /// x repeats[d] times along each dimension d; leading dimensions are added where there are more
-/// repeats than dimensions.
+/// repeats than dimensions. Copies unless all repeats are 1.
 Tensor repeat(const Tensor& x, const Shape& repeats);
 /// Tensors of one shape along a new dimension. Copies.
 Tensor stack(const std::vector<Tensor>& parts, int dim = 0);
