@@ -12,15 +12,36 @@
 namespace trireme {
 namespace {
 
+// Derivatives as ops: what formulas compute while they are recorded.
+Tensor slope(const kernels::Silu&, const Tensor& x) {
+  const Tensor s = sigmoid(x);
+  return s * (1.0 + x * (1.0 - s));
+}
+Tensor slope(const kernels::Elu& fn, const Tensor& x) {
+  return where(greater(x, 0), ones_like(x), exp(x) * fn.alpha);
+}
+Tensor slope(const kernels::Softplus& fn, const Tensor& x) {
+  const Tensor z = x * fn.beta;
+  return where(greater(z, fn.threshold), ones_like(z), sigmoid(z));
+}
+Tensor slope(const kernels::LeakyRelu& fn, const Tensor& x) {
+  return where(greater(x, 0), ones_like(x), ones_like(x) * fn.slope);
+}
+Tensor slope(const kernels::Mish&, const Tensor& x) {
+  const Tensor t = tanh(softplus(x));
+  return t + x * (1.0 - t * t) * sigmoid(x);
+}
+
 template <typename Fn>
 Tensor activation(const Tensor& x, const Fn& fn = {}) {
   detail::check_operand(Fn::kName, x);
   Tensor y = detail::map_floating(Fn::kName, fn, x.shape(), x);
   if (!x.requires_grad() || !is_recording()) return y;
-  return attach(Fn::kName, std::move(y), wrt(x, [fn, x = save(x)](const Tensor& dy) {
-                  return detail::map_floating(Fn::kName, kernels::GradOf<Fn>{fn}, dy.shape(), dy,
-                                              x());
-                }));
+  return attach(
+      differentiable(Fn::kName), std::move(y), wrt(x, [fn, x = save(x)](const Tensor& dy) {
+        if (is_recording()) return dy * slope(fn, x());
+        return detail::map_floating(Fn::kName, kernels::GradOf<Fn>{fn}, dy.shape(), dy, x());
+      }));
 }
 
 }  // namespace
@@ -50,13 +71,18 @@ Tensor glu(const Tensor& x, int dim) {
   };
   const auto [left, right] = halves(x);
   Tensor y = detail::map_floating("glu", kernels::Glu{}, left.shape(), left, right);
-  return attach("glu", std::move(y), wrt(x, [x = save(x), halves, dim](const Tensor& dy) {
-                  const auto [a, b] = halves(x());
-                  return concat(
-                      {detail::map_floating("glu", kernels::Glu{}, dy.shape(), dy, b),
+  return attach(
+      differentiable("glu"), std::move(y),
+      wrt(x, [x = save(x), halves, half, dim](const Tensor& dy) {
+        if (is_recording()) {
+          const Tensor a = slice(x(), dim, 0, half), s = sigmoid(slice(x(), dim, half, 2 * half));
+          return concat({dy * s, dy * a * s * (1.0 - s)}, dim);
+        }
+        const auto [a, b] = halves(x());
+        return concat({detail::map_floating("glu", kernels::Glu{}, dy.shape(), dy, b),
                        detail::map_floating("glu", kernels::GluGradGate{}, dy.shape(), dy, a, b)},
                       dim);
-                }));
+      }));
 }
 
 Tensor swiglu(const Tensor& gate, const Tensor& x) {
@@ -65,9 +91,10 @@ Tensor swiglu(const Tensor& gate, const Tensor& x) {
   require(gate.shape() == x.shape(), "swiglu", "gate and x must have one shape, got ", gate.shape(),
           " and ", x.shape());
   Tensor y = detail::map_floating("swiglu", kernels::SwiGlu{}, x.shape(), gate, x);
-  return attach("swiglu", std::move(y),
+  return attach(differentiable("swiglu"), std::move(y),
                 wrt(gate,
                     [gate = save(gate), x = save(x)](const Tensor& dy) {
+                      if (is_recording()) return dy * x() * slope(kernels::Silu{}, gate());
                       return detail::map_floating("swiglu", kernels::SwiGluGradGate{}, dy.shape(),
                                                   dy, gate(), x());
                     }),

@@ -24,7 +24,7 @@ Tensor running_sum(const Tensor& x, int dim, CumsumFrom from) {
     });
     return result;
   });
-  return attach("cumsum", to_contiguous(views::transpose(sums, dim, -1)),
+  return attach(differentiable("cumsum"), to_contiguous(views::transpose(sums, dim, -1)),
                 wrt(x, [dim, from](const Tensor& dy) {
                   const bool is_forward = from == CumsumFrom::kFirst;
                   return running_sum(dy, dim, is_forward ? CumsumFrom::kLast : CumsumFrom::kFirst);

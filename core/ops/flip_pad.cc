@@ -24,7 +24,7 @@ Tensor flipped(const Tensor& x, uint32_t dims) {
   on_device(x.device(), [&](auto device) {
     kernels::copy(device, as_any_view(y), {from, x.dtype(), x.shape(), strides});
   });
-  return attach("flip", std::move(y),
+  return attach(differentiable("flip"), std::move(y),
                 wrt(x, [dims](const Tensor& dy) { return flipped(dy, dims); }));
 }
 
@@ -49,7 +49,7 @@ Tensor bordered(const Tensor& x, std::span<const Border> borders, double value) 
     inside = views::slice(inside, d, begin, end);
   }
   copy_inplace(inside, x.detach());
-  return attach("pad", std::move(y),
+  return attach(differentiable("pad"), std::move(y),
                 wrt(x, [all = std::vector<Border>(borders.begin(), borders.end()),
                         inner = x.shape()](const Tensor& dy) {
                   Tensor dx = dy;

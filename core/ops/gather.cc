@@ -35,9 +35,9 @@ Tensor scattered(const Tensor& src, int dim, const Tensor& ids, const Shape& sha
       });
     });
   });
-  return attach("scatter_add", std::move(y), wrt(src, [dim, ids = save(ids)](const Tensor& dy) {
-                  return gather(dy, dim, ids());
-                }));
+  return attach(
+      differentiable("scatter_add"), std::move(y),
+      wrt(src, [dim, ids = save(ids)](const Tensor& dy) { return gather(dy, dim, ids()); }));
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ Tensor gather(const Tensor& x, int dim, const Tensor& index) {
                       StridedView<Id>{values, ids.shape(), ids.strides()}, y.raw_data());
     });
   });
-  return attach("gather", std::move(y),
+  return attach(differentiable("gather"), std::move(y),
                 wrt(x, [dim, ids = save(ids), shape = x.shape()](const Tensor& dy) {
                   return scattered(dy, dim, ids(), shape);
                 }));

@@ -34,7 +34,7 @@ Tensor entries_added(const Tensor& dy, int dim, const Tensor& ids, const Shape& 
     });
   });
   return attach(
-      "index_select", to_contiguous(views::transpose(sums, 0, dim)),
+      differentiable("index_select"), to_contiguous(views::transpose(sums, 0, dim)),
       wrt(dy, [dim, ids = save(ids)](const Tensor& d) { return index_select(d, dim, ids()); }));
 }
 
@@ -59,7 +59,7 @@ Tensor index_select(const Tensor& x, int dim, const Tensor& index) {
                       y.raw_data());
     });
   });
-  return attach("index_select", std::move(y),
+  return attach(differentiable("index_select"), std::move(y),
                 wrt(x, [dim, ids = save(ids), shape = x.shape()](const Tensor& dy) {
                   return entries_added(dy, dim, ids(), shape);
                 }));

@@ -25,8 +25,9 @@ void check_pair(const char* op, const Tensor& x, const Tensor& targets) {
 Tensor smooth_l1(const Tensor& difference, double beta) {
   const kernels::SmoothL1 fn{beta};
   Tensor y = detail::map_floating(fn.kName, fn, difference.shape(), difference);
-  return attach(fn.kName, std::move(y),
+  return attach(differentiable(fn.kName), std::move(y),
                 wrt(difference, [fn, d = save(difference)](const Tensor& dy) {
+                  if (is_recording()) return dy * clamp(d() / fn.beta, -1, 1);
                   return detail::map_floating(fn.kName, kernels::GradOf<kernels::SmoothL1>{fn},
                                               dy.shape(), dy, d());
                 }));
@@ -35,7 +36,8 @@ Tensor smooth_l1(const Tensor& difference, double beta) {
 Tensor x_log_x(const Tensor& x) {
   const kernels::XLogX fn;
   Tensor y = detail::map_floating(fn.kName, fn, x.shape(), x);
-  return attach(fn.kName, std::move(y), wrt(x, [fn, x = save(x)](const Tensor& dy) {
+  return attach(differentiable(fn.kName), std::move(y), wrt(x, [fn, x = save(x)](const Tensor& dy) {
+                  if (is_recording()) return dy * (log(x()) + 1.0);
                   return detail::map_floating(fn.kName, kernels::GradOf<kernels::XLogX>{fn},
                                               dy.shape(), dy, x());
                 }));
@@ -44,9 +46,10 @@ Tensor x_log_x(const Tensor& x) {
 Tensor bce(const Tensor& x, const Tensor& targets) {
   constexpr const char* kOp = kernels::BceWithLogits::kName;
   Tensor y = detail::map_floating(kOp, kernels::BceWithLogits{}, x.shape(), x, targets);
-  return attach(kOp, std::move(y),
+  return attach(differentiable(kOp), std::move(y),
                 wrt(x,
                     [x = save(x), t = save(targets)](const Tensor& dy) {
+                      if (is_recording()) return dy * (sigmoid(x()) - t());
                       return detail::map_floating(kOp, kernels::BceWithLogitsGrad{}, dy.shape(), dy,
                                                   x(), t());
                     }),

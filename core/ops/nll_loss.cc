@@ -58,7 +58,8 @@ std::pair<Tensor, Tensor> row_losses(const Tensor& log_p, const Tensor& targets,
   if (weight) factors = save(weight);
   auto formula = [ids = save(targets), factors, smoothing, ignored, shape = log_p.shape(),
                   dtype = log_p.dtype()](const Tensor& dy) {
-    const Tensor g = dense(dy);
+    // Linear in dy: while recording, the gradient for ones, times dy.
+    const Tensor g = is_recording() ? ones(dy.shape(), {dy.dtype(), dy.device()}) : dense(dy);
     const Tensor w = factors ? (*factors)() : Tensor();
     Tensor dx = empty(shape, {dtype, dy.device()});
     dispatch_floating("nll_loss", dtype, [&](auto tag) {
@@ -70,9 +71,10 @@ std::pair<Tensor, Tensor> row_losses(const Tensor& log_p, const Tensor& targets,
         });
       });
     });
-    return dx;
+    return is_recording() ? mul(unsqueeze(to(dy, dtype), -1), dx) : dx;
   };
-  return {attach("nll_loss", std::move(loss), wrt(log_p, std::move(formula))), counted};
+  return {attach(differentiable("nll_loss"), std::move(loss), wrt(log_p, std::move(formula))),
+          counted};
 }
 
 Tensor nll(const char* op, const Tensor& log_p, const Tensor& targets, const NllOptions& options) {

@@ -101,6 +101,7 @@ OpCase layer_case(const std::string& name, const Layer& of,
       .reference = [of](const Arrays& in) { return layer_reference(of, in); },
       .tolerance = 1e-5,
       .roundings = 4 * static_cast<int>(steps),  // states are rounded in every step
+      .differentiable_once = name.substr(0, name.find('_')),
       .empty_shapes = shapes(0, steps, width, hidden),
       .one_shapes = shapes(1, steps, 1, 1)};
   for (const Shape& shape : shapes(batch, steps, width, hidden))
@@ -190,6 +191,7 @@ OpCase group_norm_case(const std::string& name, const Shape& shape, int64_t grou
                    return y;
                  },
              .tolerance = 1e-5,
+             .differentiable_once = "group_norm",
              .empty_shapes = {{none}},
              .one_shapes = kNotApplicable};  // groups must divide the channels
   if (has_factors) {
