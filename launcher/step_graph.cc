@@ -1,5 +1,6 @@
 #include "launcher/step_graph.h"
 
+#include "core/base/config.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 
@@ -25,7 +26,9 @@ void StepGraph::capture(const Batch& batch, double loss_scale) {
   }
   graph_ = nullptr;  // gives its memory to the next one
   results_ = {};
-  graph_ = cuda::capture(device_.index, [&] { results_ = step_(batch_); });
+  if constexpr (kHasCuda) {
+    graph_ = cuda::capture(device_.index, [&] { results_ = step_(batch_); });
+  }
   loss_scale_ = loss_scale;
 }
 
@@ -34,8 +37,13 @@ StepResults StepGraph::run(const Batch& batch, double loss_scale) {
   if (!graph_ || loss_scale != loss_scale_) capture(batch, loss_scale);
   copy_inplace(batch_.inputs, batch.inputs);
   copy_inplace(batch_.targets, batch.targets);
-  graph_->replay();
+  if constexpr (kHasCuda) graph_->replay();
   return results_;
+}
+
+int64_t StepGraph::num_nodes() const {
+  if constexpr (kHasCuda) return graph_ ? graph_->num_nodes() : 0;
+  return 0;
 }
 
 }  // namespace trireme

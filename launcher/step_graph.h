@@ -34,7 +34,7 @@ class StepGraph {
   /// Throws CudaError where something in the step cannot be captured.
   StepResults run(const Batch& batch, double loss_scale);
   /// Kernels, copies and the like of one replay; 0 before the capture.
-  int64_t num_nodes() const { return graph_ ? graph_->num_nodes() : 0; }
+  int64_t num_nodes() const;
 
  private:
   static constexpr int kWarmUpSteps = 3;
@@ -45,10 +45,10 @@ class StepGraph {
   const Device device_;
   const Step step_;
   int steps_ = 0;
-  double loss_scale_ = 1;  // of the capture
-  Batch batch_;            // what the captured step reads
-  StepResults results_;    // what it writes
-  std::unique_ptr<cuda::Graph> graph_;
+  double loss_scale_ = 1;               // of the capture
+  Batch batch_;                         // what the captured step reads
+  StepResults results_;                 // what it writes
+  std::shared_ptr<cuda::Graph> graph_;  // whose destructor a build without CUDA does not have
 };
 
 }  // namespace trireme

@@ -66,8 +66,11 @@ TEST(DdpUse, GradientsOfSeveralBackwardsAddUp) {
 TEST(DdpUse, CheckpointedRegionsTrainAsPlainOnes) {
   with_model([](TwoHeads& model, Communicator& comm) {
     const auto loss = [&](bool checkpointed) {
-      const auto head = [&](const std::vector<Tensor>& in) { return tanh(model.b.forward(in[0])); };
-      const auto both = [&](const std::vector<Tensor>& in) {
+      // What a region captures must live until backward: here by value.
+      const auto head = [&model](const std::vector<Tensor>& in) {
+        return tanh(model.b.forward(in[0]));
+      };
+      const auto both = [&model, head, checkpointed](const std::vector<Tensor>& in) {
         const Tensor b = checkpointed ? checkpoint(head, in) : head(in);
         return square(tanh(model.a.forward(in[0])) + b);
       };
