@@ -79,13 +79,26 @@ std::shared_ptr<void> allocate_pinned(int64_t bytes) {
 
 void keep_until_done(Cuda device, std::shared_ptr<void> buffer) {
   InFlight& flying = in_flight(device.index);
-  auto done = std::make_unique<Event>(device.index);
-  done->record(device.stream);
+  std::unique_ptr<Event> done;
+  try {
+    done = std::make_unique<Event>(device.index);
+    done->record(device.stream);
+  } catch (...) {
+    abandon_pinned(std::move(buffer));
+    throw;
+  }
   std::lock_guard lock(flying.mutex);
+  flying.entries.push_back({std::move(done), std::move(buffer)});  // before a question may fail
   while (!flying.entries.empty() && flying.entries.front().done->is_done()) {
     flying.entries.pop_front();
   }
-  flying.entries.push_back({std::move(done), std::move(buffer)});
+}
+
+void abandon_pinned(std::shared_ptr<void> buffer) {
+  static std::mutex mutex;
+  static auto* const abandoned = new std::vector<std::shared_ptr<void>>;
+  std::lock_guard lock(mutex);
+  abandoned->push_back(std::move(buffer));
 }
 
 int64_t pinned_bytes() { return total.load(); }

@@ -14,8 +14,11 @@ namespace trireme::cuda {
 std::shared_ptr<void> allocate_pinned(int64_t bytes);
 
 /// Keeps `buffer` until the work queued on device.stream so far is done: for the source of an
-/// asynchronous copy. Does not wait.
+/// asynchronous copy. Does not wait. Where that fails the buffer is abandoned.
 void keep_until_done(Cuda device, std::shared_ptr<void> buffer);
+
+/// Never uses the buffer again: a queued copy may, and nobody can tell until when.
+void abandon_pinned(std::shared_ptr<void> buffer);
 
 /// Bytes of pinned memory of this process, in use or cached.
 int64_t pinned_bytes();

@@ -36,8 +36,10 @@ void copy_to_device(int device, void* to, const void* from, int64_t bytes) {
   }
   std::shared_ptr<void> staged = allocate_pinned(bytes);
   std::memcpy(staged.get(), from, static_cast<size_t>(bytes));
-  copy_async(kToDevice, cuda, to, staged.get(), bytes, cudaMemcpyHostToDevice);
+  check(kToDevice, api().memcpy_async(to, staged.get(), static_cast<size_t>(bytes),
+                                      cudaMemcpyHostToDevice, cuda.stream));
   keep_until_done(cuda, std::move(staged));
+  check_launch(kToDevice, cuda);
 }
 
 void copy_to_host(int device, void* to, const void* from, int64_t bytes) {
@@ -74,8 +76,13 @@ HostCopy::HostCopy(int device, const void* from, int64_t bytes) {
   refuse_while_capturing("copy to host", "read results behind the step");
   const Cuda cuda = current_cuda(device);  // first: it chooses the thread's device
   state_.reset(new State{device, allocate_pinned(bytes), Event(device)});
-  copy_async(kToHost, cuda, state_->buffer.get(), from, bytes, cudaMemcpyDeviceToHost);
-  state_->done.record(cuda.stream);
+  try {
+    copy_async(kToHost, cuda, state_->buffer.get(), from, bytes, cudaMemcpyDeviceToHost);
+    state_->done.record(cuda.stream);
+  } catch (...) {
+    abandon_pinned(std::move(state_->buffer));
+    throw;
+  }
 }
 
 // A buffer that the device may still write must not go to anybody else.

@@ -5,6 +5,7 @@
 
 #include "core/cuda/pinned.h"
 #include "core/cuda/stream.h"
+#include "core/cuda/transfer.h"
 #include "tests/cuda/fake_device.h"
 
 namespace trireme::cuda {
@@ -147,6 +148,26 @@ TEST(CudaPinned, IsUsedAgainOnlyWhenTheCopyIsDone) {
   const auto held = allocate_pinned(5000);
   const auto other = allocate_pinned(5000);
   EXPECT_TRUE(held.get() == first || other.get() == first);
+}
+
+TEST(CudaPinned, IsNeverUsedAgainWhenNobodyCanTellWhenTheCopyIsDone) {
+  FakeDeviceGuard guard;
+  void* const block = allocate(8 * kMiB, 0);
+  const std::vector<char> bytes(3 * kMiB);
+  const void* const cached = allocate_pinned(std::ssize(bytes)).get();
+  fake().fail_next["event_record"] = cudaErrorUnknown;
+  EXPECT_THROW(copy_to_device(0, block, bytes.data(), std::ssize(bytes)), CudaError);
+  EXPECT_NE(allocate_pinned(std::ssize(bytes)).get(), cached);
+  fake().events_are_done = false;
+  void* const third = allocate_pinned(std::ssize(bytes)).get();
+  fake().fail_next["event_query"] = cudaErrorUnknown;
+  EXPECT_THROW(copy_to_device(0, block, bytes.data(), std::ssize(bytes)), CudaError);
+  EXPECT_NE(allocate_pinned(std::ssize(bytes)).get(), third);
+  const void* const other = allocate_pinned(std::ssize(bytes)).get();
+  fake().fail_next["event_record"] = cudaErrorUnknown;
+  EXPECT_THROW(HostCopy(0, block, std::ssize(bytes)), CudaError);
+  EXPECT_NE(allocate_pinned(std::ssize(bytes)).get(), other);
+  free(block, 0);
 }
 
 TEST(CudaPinned, SaysWhenTheSystemLocksNoMore) {
