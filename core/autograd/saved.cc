@@ -67,9 +67,9 @@ Tensor Saved::packed(Tensor tensor) {
   require(tensor.version() == version, "saved_tensor_hooks", "a tensor of shape ", tensor.shape(),
           " was changed in place while it was packed; change a clone");
   require(packed->unpack != nullptr, "saved_tensor_hooks", "the pack hook returned no function");
-  Tensor stub(Ref<Storage>(), 0, packed->shape, packed->shape, packed->dtype);
-  stub.set_autograd_meta(std::move(packed));
-  return stub;
+  Tensor handle(Ref<Storage>(), 0, packed->shape, packed->shape, packed->dtype);
+  handle.set_autograd_meta(std::move(packed));
+  return handle;
 }
 
 void Saved::check_unpacked() const {

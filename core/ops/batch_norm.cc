@@ -4,6 +4,7 @@
 #include "core/autograd/gradient_home.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
+#include "core/ops/norm_factor.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
 
@@ -45,11 +46,6 @@ void check(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& b
   require(running_mean.is_contiguous() && running_var.is_contiguous(), op,
           "running_mean and running_var must be contiguous, got strides ", running_mean.strides(),
           " and ", running_var.strides());
-}
-
-template <typename T>
-T* data_or_null(const Tensor& x) {
-  return x ? x.data<T>() : nullptr;
 }
 
 /// What y and dx are computed from, [channels] each.
@@ -133,13 +129,13 @@ Tensor input_gradient(const Tensor& x, const Tensor& gamma, const Moments& m, co
       const A* rstd = m.rstd.data<A>();
       if (m.of_batch) {
         kernels::batch_norm_input_gradient<T>(device, as_rows<const T>(x), m.mean.data<A>(), rstd,
-                                              data_or_null<A>(gamma), dgamma.data<A>(),
+                                              detail::data_or_null<A>(gamma), dgamma.data<A>(),
                                               dbeta.data<A>(), upstream, as_rows<T>(dx));
       } else {
         // y is linear in x: the same factors, nothing subtracted.
         const Tensor none = zeros({x.size(-1)}, {acc_dtype(x.dtype()), x.device()});
-        kernels::batch_norm<T>(device, upstream, none.data<A>(), rstd, data_or_null<A>(gamma),
-                               nullptr, as_rows<T>(dx));
+        kernels::batch_norm<T>(device, upstream, none.data<A>(), rstd,
+                               detail::data_or_null<A>(gamma), nullptr, as_rows<T>(dx));
       }
     });
   });
@@ -205,7 +201,8 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
       using A = Acc<T>;
       on_device(x.device(), [&](auto device) {
         kernels::batch_norm<T>(device, as_rows<const T>(packed), m.mean.data<A>(), m.rstd.data<A>(),
-                               data_or_null<A>(scale), data_or_null<A>(shift), as_rows<T>(y));
+                               detail::data_or_null<A>(scale), detail::data_or_null<A>(shift),
+                               as_rows<T>(y));
       });
     });
   }
@@ -236,11 +233,12 @@ Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& ga
       using T = typename decltype(tag)::type;
       using A = Acc<T>;
       const auto rows = as_rows<T>(y);
-      const MatrixView<const T> addend{data_or_null<T>(added), rows.rows, rows.cols, rows.cols};
+      const MatrixView<const T> addend{detail::data_or_null<T>(added), rows.rows, rows.cols,
+                                       rows.cols};
       on_device(x.device(), [&](auto device) {
         kernels::batch_norm_relu<T>(device, as_rows<const T>(packed), m.mean.data<A>(),
-                                    m.rstd.data<A>(), data_or_null<A>(scale),
-                                    data_or_null<A>(shift), addend, rows);
+                                    m.rstd.data<A>(), detail::data_or_null<A>(scale),
+                                    detail::data_or_null<A>(shift), addend, rows);
       });
     });
   }

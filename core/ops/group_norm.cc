@@ -5,6 +5,7 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
+#include "core/ops/norm_factor.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -14,20 +15,6 @@ kernels::GroupedImages images_of(const Tensor& x, int64_t groups) {
   int64_t positions = 1;
   for (int d = 1; d + 1 < x.rank(); ++d) positions *= x.shape()[d];
   return {x.size(0), positions, x.size(-1), groups};
-}
-
-void check_factor(const char* what, const Tensor& factor, const Tensor& x) {
-  if (!factor) return;
-  require(factor.shape() == Shape{x.size(-1)}, "group_norm", what, " must be [", x.size(-1),
-          "] for x of ", x.shape(), ", got ", factor.shape());
-  require(factor.dtype() == x.dtype() && factor.device() == x.device(), "group_norm", what,
-          " and x must agree, ", what, " is ", factor.dtype(), " on ", factor.device(),
-          " but x is ", x.dtype(), " on ", x.device());
-}
-
-template <typename T>
-T* data_or_null(const Tensor& x) {
-  return x ? x.data<T>() : nullptr;
 }
 
 /// What backward needs; mean and rstd are [batch, groups].
@@ -52,9 +39,10 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
       kernels::group_norm_backward<T>(device, images_of(x, kept.groups), x.data<T>(),
-                                      data_or_null<T>(gamma), kept.mean.data<Acc<T>>(),
-                                      kept.rstd.data<Acc<T>>(), g.data<T>(), data_or_null<T>(d[0]),
-                                      data_or_null<T>(d[1]), data_or_null<T>(d[2]));
+                                      detail::data_or_null<T>(gamma), kept.mean.data<Acc<T>>(),
+                                      kept.rstd.data<Acc<T>>(), g.data<T>(),
+                                      detail::data_or_null<T>(d[0]), detail::data_or_null<T>(d[1]),
+                                      detail::data_or_null<T>(d[2]));
     });
   });
   return d;
@@ -70,8 +58,8 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Te
   require(x.rank() >= 2, "group_norm", "x must be [batch, .., channels], got ", x.shape());
   require(groups >= 1 && x.size(-1) % groups == 0, "group_norm", groups,
           " groups must divide the channels of x ", x.shape());
-  check_factor("gamma", gamma, x);
-  check_factor("beta", beta, x);
+  detail::check_norm_factor("group_norm", "gamma", gamma, x);
+  detail::check_norm_factor("group_norm", "beta", beta, x);
   const Tensor packed = dense(x);
   const Tensor scale = gamma ? dense(gamma) : gamma, shift = beta ? dense(beta) : beta;
   Tensor y = empty(x.shape(), {x.dtype(), x.device()});
@@ -81,9 +69,9 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Te
   dispatch_floating("group_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::group_norm<T>(device, images_of(x, groups), packed.data<T>(), data_or_null<T>(scale),
-                             data_or_null<T>(shift), eps, y.data<T>(), mean.data<Acc<T>>(),
-                             rstd.data<Acc<T>>());
+      kernels::group_norm<T>(device, images_of(x, groups), packed.data<T>(),
+                             detail::data_or_null<T>(scale), detail::data_or_null<T>(shift), eps,
+                             y.data<T>(), mean.data<Acc<T>>(), rstd.data<Acc<T>>());
     });
   });
   Kept kept{groups, save(x), {}, mean, rstd, GradientHome(gamma), GradientHome(beta)};

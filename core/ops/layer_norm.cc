@@ -5,24 +5,11 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
+#include "core/ops/norm_factor.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
 namespace {
-
-void check_factor(const char* what, const Tensor& factor, const Tensor& x) {
-  if (!factor) return;
-  require(factor.shape() == Shape{x.size(-1)}, "layer_norm", what, " must be [", x.size(-1),
-          "] for x of ", x.shape(), ", got ", factor.shape());
-  require(factor.dtype() == x.dtype() && factor.device() == x.device(), "layer_norm", what,
-          " and x must agree, ", what, " is ", factor.dtype(), " on ", factor.device(),
-          " but x is ", x.dtype(), " on ", x.device());
-}
-
-template <typename T>
-T* data_or_null(const Tensor& x) {
-  return x ? x.data<T>() : nullptr;
-}
 
 /// What backward needs; x is kept as it was given, mean and rstd are [rows].
 struct Kept {
@@ -48,9 +35,10 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
     MatrixView<T> dx{nullptr, 0, 0, 0};
     if (need[0]) dx = as_rows<T>(d[0]);
     on_device(x.device(), [&](auto device) {
-      kernels::layer_norm_backward(device, as_rows<const T>(x), data_or_null<T>(gamma),
+      kernels::layer_norm_backward(device, as_rows<const T>(x), detail::data_or_null<T>(gamma),
                                    mean.data<Acc<T>>(), rstd.data<Acc<T>>(), as_rows<const T>(g),
-                                   dx, data_or_null<T>(d[1]), data_or_null<T>(d[2]));
+                                   dx, detail::data_or_null<T>(d[1]),
+                                   detail::data_or_null<T>(d[2]));
     });
   });
   return d;
@@ -77,8 +65,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
     return layer_norm(in[0], in[1], in[2], eps);
   detail::check_defined("layer_norm", {{"x", &x}});
   require(x.rank() >= 1, "layer_norm", "x must be [.., features], got ", x.shape());
-  check_factor("gamma", gamma, x);
-  check_factor("beta", beta, x);
+  detail::check_norm_factor("layer_norm", "gamma", gamma, x);
+  detail::check_norm_factor("layer_norm", "beta", beta, x);
   const Tensor packed = dense(x);
   const Tensor scale = gamma ? dense(gamma) : gamma;
   const Tensor shift = beta ? dense(beta) : beta;
@@ -91,8 +79,8 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   dispatch_floating("layer_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::layer_norm(device, as_rows<const T>(packed), data_or_null<T>(scale),
-                          data_or_null<T>(shift), eps, as_rows<T>(y), mean.data<Acc<T>>(),
+      kernels::layer_norm(device, as_rows<const T>(packed), detail::data_or_null<T>(scale),
+                          detail::data_or_null<T>(shift), eps, as_rows<T>(y), mean.data<Acc<T>>(),
                           rstd.data<Acc<T>>());
     });
   });

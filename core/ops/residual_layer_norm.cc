@@ -5,18 +5,11 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
+#include "core/ops/norm_factor.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
 namespace {
-
-void check_factor(const char* what, const Tensor& factor, const Tensor& x) {
-  require(factor.shape() == Shape{x.size(-1)}, "residual_layer_norm", what, " must be [",
-          x.size(-1), "] for x of ", x.shape(), ", got ", factor.shape());
-  require(factor.dtype() == x.dtype() && factor.device() == x.device(), "residual_layer_norm", what,
-          " and x must agree, ", what, " is ", factor.dtype(), " on ", factor.device(),
-          " but x is ", x.dtype(), " on ", x.device());
-}
 
 /// The node of the sum, with the op's inputs: x, residual, gamma, beta. The gradient of the
 /// normalised result does not come as dy but through hand_over, so that one kernel sees both.
@@ -108,8 +101,8 @@ NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const
   require(x.dtype() == residual.dtype() && x.device() == residual.device(), "residual_layer_norm",
           "x and residual must agree, x is ", x.dtype(), " on ", x.device(), " but residual is ",
           residual.dtype(), " on ", residual.device());
-  check_factor("gamma", gamma, x);
-  check_factor("beta", beta, x);
+  detail::check_norm_factor("residual_layer_norm", "gamma", gamma, x);
+  detail::check_norm_factor("residual_layer_norm", "beta", beta, x);
   const Tensor a = dense(x), b = dense(residual), scale = dense(gamma), shift = dense(beta);
   const TensorOptions options{x.dtype(), x.device()};
   NormalisedSum result{empty(x.shape(), options), empty(x.shape(), options)};

@@ -5,15 +5,11 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
+#include "core/ops/norm_factor.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
 namespace {
-
-template <typename T>
-T* data_or_null(const Tensor& x) {
-  return x ? x.data<T>() : nullptr;
-}
 
 std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tensor& rstd,
                                 const Tensor& dy, const std::array<bool, 2>& need,
@@ -27,9 +23,9 @@ std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tens
     MatrixView<T> dx{nullptr, 0, 0, 0};
     if (need[0]) dx = as_rows<T>(d[0]);
     on_device(x.device(), [&](auto device) {
-      kernels::rms_norm_backward<T>(device, as_rows<const T>(x), data_or_null<T>(gamma),
+      kernels::rms_norm_backward<T>(device, as_rows<const T>(x), detail::data_or_null<T>(gamma),
                                     rstd.data<Acc<T>>(), as_rows<const T>(dy), dx,
-                                    data_or_null<T>(d[1]));
+                                    detail::data_or_null<T>(d[1]));
     });
   });
   return d;
@@ -50,13 +46,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
   if (const auto in = detail::autocast<"rms_norm">(x, gamma)) return rms_norm(in[0], in[1], eps);
   detail::check_defined("rms_norm", {{"x", &x}});
   require(x.rank() >= 1, "rms_norm", "x must be [.., features], got ", x.shape());
-  if (gamma) {
-    require(gamma.shape() == Shape{x.size(-1)}, "rms_norm", "gamma must be [", x.size(-1),
-            "] for x of ", x.shape(), ", got ", gamma.shape());
-    require(gamma.dtype() == x.dtype() && gamma.device() == x.device(), "rms_norm",
-            "gamma and x must agree, gamma is ", gamma.dtype(), " on ", gamma.device(),
-            " but x is ", x.dtype(), " on ", x.device());
-  }
+  detail::check_norm_factor("rms_norm", "gamma", gamma, x);
   const Tensor packed = dense(x), scale = gamma ? dense(gamma) : gamma;
   Tensor y = empty(x.shape(), {x.dtype(), x.device()});
   Shape rows = x.shape();
@@ -65,7 +55,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
   dispatch_floating("rms_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::rms_norm<T>(device, as_rows<const T>(packed), data_or_null<T>(scale), eps,
+      kernels::rms_norm<T>(device, as_rows<const T>(packed), detail::data_or_null<T>(scale), eps,
                            as_rows<T>(y), rstd.data<Acc<T>>());
     });
   });

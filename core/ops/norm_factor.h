@@ -1,0 +1,25 @@
+// The optional factors of a normalisation, gamma and beta: one number per feature.
+
+#pragma once
+
+#include "core/ops/check.h"
+
+namespace trireme::detail {
+
+/// `factor` is undefined, or [features] like x's last dimension, of x's dtype and device.
+inline void check_norm_factor(const char* op, const char* what, const Tensor& factor,
+                              const Tensor& x) {
+  if (!factor) return;
+  require(factor.shape() == Shape{x.size(-1)}, op, what, " must be [", x.size(-1), "] for x of ",
+          x.shape(), ", got ", factor.shape());
+  require(factor.dtype() == x.dtype() && factor.device() == x.device(), op, what,
+          " and x must agree, ", what, " is ", factor.dtype(), " on ", factor.device(),
+          " but x is ", x.dtype(), " on ", x.device());
+}
+
+template <typename T>
+T* data_or_null(const Tensor& x) {
+  return x ? x.data<T>() : nullptr;
+}
+
+}  // namespace trireme::detail
