@@ -17,12 +17,13 @@ namespace trireme::kernels::detail {
 /// Elements of a gather buffer: 4 KiB of f64 per operand.
 inline constexpr int64_t kGatherBlock = 512;
 
-/// out[i] = fn(in[0][i], ...) for n dense elements.
+/// out[i] = fn(in[0][i], ...) for n dense elements. Never inlined: GCC leaves the functor's calls
+/// in a copy of the loop inside a parallel region, and the loop there stays scalar.
 template <typename T>
 using DenseBlock = void (*)(const void* fn, const T* const* in, T* out, int64_t n);
 
 template <typename Fn, typename T, size_t N>
-void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
+[[gnu::noinline]] void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
   const Fn fn = *static_cast<const Fn*>(erased);
   // ivdep: an operand may be `out` itself, never a shifted part of it.
   if constexpr (N == 1) {
