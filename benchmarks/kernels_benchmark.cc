@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <string>
 #include <vector>
@@ -226,6 +227,24 @@ void by_rows(benchmark::State& state, int64_t arrays, const Fn& fn) {
   });
   report_bytes(state, per_call, arrays * count * static_cast<int64_t>(sizeof(T)));
 }
+
+/// What memory does, beside the rows that should reach it.
+template <bool streamed>
+void copy_rows(benchmark::State& state) {
+  by_rows<float>(state, 2, [](auto x, auto y) {
+    parallel_for(x.rows, kSerialElements / kWidth, [&](int64_t begin, int64_t end) {
+      const int64_t count = (end - begin) * x.cols;
+      if constexpr (streamed) {
+        stream_row(y.row(begin), x.row(begin), count);
+        stream_fence();
+      } else {
+        std::memcpy(y.row(begin), x.row(begin), static_cast<size_t>(count) * sizeof(float));
+      }
+    });
+  });
+}
+BENCHMARK(copy_rows<false>)->Name("memcpy")->Arg(kManyRows);
+BENCHMARK(copy_rows<true>)->Name("streamed_copy")->Arg(kManyRows);
 
 template <typename T>
 void softmax_rows(benchmark::State& state) {
