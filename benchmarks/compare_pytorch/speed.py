@@ -81,6 +81,9 @@ def rows_for_cpu(quick):
         Row("LSTM 2 x 512, 64 steps, batch 32, f32, tok/s", ["lstm_step_benchmark"] + few,
             {"eager": ["lstm_step.py"] + few}, musts={"eager": 1.2}),
         op_row("add_forward_backward", 0.1), op_row("gelu_forward_backward", 0.1),
+        Row("DDP on one rank, % of a step",
+            ["training_step_benchmark", "--ddp", "both"] + few + tiny, number="ddp_percent"),
+    ] + ([] if quick else [
         memory_row("AdamW, 100 M parameters", "adamw_step"),
         memory_row("layer_norm, forward and backward, 64 MiB", "layer_norm_(rows|gradients)_f32"),
         memory_row("softmax, forward and backward, 64 MiB", "softmax_(rows|gradients)_f32"),
@@ -88,9 +91,7 @@ def rows_for_cpu(quick):
         memory_row("cross_entropy, forward and backward, 64 MiB",
                    "cross_entropy_(rows|gradients)_f32"),
         memory_row("cross_entropy in place, 64 MiB", "cross_entropy_inplace_f32"),
-        Row("DDP on one rank, % of a step",
-            ["training_step_benchmark", "--ddp", "both"] + few + tiny, number="ddp_percent"),
-    ]
+    ])
 
 
 def shown(value):
