@@ -6,7 +6,7 @@ set(programs)
 foreach(program trireme trireme-train
         ops_test autograd_test gpu_test
         training_step_benchmark resnet_step_benchmark mlp_step_benchmark lstm_step_benchmark
-        op_overhead_benchmark gpt_kernels_benchmark all_reduce_benchmark)
+        op_overhead_benchmark gpt_kernels_benchmark kernels_benchmark all_reduce_benchmark)
   if(TARGET ${program})  # tests and benchmarks may be off
     list(APPEND programs ${program})
   endif()

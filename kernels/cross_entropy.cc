@@ -4,6 +4,7 @@
 
 #include "kernels/row_softmax.h"
 #include "kernels/rows.h"
+#include "kernels/stream_store.h"
 
 namespace trireme::kernels {
 template <typename Id>
@@ -42,9 +43,8 @@ void cross_entropy_backward(Cpu, MatrixView<const T> logits, const Id* targets,
                             int64_t ignore_index, const Acc<T>* logsumexp, const Acc<T>* dloss,
                             const Acc<T>* inverse_count, MatrixView<T> dlogits) {
   const Acc<T> scale = *dloss * *inverse_count;
-  each_row(logits.rows, logits.cols, [&](int64_t r) {
+  each_row_into(dlogits, [&](int64_t r, T* to) {
     const T* from = logits.row(r);
-    T* to = dlogits.row(r);
     if (targets[r] == ignore_index) {
       std::fill_n(to, logits.cols, T{0});
       return;

@@ -1,7 +1,9 @@
 #include "kernels/cross_entropy_inplace.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "kernels/half_rows.h"
 #include "kernels/row_softmax.h"
 #include "kernels/rows.h"
 #include "kernels/scratch.h"
@@ -24,11 +26,12 @@ void cross_entropy_inplace(Cpu, MatrixView<T> logits, int64_t classes, const Id*
       std::fill_n(row, classes, T(A{0}));
       return;
     }
-    const A total = logsumexp_of_row(row, classes);
-    const A logit{row[targets[r]]};
+    const A logit{row[targets[r]]}, most = max_of_row(row, classes);
+    A* exps = unfinished_row(Scratch::kBlock, row, classes);
+    const A sum = exp_row<T>(row, classes, most, exps), total = most + std::log(sum);
     losses[r] = total - logit;
     each_vector<T>(classes, [&](int64_t i, auto part) {
-      part.store(row + i, exp_of<T>(part.load(row + i) - total) * scale);
+      part.store(row + i, part.load(exps + i) * (scale / sum));
     });
     // Anew, because the share is already rounded to T.
     row[targets[r]] = T((vmath::exp(logit - total) - A{1}) * scale);

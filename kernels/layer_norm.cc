@@ -5,6 +5,7 @@
 
 #include "kernels/half_rows.h"
 #include "kernels/rows.h"
+#include "kernels/stream_store.h"
 
 namespace trireme::kernels {
 namespace {
@@ -14,9 +15,8 @@ void any_layer_norm(MatrixView<const T> x, const T* gamma, const T* beta, double
                     MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
   using A = Acc<T>;
   const A per_col = A{1} / static_cast<A>(x.cols);
-  each_row(x.rows, x.cols, [&](int64_t r) {
+  each_row_into(y, [&](int64_t r, T* to) {
     const T* from = x.row(r);
-    T* to = y.row(r);
     Vec<T> sum = {};
     each_vector<T>(x.cols, [&](int64_t i, auto part) { sum += part.load(from + i); });
     const A center = sum_of_lanes<T>(sum) * per_col;
@@ -47,8 +47,8 @@ struct Backward {
   MatrixView<const T> dy;
   MatrixView<T> dx;
 
-  /// One row's dx; adds its share to the sums (null: not wanted).
-  void row(int64_t r, A* gamma_sum, A* beta_sum) const {
+  /// One row's dx, written to `to`; adds its share to the sums. Null: not wanted.
+  void row(int64_t r, T* to, A* gamma_sum, A* beta_sum) const {
     const T *from = x.row(r), *g = dy.row(r);
     const A center = mean[r], scale = rstd[r];
     Vec<T> sum_g = {}, sum_gx = {};
@@ -60,10 +60,9 @@ struct Backward {
       sum_g += weighted;
       sum_gx += weighted * xhat;
     });
-    if (!dx.data) return;
+    if (!to) return;
     const A mean_g = sum_of_lanes<T>(sum_g) / static_cast<A>(x.cols);
     const A mean_gx = sum_of_lanes<T>(sum_gx) / static_cast<A>(x.cols);
-    T* to = dx.row(r);
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       const Vec<T> xhat = (part.load(from + i) - center) * scale, d = part.load(g + i);
       const Vec<T> weighted = gamma ? d * part.load(gamma + i) : d;
@@ -80,6 +79,7 @@ void any_layer_norm_backward(const Backward<T>& b, T* dgamma, T* dbeta) {
   const int64_t pieces = std::clamp<int64_t>(rows / kLeastRows, 1, kMostPieces);
   using A = Acc<T>;
   A* partials = scratch<A>(Scratch::kPartials, 2 * pieces * cols);
+  const bool past = b.dx.data && past_cache(rows * cols * static_cast<int64_t>(sizeof(T)));
   const auto begin_of = [&](int64_t piece) { return rows * piece / pieces; };
   parallel_for(pieces, rows * cols <= kSerialElements ? pieces : 1,
                [&](int64_t begin, int64_t end) {
@@ -90,9 +90,13 @@ void any_layer_norm_backward(const Backward<T>& b, T* dgamma, T* dbeta) {
                    if (gamma_sum) std::fill_n(gamma_sum, cols, A{0});
                    if (beta_sum) std::fill_n(beta_sum, cols, A{0});
                    for (int64_t r = begin_of(p); r < begin_of(p + 1); ++r) {
-                     b.row(r, gamma_sum, beta_sum);
+                     T* dx = b.dx.data ? b.dx.row(r) : nullptr;
+                     T* to = past ? scratch<T>(Scratch::kOutput, cols) : dx;
+                     b.row(r, to, gamma_sum, beta_sum);
+                     if (past) stream_row(dx, to, cols);
                    }
                  }
+                 if (past) stream_fence();
                });
   const auto gather = [&](T* to, int64_t offset) {
     A* sums = partials + offset;

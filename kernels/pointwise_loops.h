@@ -10,6 +10,8 @@
 
 #include "kernels/half_rows.h"
 #include "kernels/pointwise.h"
+#include "kernels/pointwise_lanes.h"
+#include "kernels/stream_store.h"
 #include "kernels/strided_loop.h"
 
 namespace trireme::kernels::detail {
@@ -17,13 +19,24 @@ namespace trireme::kernels::detail {
 /// Elements of a gather buffer: 4 KiB of f64 per operand.
 inline constexpr int64_t kGatherBlock = 512;
 
-/// out[i] = fn(in[0][i], ...) for n dense elements.
+/// out[i] = fn(in[0][i], ...) for n dense elements. Never inlined: GCC leaves the functor's calls
+/// in a copy of the loop inside a parallel region, and the loop there stays scalar.
 template <typename T>
 using DenseBlock = void (*)(const void* fn, const T* const* in, T* out, int64_t n);
 
 template <typename Fn, typename T, size_t N>
-void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
+[[gnu::noinline]] void dense_block(const void* erased, const T* const* in, T* out, int64_t n) {
   const Fn fn = *static_cast<const Fn*>(erased);
+  if constexpr (kHasLanes<Fn, T>) {
+    each_vector<T>(n, [&](int64_t i, auto part) {
+      if constexpr (N == 1) {
+        part.store(out + i, lanes_of(fn, part.load(in[0] + i)));
+      } else {
+        part.store(out + i, lanes_of(fn, part.load(in[0] + i), part.load(in[1] + i)));
+      }
+    });
+    return;
+  }
   // ivdep: an operand may be `out` itself, never a shifted part of it.
   if constexpr (N == 1) {
     const T* a = in[0];
@@ -96,16 +109,37 @@ void run_strided(DenseBlock<T> block, const void* fn, const Shape& shape,
   });
 }
 
+/// `block` over n elements by way of a buffer that is streamed into y. No operand is y.
+template <typename T, size_t N>
+void stream_blocks(DenseBlock<T> block, const void* fn, std::array<const T*, N> in, T* y,
+                   int64_t n) {
+  alignas(64) T buffer[kGatherBlock];
+  // The first block ends where y is aligned.
+  const int64_t ahead = static_cast<int64_t>(-reinterpret_cast<uintptr_t>(y) % 64 / sizeof(T));
+  for (int64_t done = 0; done < n;) {
+    const int64_t step = std::min(n - done, done == 0 && ahead > 0 ? ahead : kGatherBlock);
+    block(fn, in.data(), buffer, step);
+    stream_row(y + done, buffer, step);
+    for (const T*& p : in) p += step;
+    done += step;
+  }
+  stream_fence();
+}
+
 }  // namespace trireme::kernels::detail
 
 namespace trireme::kernels {
 
 template <typename Fn, typename T, size_t N>
 void map(Cpu, const Fn& fn, const std::array<const T*, N>& in, T* y, int64_t count) {
+  const auto block = detail::block_of<Fn, T, N>();
+  const bool streams = past_cache(count * static_cast<int64_t>(sizeof(T))) &&
+                       std::find(in.begin(), in.end(), y) == in.end();
   parallel_for(count, kPointwiseGrain, [&](int64_t begin, int64_t end) {
     std::array<const T*, N> from = in;
     for (const T*& p : from) p += begin;
-    detail::block_of<Fn, T, N>()(&fn, from.data(), y + begin, end - begin);
+    if (streams) return detail::stream_blocks<T, N>(block, &fn, from, y + begin, end - begin);
+    block(&fn, from.data(), y + begin, end - begin);
   });
 }
 

@@ -11,12 +11,30 @@ namespace trireme::kernels {
 
 template <typename T>
 Acc<T> max_of_row(const T* x, int64_t n) {
-  Vec<T> most = broadcast(-std::numeric_limits<Acc<T>>::infinity());
-  each_vector<T>(n, [&](int64_t i, auto part) {
-    // A NaN may be lost here; it comes back when its own exponential enters the row's sum.
-    most = max_of(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()), most);
+  constexpr Acc<T> kLeast = -std::numeric_limits<Acc<T>>::infinity();
+  // Four maxima side by side, because each waits for the one before. A NaN may be lost here; it
+  // comes back when its own exponential enters the row's sum.
+  Vec<T> most[4] = {broadcast(kLeast), broadcast(kLeast), broadcast(kLeast), broadcast(kLeast)};
+  int64_t i = 0;
+  for (; i + 4 * kLanes<T> <= n; i += 4 * kLanes<T>) {
+    for (int k = 0; k < 4; ++k) most[k] = max_of(load(x + i + k * kLanes<T>), most[k]);
+  }
+  each_vector<T>(n - i, [&](int64_t j, auto part) {
+    most[0] = max_of(part.load(x + i + j, kLeast), most[0]);
   });
-  return max_of_lanes<T>(most);
+  return max_of_lanes<T>(max_of(max_of(most[0], most[1]), max_of(most[2], most[3])));
+}
+
+/// e[c] = exp(x[c] - most) for n elements; returns their sum. e may be x.
+template <typename T>
+Acc<T> exp_row(const T* x, int64_t n, Acc<T> most, Acc<T>* e) {
+  Vec<T> sum = {};
+  each_vector<T>(n, [&](int64_t i, auto part) {
+    const Vec<T> v = exp_of<T>(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
+    sum += v;
+    part.store(e + i, v);
+  });
+  return sum_of_lanes<T>(sum);
 }
 
 /// log sum_c exp(x[c]), safe for large x.

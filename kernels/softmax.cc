@@ -3,23 +3,15 @@
 #include "kernels/half_rows.h"
 #include "kernels/row_softmax.h"
 #include "kernels/rows.h"
+#include "kernels/stream_store.h"
 
 namespace trireme::kernels {
 template <typename T>
 void softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
-  each_row(x.rows, x.cols, [&](int64_t r) {
+  each_row_into(y, [&](int64_t r, T* to) {
     const T* from = x.row(r);
-    T* to = y.row(r);
     Acc<T>* row = unfinished_row(Scratch::kBlock, to, x.cols);
-    const Acc<T> most = max_of_row(from, x.cols);
-    Vec<T> sum = {};
-    each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      const Vec<T> e =
-          exp_of<T>(part.load(from + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
-      sum += e;
-      part.store(row + i, e);
-    });
-    const Acc<T> scale = 1 / sum_of_lanes<T>(sum);
+    const Acc<T> scale = 1 / exp_row<T>(from, x.cols, max_of_row(from, x.cols), row);
     each_vector<T>(x.cols,
                    [&](int64_t i, auto part) { part.store(to + i, part.load(row + i) * scale); });
   });
@@ -27,38 +19,37 @@ void softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
 
 template <typename T>
 void softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
-  each_row(y.rows, y.cols, [&](int64_t r) {
+  each_row_into(dx, [&](int64_t r, T* to) {
     const T *a = y.row(r), *b = dy.row(r);
     Vec<T> sum = {};
     each_vector<T>(y.cols,
                    [&](int64_t i, auto part) { sum += part.load(a + i) * part.load(b + i); });
     const Acc<T> dot = sum_of_lanes<T>(sum);
     each_vector<T>(y.cols, [&](int64_t i, auto part) {
-      part.store(dx.row(r) + i, part.load(a + i) * (part.load(b + i) - dot));
+      part.store(to + i, part.load(a + i) * (part.load(b + i) - dot));
     });
   });
 }
 
 template <typename T>
 void log_softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
-  each_row(x.rows, x.cols, [&](int64_t r) {
+  each_row_into(y, [&](int64_t r, T* to) {
     const T* from = x.row(r);
     const Acc<T> total = logsumexp_of_row(from, x.cols);
-    each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      part.store(y.row(r) + i, part.load(from + i) - total);
-    });
+    each_vector<T>(x.cols,
+                   [&](int64_t i, auto part) { part.store(to + i, part.load(from + i) - total); });
   });
 }
 
 template <typename T>
 void log_softmax_backward(Cpu, MatrixView<const T> y, MatrixView<const T> dy, MatrixView<T> dx) {
-  each_row(y.rows, y.cols, [&](int64_t r) {
+  each_row_into(dx, [&](int64_t r, T* to) {
     const T *a = y.row(r), *b = dy.row(r);
     Vec<T> sum = {};
     each_vector<T>(y.cols, [&](int64_t i, auto part) { sum += part.load(b + i); });
     const Acc<T> total = sum_of_lanes<T>(sum);
     each_vector<T>(y.cols, [&](int64_t i, auto part) {
-      part.store(dx.row(r) + i, part.load(b + i) - exp_of<T>(part.load(a + i)) * total);
+      part.store(to + i, part.load(b + i) - exp_of<T>(part.load(a + i)) * total);
     });
   });
 }

@@ -13,6 +13,12 @@ std::string text_of(double value) {
   return static_cast<double>(whole) == value ? std::to_string(whole) : concat(value);
 }
 
+std::string list_of(const std::vector<std::string>& choices) {
+  std::string list;
+  for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
+  return list;
+}
+
 }  // namespace
 
 ArgFlag& ArgFlag::value_name(std::string name) {
@@ -58,6 +64,16 @@ ArgFlag& ArgFlag::one_of(std::vector<std::string> choices) {
   return *this;
 }
 
+ArgFlag& ArgFlag::only_with(std::string name, const std::string* value,
+                            std::vector<std::string> choices) {
+  check_company_ = [name = std::move(name), value, choices = std::move(choices)] {
+    if (std::ranges::find(choices, *value) != choices.end()) return;
+    throw InvalidArgument(
+        concat("is read with ", name, " ", list_of(choices), " only, got ", name, " ", *value));
+  };
+  return *this;
+}
+
 void ArgFlag::check_number(double value, const std::string& text) const {
   for (const auto& range : ranges_) {
     const std::string broken = range(value);
@@ -67,10 +83,8 @@ void ArgFlag::check_number(double value, const std::string& text) const {
 
 void ArgFlag::check_text(const std::string& text) const {
   if (choices_.empty() || std::ranges::find(choices_, text) != choices_.end()) return;
-  std::string list;
-  for (const std::string& choice : choices_) list += (list.empty() ? "" : ", ") + choice;
-  throw InvalidArgument(
-      concat("must be one of ", list, ", got '", text, "'", did_you_mean(text, choices_)));
+  throw InvalidArgument(concat("must be one of ", list_of(choices_), ", got '", text, "'",
+                               did_you_mean(text, choices_)));
 }
 
 }  // namespace trireme

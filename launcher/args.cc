@@ -152,6 +152,12 @@ Parsed ArgParser::parse(std::span<const std::string> words) {
     if (flag.is_required_ && !flag.was_given_) {
       reject(concat(flag.spellings_.front(), " ", flag.value_name_, " is missing: ", flag.help_));
     }
+    if (!flag.was_given_) continue;
+    try {
+      flag.check_company_();
+    } catch (const InvalidArgument& error) {
+      reject(concat(flag.spellings_.front(), " ", error.what()));
+    }
   }
   return parsed;
 }

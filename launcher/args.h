@@ -43,6 +43,9 @@ class ArgFlag {
   ArgFlag& above(double bound);  // greater than bound
   /// Allowed texts.
   ArgFlag& one_of(std::vector<std::string> choices);
+  /// Read only where the text flag `name`, bound to `value`, is one of `choices`: given beside
+  /// another one it is an error, not silence.
+  ArgFlag& only_with(std::string name, const std::string* value, std::vector<std::string> choices);
 
  private:
   friend class ArgParser;
@@ -57,6 +60,7 @@ class ArgFlag {
   std::vector<std::string> choices_;
   std::vector<std::function<std::string(double)>> ranges_;  // "" if allowed, else what must hold
   std::function<void(const std::string&)> set_;
+  std::function<void()> check_company_ = [] {};  // of only_with
   bool is_bool_ = false;
   bool is_required_ = false;
   bool was_given_ = false;

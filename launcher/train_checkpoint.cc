@@ -15,6 +15,8 @@ namespace {
 constexpr char kScale[] = "grad_scaler.scale";
 constexpr char kFiniteSteps[] = "grad_scaler.finite_steps";
 constexpr char kSkippedSteps[] = "grad_scaler.skipped_steps";
+constexpr char kHasAverages[] = "ema";
+constexpr char kAverage[] = "ema.";  // begins the name of each
 
 std::string generator_key(const std::string& name) { return "generator." + name + ".offset"; }
 
@@ -32,13 +34,17 @@ TrainCheckpoints::TrainCheckpoints(const std::string& out, const TrainOptions& o
 }
 
 void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& optimizer,
-                            const TrainSchedule& schedule, const GradScaler* scaler) {
+                            const TrainSchedule& schedule, const GradScaler* scaler,
+                            const ExponentialMovingAverage* ema) {
   // Nobody runs ahead and dies while the files are being written.
   run_on_rank_zero(communicator_, [&] {
     Snapshot snapshot{.step = step,
                       .model = task.model().state_dict(),
                       .optimizer = optimizer.state_dict(),
                       .state = {}};
+    if (ema) {
+      for (auto& average : ema->state_dict()) snapshot.optimizer.push_back(std::move(average));
+    }
     for (const auto& [name, generator] : task.model().named_generators()) {
       snapshot.state.set_int(generator_key(name), static_cast<int64_t>(generator->offset()));
     }
@@ -60,13 +66,14 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
   });
 }
 
-int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, TrainSchedule& schedule,
-                                  GradScaler* scaler) {
+TrainCheckpoints::Restored TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer,
+                                                     TrainSchedule& schedule, GradScaler* scaler,
+                                                     ExponentialMovingAverage* ema) {
   StateValues values;
   if (communicator_.rank() == 0) {
     if (const auto path = resolve_resume(out_, options_.resume)) {
       try {
-        values = load(*path, task, optimizer);
+        values = load(*path, task, optimizer, ema);
       } catch (const DataError& error) {
         throw DataError(concat(error.what(), "; --resume never starts anew"));
       }
@@ -75,8 +82,12 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, Trai
     }
   }
   values = StateValues::from_json(broadcast_text(values.to_json(), communicator_), "checkpoint");
-  if (!values.has("step")) return 0;
-  for (const auto& [name, moment] : optimizer.state_dict()) {
+  if (!values.has("step")) return {};
+  StateDict states = optimizer.state_dict();
+  if (values.has(kHasAverages)) {
+    for (auto& average : ema->state_dict()) states.push_back(std::move(average));
+  }
+  for (const auto& [name, moment] : states) {
     Communicator& there = moment.device().is_cpu() ? communicator_.host() : communicator_;
     there.broadcast(moment.raw_data(), moment.nbytes(), 0)->wait();
     moment.bump_version();
@@ -91,17 +102,31 @@ int64_t TrainCheckpoints::restore(TrainingTask& task, Optimizer& optimizer, Trai
   for (const auto& [name, generator] : task.model().named_generators()) {
     generator->set_offset(static_cast<uint64_t>(values.get_int(generator_key(name))));
   }
-  return values.get_int("step");
+  return {.step = values.get_int("step"), .has_averages = values.has(kHasAverages)};
 }
 
 StateValues TrainCheckpoints::load(const std::string& path, TrainingTask& task,
-                                   Optimizer& optimizer) const {
+                                   Optimizer& optimizer, ExponentialMovingAverage* ema) const {
   Snapshot snapshot = load_checkpoint(path);
+  StateDict averages;
+  std::erase_if(snapshot.optimizer, [&](const auto& entry) {
+    const bool is_average = entry.first.starts_with(kAverage);
+    if (is_average) averages.push_back(entry);
+    return is_average;
+  });
   convert_master_weights(snapshot.model, snapshot.optimizer, optimizer.state_dict());
   load_state(task.model().state_dict(), snapshot.model, Strictness::kExact, path);
   load_state(optimizer.state_dict(), snapshot.optimizer, Strictness::kExact, path);
   StateValues values = snapshot.state;
   values.set_int("step", snapshot.step);
+  if (ema && !averages.empty()) {
+    load_state(ema->state_dict(), averages, Strictness::kExact, path);
+    values.set_int(kHasAverages, 1);
+  } else if (ema) {
+    log_warning("resume: ", path, " has no averages of weights; --ema begins with its weights");
+  } else if (!averages.empty()) {
+    log_warning("resume: the averages of weights in ", path, " are dropped, without --ema");
+  }
   return values;
 }
 

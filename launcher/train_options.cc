@@ -50,20 +50,40 @@ void add_optimizer_flags(ArgParser& parser, TrainOptions& o) {
       .one_of({"adamw", "adam", "sgd", "adagrad", "rmsprop", "lion", "lamb", "lars", "muon"});
   parser.add("--weight-decay", &o.weight_decay, "for matrices; biases and norms have none")
       .at_least(0);
-  parser.add("--beta1", &o.beta1, "Adam, LAMB, Lion: decay of the mean gradient")
+  const auto rule = [&](const char* flag, auto* value, const char* about,
+                        std::vector<std::string> rules) -> ArgFlag& {
+    return parser.add(flag, value, about).only_with("--optimizer", &o.optimizer, std::move(rules));
+  };
+  rule("--beta1", &o.beta1, "Adam, LAMB, Lion: decay of the mean gradient",
+       {"adamw", "adam", "lamb", "lion", "muon"})
       .at_least(0)
       .at_most(1);
-  parser.add("--beta2", &o.beta2, "Adam, LAMB: decay of the mean square; Lion: of its moment")
+  rule("--beta2", &o.beta2, "Adam, LAMB: decay of the mean square; Lion: of its moment",
+       {"adamw", "adam", "lamb", "lion", "muon"})
       .at_least(0)
       .at_most(1);
-  parser.add("--momentum", &o.momentum, "SGD, RMSprop, LARS, Muon: momentum").at_least(0);
-  parser.add("--alpha", &o.alpha, "RMSprop: decay of the mean square").at_least(0).at_most(1);
-  parser.add("--centered", &o.centered, "RMSprop: take the mean gradient off");
-  parser.add("--trust", &o.trust, "LARS: a layer's step as a share of its norm, at --lr 1")
+  rule("--momentum", &o.momentum, "SGD, RMSprop, LARS, Muon: momentum",
+       {"sgd", "rmsprop", "lars", "muon"})
+      .at_least(0);
+  rule("--alpha", &o.alpha, "RMSprop: decay of the mean square", {"rmsprop"})
+      .at_least(0)
+      .at_most(1);
+  rule("--centered", &o.centered, "RMSprop: take the mean gradient off", {"rmsprop"});
+  rule("--trust", &o.trust, "LARS: a layer's step as a share of its norm, at --lr 1", {"lars"})
       .above(0);
   parser.add("--stochastic-rounding", &o.stochastic_rounding,
              "with bf16-pure: no f32 copies, weights are rounded up or down at random");
   parser.add("--clip", &o.clip, "largest global gradient norm; 0 does not clip").at_least(0);
+  parser
+      .add("--clip-value", &o.clip_value,
+           "largest magnitude of a gradient's element, with --clip 0; 0 does not clip")
+      .at_least(0);
+  parser
+      .add("--ema", &o.ema,
+           "decay of a moving average of the weights, as 0.999, which validations and the sample "
+           "then use; 0: none")
+      .at_least(0)
+      .at_most(0.999999);
 
   parser.section("Learning rate");
   parser.add("--lr", &o.lr, "learning rate after warm-up").above(0);
@@ -77,14 +97,17 @@ void add_optimizer_flags(ArgParser& parser, TrainOptions& o) {
   parser
       .add("--min-lr", &o.min_lr,
            "learning rate at the end of cosine, linear and one-cycle; the least of plateau")
+      .only_with("--schedule", &o.schedule, {"cosine", "linear", "one-cycle", "plateau"})
       .at_least(0)
       .default_text("lr / 10");
   parser.add("--plateau-factor", &o.plateau_factor, "plateau: what the learning rate falls by")
+      .only_with("--schedule", &o.schedule, {"plateau"})
       .above(0)
       .at_most(0.999);
   parser
       .add("--plateau-patience", &o.plateau_patience,
            "plateau: validations that may be no better before it falls")
+      .only_with("--schedule", &o.schedule, {"plateau"})
       .at_least(0)
       .at_most(kMostOfCount);
 }
@@ -286,6 +309,8 @@ void check(const TrainOptions& o, int world_size) {
   require(!o.stochastic_rounding || o.precision == "bf16-pure", "trireme-train",
           "--stochastic-rounding is for weights in bf16, got --precision ", o.precision,
           "; use bf16-pure");
+  require(o.clip_value == 0 || o.clip == 0, "trireme-train", "--clip-value ", o.clip_value,
+          " limits elements and --clip ", o.clip, " the norm; for the first alone add --clip 0");
   require(o.schedule != "plateau" || o.eval_every > 0, "trireme-train",
           "--schedule plateau needs validations, got --eval-every ", o.eval_every);
 }

@@ -46,6 +46,8 @@ struct TrainOptions {
   double plateau_factor = 0.5;
   int64_t plateau_patience = 2;
   double clip = 1.0;
+  double clip_value = 0;
+  double ema = 0;
 
   // Evaluation and reporting.
   int64_t eval_every = 250;

@@ -103,7 +103,13 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
       parameters_(optimizer_->parameters()) {
   require_same_data(task, communicator);
   reseed_generators(task.model(), communicator.rank());
-  first_step_ = checkpoints_.restore(task, *optimizer_, schedule_, scaler());
+  const auto start_averages = [&] {
+    if (options.ema > 0) ema_.emplace(task.model().state_dict(), EmaOptions{options.ema, true});
+  };
+  start_averages();
+  const TrainCheckpoints::Restored restored =
+      checkpoints_.restore(task, *optimizer_, schedule_, scaler(), ema_ ? &*ema_ : nullptr);
+  first_step_ = restored.step;
   // The device counts its updates where the host does not know in time whether one is left out, and
   // where it repeats what was captured.
   const bool replays = options.cuda_graph && !device_.is_cpu();
@@ -118,6 +124,7 @@ Trainer::Trainer(TrainingTask& task, const TrainOptions& options, const std::str
   // Rank 0 alone may have loaded something.
   ddp_.broadcast_parameters();
   ddp_.broadcast_buffers();
+  if (!restored.has_averages) start_averages();
   ddp_.accumulate(static_cast<int>(options.accumulate));
 }
 
@@ -147,7 +154,7 @@ Trainer::Outcome Trainer::run() {
     run_on_rank_zero(communicator_, [&, threads = num_threads()] {
       set_num_threads(threads);  // of the thread that this runs in
       const Autocast autocast(precision_.autocast);
-      report_.show_sample(task_.sample());
+      with_averages([&] { report_.show_sample(task_.sample()); });
     });
   }
   communicator_.barrier();
@@ -171,6 +178,7 @@ void Trainer::step(int64_t step, Loader& loader) {
   std::optional<QueuedStep> before = std::exchange(queued_, std::nullopt);
   if (before) agree(*before);
   if (!graph_) now.norm.set(update(now.loss_scale));
+  if (ema_) ema_->update();
   if (reads_late()) {
     if (before) report(*before);
     queued_ = std::move(now);
@@ -222,6 +230,7 @@ Tensor Trainer::forward(const Batch& batch) {
 Tensor Trainer::update(double loss_scale) {
   const auto scope = report_.phase(Phase::kOptimizer);
   const GradientNorm g = clip_grad_norm(parameters_, options_.clip, loss_scale);
+  if (options_.clip_value > 0) clip_grad_value(parameters_, options_.clip_value * loss_scale);
   optimizer_->step(g.factor);
   return g.norm;
 }
@@ -268,9 +277,19 @@ void Trainer::drain() {
   report(*last);
 }
 
+template <typename Fn>
+void Trainer::with_averages(const Fn& fn) {
+  if (!ema_) return fn();
+  const auto averaged = ema_->apply();
+  fn();
+}
+
 void Trainer::validate(int64_t step) {
   drain();
-  if (stop_) return;
+  if (!stop_) with_averages([&] { evaluate(step); });
+}
+
+void Trainer::evaluate(int64_t step) {
   const auto scope = report_.phase(Phase::kEval);
   const std::shared_ptr<const Dataset> data = task_.validation_data();
   // A classifier's last accuracy is what people quote: it is of all images.
@@ -311,7 +330,7 @@ void Trainer::validate(int64_t step) {
 void Trainer::save(int64_t step) {
   drain();
   const auto scope = report_.phase(Phase::kCheckpoint);
-  checkpoints_.save(step, task_, *optimizer_, schedule_, scaler());
+  checkpoints_.save(step, task_, *optimizer_, schedule_, scaler(), ema_ ? &*ema_ : nullptr);
   saved_step_ = step;
   report_.checkpointed(step);
 }

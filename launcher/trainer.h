@@ -9,6 +9,7 @@
 
 #include "core/amp/grad_scaler.h"
 #include "core/data/loader.h"
+#include "core/optim/ema.h"
 #include "core/optim/optimizer.h"
 #include "core/tensor/transfer.h"
 #include "distributed/communicator.h"
@@ -67,8 +68,12 @@ class Trainer {
   void report(const QueuedStep& step);
   /// Reads and reports the step that is still under way, if there is one. Collective.
   void drain();
+  /// Calls fn() while the model has its averaged weights, if --ema keeps some.
+  template <typename Fn>
+  void with_averages(const Fn& fn);
   /// Leaves early, without a result, when some rank wishes to stop.
   void validate(int64_t step);
+  void evaluate(int64_t step);
   void save(int64_t step);
   /// Collective: finds out whose loss or gradients were not finite.
   [[noreturn]] void fail_not_finite(const QueuedStep& step);
@@ -89,8 +94,9 @@ class Trainer {
   const Precision precision_;
   std::optional<GradScaler> scaler_;  // where the precision needs one
   StateDict parameters_;
-  std::optional<StepGraph> graph_;    // with --cuda-graph
-  std::optional<QueuedStep> queued_;  // not read yet
+  std::optional<ExponentialMovingAverage> ema_;  // with --ema
+  std::optional<StepGraph> graph_;               // with --cuda-graph
+  std::optional<QueuedStep> queued_;             // not read yet
   int64_t first_step_ = 0;
   int64_t saved_step_ = -1;  // of the newest checkpoint that this process has written
   bool stop_ = false;

@@ -8,10 +8,10 @@ SGD with momentum.
 import argparse
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import step_timing
+from models import Mlp
 
 
 def main():
@@ -22,9 +22,7 @@ def main():
     parser.add_argument("--hidden", type=int, default=1024)
     options = parser.parse_args()
     step_timing.start(options)
-    model = nn.Sequential(nn.Linear(784, options.hidden), nn.ReLU(),
-                          nn.Linear(options.hidden, options.hidden), nn.ReLU(),
-                          nn.Linear(options.hidden, 10)).to(options.device)
+    model = Mlp([784, options.hidden, options.hidden, 10]).to(options.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9,
                                 **step_timing.fused(options))
     images = torch.randn(options.batch, 784, device=options.device)

@@ -64,6 +64,24 @@ class Gpt(nn.Module):
         return weights
 
 
+class Mlp(nn.Module):
+    """Linear layers with ReLU between them; torch's own initial values."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+
+    def forward(self, x):
+        x = self.layers[0](x.flatten(1))
+        for layer in self.layers[1:]:
+            x = layer(F.relu(x))
+        return x
+
+    def export(self):
+        """The same names; matrices are transposed."""
+        return {name: p.t() if p.dim() == 2 else p for name, p in self.state_dict().items()}
+
+
 class Lstm(nn.Module):
     """A language model of LSTM layers, all `dim` wide; torch's own initial values."""
 

@@ -2,7 +2,7 @@
 """Trains the same model from the same weights on the same batches in PyTorch and in Trireme, and
 compares the loss of every step.
 
-usage: parity.py gpt|lstm|resnet --bin DIR [--device cpu|cuda|cuda:N] [--precision f32|bf16] [--steps N] [...]
+usage: parity.py gpt|lstm|mlp|resnet --bin DIR [--device cpu|cuda|cuda:N] [--precision f32|bf16] [--steps N] [...]
 
 DIR holds trireme-train. Prints one line and ends with 1 when a loss differs by more than --tolerance
 (default: 1e-4 relative in f32, 1e-2 in bf16). Needs torch; nothing else.
@@ -23,9 +23,10 @@ import tempfile
 import torch
 from torch.nn import functional as F
 
-from models import Gpt, Lstm, ResNet, save_safetensors
+from models import Gpt, Lstm, Mlp, ResNet, save_safetensors
 
-RATE = {"gpt": 6e-4, "lstm": 2e-3, "resnet": 0.002}
+RATE = {"gpt": 6e-4, "lstm": 2e-3, "mlp": 0.003, "resnet": 0.002}
+MOMENTUM = ["--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0"]
 
 
 def autocast(options):
@@ -125,16 +126,12 @@ def write_idx(path, shape, raw):
         file.write(struct.pack(">HBB", 0, 8, len(shape)) + struct.pack(f">{len(shape)}I", *shape) + raw)
 
 
-def compare_resnet(options, folder):
-    depth, width, size, stem = (50, 64, 64, "imagenet")
-    if options.small:
-        depth, width, size, stem = (18, 8, 16, "small")
-    exact = torch.float64 if options.precision == "f32" else torch.float32
-    model = ResNet(depth, 10, 1, width, stem).to(options.device, exact,
-                                                 memory_format=torch.channels_last)
+def write_digits(options, folder, size):
+    """Images [batch, 1, size, size] and labels, and the same as IDX files.
 
-    # As many images as the batch has: every step sees all of them, in whatever order. Digits lie
-    # at the brightness of their class, so that there is something to learn.
+    As many as the batch has: every step sees all of them, in whatever order. Digits lie at the
+    brightness of their class, so that there is something to learn.
+    """
     labels = [i % 10 for i in range(options.batch)]
     draw = random.Random(2)
     raw = bytes(min(255, max(0, 20 * labels[i] + draw.randrange(64)))
@@ -143,8 +140,30 @@ def compare_resnet(options, folder):
         write_idx(os.path.join(folder, f"{part}-images-idx3-ubyte"), (options.batch, size, size), raw)
         write_idx(os.path.join(folder, f"{part}-labels-idx1-ubyte"), (options.batch,), bytes(labels))
     images = torch.frombuffer(bytearray(raw), dtype=torch.uint8).float().view(-1, 1, size, size)
-    images = normalised(images / 255).to(options.device, exact, memory_format=torch.channels_last)
-    targets = torch.tensor(labels, device=options.device)
+    return normalised(images / 255), torch.tensor(labels, device=options.device)
+
+
+def compare_mlp(options, folder):
+    size, hidden = (8, [32, 32]) if options.small else (28, [1024, 1024])
+    images, targets = write_digits(options, folder, size)
+    images = images.to(options.device)
+    model = Mlp([size * size] + hidden + [10]).to(options.device)
+    return train_both(
+        options, folder, model,
+        lambda: torch.optim.SGD(model.parameters(), lr=RATE["mlp"], momentum=0.9),
+        lambda _: F.cross_entropy(model(images).float(), targets),
+        ["--data", folder, "--hidden", ",".join(map(str, hidden))] + MOMENTUM)
+
+
+def compare_resnet(options, folder):
+    depth, width, size, stem = (50, 64, 64, "imagenet")
+    if options.small:
+        depth, width, size, stem = (18, 8, 16, "small")
+    exact = torch.float64 if options.precision == "f32" else torch.float32
+    model = ResNet(depth, 10, 1, width, stem).to(options.device, exact,
+                                                 memory_format=torch.channels_last)
+    images, targets = write_digits(options, folder, size)
+    images = images.to(options.device, exact, memory_format=torch.channels_last)
 
     def make_optimizer():
         return torch.optim.SGD(model.parameters(), lr=RATE["resnet"], momentum=0.9)
@@ -154,8 +173,7 @@ def compare_resnet(options, folder):
         return F.cross_entropy(logits if exact == torch.float64 else logits.float(), targets)
 
     return train_both(options, folder, model, make_optimizer, loss_of, [
-        "--data", folder, "--depth", str(depth), "--width", str(width), "--stem", stem,
-        "--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0"])
+        "--data", folder, "--depth", str(depth), "--width", str(width), "--stem", stem] + MOMENTUM)
 
 
 def normalised(images):
@@ -167,7 +185,7 @@ def normalised(images):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", choices=("gpt", "lstm", "resnet"))
+    parser.add_argument("model", choices=("gpt", "lstm", "mlp", "resnet"))
     parser.add_argument("--bin", required=True, help="folder of trireme-train")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
@@ -185,7 +203,8 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
     with tempfile.TemporaryDirectory() as folder:
-        compare = {"gpt": compare_gpt, "lstm": compare_lstm, "resnet": compare_resnet}
+        compare = {"gpt": compare_gpt, "lstm": compare_lstm, "mlp": compare_mlp,
+                   "resnet": compare_resnet}
         ours, theirs = compare[options.model](options, folder)
     if len(ours) != len(theirs):
         sys.exit(f"parity: {len(theirs)} steps in PyTorch but {len(ours)} in Trireme")

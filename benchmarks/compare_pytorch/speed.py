@@ -73,17 +73,25 @@ def rows_for_cpu(quick):
     return [
         Row("GPT 4 x 256, bf16, tok/s", gpt + half, {"autocast": peer + half, "our f32": gpt},
             musts={"autocast": 1.5, "our f32": 2.0}),
-        Row("GPT 4 x 256, f32, tok/s", gpt, {"eager": peer}),
+        Row("GPT 4 x 256, f32, tok/s", gpt, {"eager": peer}, musts={"eager": 1.3}),
         Row("ResNet-18, 32 x 32, batch 64, f32, images/s", ["resnet_step_benchmark"] + few + images,
             {"eager": ["resnet_step.py"] + few + images}, musts={"eager": 1.0}),
         Row("MLP, batch 128, f32, images/s", ["mlp_step_benchmark"] + few,
-            {"eager": ["mlp_step.py"] + few}),
+            {"eager": ["mlp_step.py"] + few}, musts={"eager": 1.3}),
         Row("LSTM 2 x 512, 64 steps, batch 32, f32, tok/s", ["lstm_step_benchmark"] + few,
             {"eager": ["lstm_step.py"] + few}, musts={"eager": 1.2}),
-        op_row("add_forward_backward"), op_row("gelu_forward_backward"),
+        op_row("add_forward_backward", 0.1), op_row("gelu_forward_backward", 0.1),
         Row("DDP on one rank, % of a step",
             ["training_step_benchmark", "--ddp", "both"] + few + tiny, number="ddp_percent"),
-    ]
+    ] + ([] if quick else [
+        memory_row("AdamW, 100 M parameters", "adamw_step"),
+        memory_row("layer_norm, forward and backward, 64 MiB", "layer_norm_(rows|gradients)_f32"),
+        memory_row("softmax, forward and backward, 64 MiB", "softmax_(rows|gradients)_f32"),
+        memory_row("gelu, forward and backward, 64 MiB", "gelu_(rows|gradients)_f32"),
+        memory_row("cross_entropy, forward and backward, 64 MiB",
+                   "cross_entropy_(rows|gradients)_f32"),
+        memory_row("cross_entropy in place, 64 MiB", "cross_entropy_inplace_f32"),
+    ])
 
 
 def shown(value):
@@ -121,9 +129,18 @@ class Row:
         return verdicts
 
 
-def op_row(name):
+def op_row(name, share=1 / 3):
     return Row(f"op overhead, {name}, ns", ["op_overhead_benchmark"], {"eager": ["op_overhead.py"]},
-               number=name, at_most={"eager": 1 / 3})
+               number=name, at_most={"eager": share})
+
+
+def memory_row(name, kernel):
+    """Bytes per second beside those of copies; the streamed one only writes what it writes."""
+    def of(names):
+        return ["kernels_benchmark", f"--benchmark_filter=^{names}(/65536)?$"]
+    return Row(f"{name}, GB/s", of(kernel),
+               {"memcpy": of("memcpy"), "streamed copy": of("streamed_copy")},
+               number="GB/s", musts={"memcpy": 0.85})
 
 
 def kernel_row(name, quick):
@@ -138,13 +155,14 @@ class Runner:
         self.hardware = ""
 
     def measure(self, words):
-        """The numbers that a command's last line has; of op_overhead_benchmark by the op's name."""
+        """What a command printed, as numbers by name."""
         device = self.options.device
         if words[0].endswith(".py"):
             command = [sys.executable, os.path.join(HERE, words[0]), "--device", device, "--json"]
-        elif words[0] == "op_overhead_benchmark":
-            command = [os.path.join(self.options.bin, words[0]), f"--device={device}",
-                       "--benchmark_format=json"]
+        elif words[0] in ("op_overhead_benchmark", "kernels_benchmark"):
+            command = [os.path.join(self.options.bin, words[0]), "--benchmark_format=json"]
+            if words[0] == "op_overhead_benchmark":
+                command.append(f"--device={device}")
         else:
             command = [os.path.join(self.options.bin, words[0]), "--device", device, "--json"]
         # As PyTorch by default: gradients of attention and convolution may add in any order.
@@ -158,6 +176,10 @@ class Runner:
             runs = json.loads(done.stdout)["benchmarks"]
             # A counter of seconds times 1e-9, see the benchmark.
             return {run["name"].split("/")[0]: run["ns_per_op"] for run in runs}
+        if words[0] == "kernels_benchmark":
+            runs = json.loads(done.stdout[done.stdout.index("{"):])["benchmarks"]
+            seconds = [1e-9 * run["real_time"] for run in runs]
+            return {"GB/s": sum(run["GB/s"] * s for run, s in zip(runs, seconds)) / sum(seconds)}
         lines = done.stdout.strip().splitlines()
         print("   ", "\n    ".join(lines[:-1]), flush=True)
         result = json.loads(lines[-1])

@@ -7,7 +7,9 @@ namespace trireme {
 namespace {
 
 Node& node_of(const char* op, const Tensor& x) {
-  require(x.defined() && x.requires_grad(), op, "needs a tensor that requires a gradient");
+  require(x.defined(), op, "needs a tensor that requires a gradient, got an undefined one");
+  require(x.requires_grad(), op, "needs a tensor that requires a gradient, got ", x.dtype(),
+          x.shape(), ", which does not");
   return static_cast<Node&>(*x.autograd_meta());
 }
 

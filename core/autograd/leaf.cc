@@ -116,8 +116,9 @@ void LeafNode::mark_written() {
 }
 
 LeafNode& leaf_node(const char* op, const Tensor& leaf) {
-  require(leaf.defined() && leaf.requires_grad() && leaf.is_leaf(), op,
-          "needs a leaf that requires a gradient");
+  require(leaf.defined(), op, "needs a leaf that requires a gradient, got an undefined tensor");
+  require(leaf.requires_grad() && leaf.is_leaf(), op, "needs a leaf that requires a gradient, got ",
+          leaf.dtype(), leaf.shape(), leaf.requires_grad() ? ", a result" : ", which needs none");
   return static_cast<LeafNode&>(*leaf.autograd_meta());
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "core/autograd/gradient_slot.h"
+#include "core/tensor/copy.h"
+#include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 
 namespace trireme {
@@ -69,17 +71,43 @@ void Module::zero_grad() {
   for (const auto& [name, p] : named_parameters()) Tensor(p).zero_grad();
 }
 
+namespace {
+
+/// `tensor` becomes what `moved` makes of it, for all who hold it.
+template <typename Fn>
+void replace(const std::string& name, Tensor tensor, const Fn& moved) {
+  require(!has_gradient_slot(tensor), "module", "cannot move '", name,
+          "', its gradient lives in a bucket; move the model before wrapping it");
+  const bool trains = tensor.requires_grad();
+  tensor.set_requires_grad(false);
+  const MemoryKindGuard kind(MemoryKind::kParameters);
+  tensor.take_elements_of(moved(tensor));
+  tensor.set_requires_grad(trains);
+}
+
+}  // namespace
+
 void Module::to(Device device) {
   for (auto& [name, tensor] : state_dict()) {
     if (tensor.device() == device) continue;
-    require(!has_gradient_slot(tensor), "module", "cannot move '", name,
-            "', its gradient lives in a bucket; move the model before wrapping it");
-    const bool trains = tensor.requires_grad();
-    tensor.set_requires_grad(false);
-    const MemoryKindGuard kind(MemoryKind::kParameters);
-    tensor.take_elements_of(to_device(tensor, device));
-    tensor.set_requires_grad(trains);
+    replace(name, tensor, [&](const Tensor& t) { return to_device(t, device); });
   }
+}
+
+void Module::to(DType dtype) {
+  require(is_floating(dtype), "module", "parameters can be of a floating dtype only, got ", dtype);
+  const auto convert = [](const StateDict& tensors, DType to) {
+    for (const auto& [name, tensor] : tensors) {
+      if (tensor.dtype() == to || !is_floating(tensor.dtype())) continue;
+      replace(name, tensor, [&](const Tensor& t) {
+        const Tensor converted = empty(t.shape(), {to, t.device()});
+        copy_inplace(converted, t);
+        return converted;
+      });
+    }
+  };
+  convert(named_parameters(), dtype);
+  convert(named_buffers(), acc_dtype(dtype));
 }
 
 void Module::train(bool on) {

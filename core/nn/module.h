@@ -57,6 +57,9 @@ class Module {
   /// of parameters that move are dropped: call it before anything else holds on to the parameters
   /// (optimizer, DataParallel), which with a gradient slot is an error.
   void to(Device device);
+  /// Rounds floating parameters to `dtype`, likewise; before an optimizer is made, which keeps f32
+  /// copies of 16-bit ones. Floating buffers, as running statistics, have f32 beside 16 bits.
+  void to(DType dtype);
 
   /// Training mode (the default) or evaluation mode, for this module and all below.
   void train(bool on = true);

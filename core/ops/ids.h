@@ -22,7 +22,8 @@ void with_ids(const char* op, const Tensor& ids, Fn&& fn) {
 /// unless it equals `ignored`. `what` says what an id is: "target", "id".
 inline void require_inside(const char* op, const char* what, const Tensor& ids, int64_t bound,
                            std::optional<int64_t> ignored = {}) {
-  require(bound > 0 || ids.numel() == 0, op, "there is nothing that a ", what, " could name");
+  require(bound > 0 || ids.numel() == 0, op, what, " of shape ", ids.shape(),
+          " must lie in [0, 0), which is empty");
   // Where no id is exempt, exempt one that lies inside.
   const int64_t exempt = ignored.value_or(0);
   with_ids(op, ids, [&](const auto* values) {

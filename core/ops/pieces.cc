@@ -1,11 +1,19 @@
 // Cutting into views and joining: compositions of slice, expand and concat.
 
+#include <string>
+
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
 namespace {
+
+std::string in_brackets(std::span<const int64_t> sizes) {
+  std::string text = "[";
+  for (int64_t size : sizes) text += (text.size() > 1 ? ", " : "") + std::to_string(size);
+  return text + "]";
+}
 
 std::vector<Tensor> pieces(const char* op, const Tensor& x, int dim, int64_t size) {
   const int64_t extent = x.shape()[dim];
@@ -36,7 +44,7 @@ std::vector<Tensor> split(const Tensor& x, std::span<const int64_t> sizes, int d
     if (fits) rest -= size;
   }
   require(fits && rest == 0, "split", "sizes must not be negative and add up to the extent of ",
-          "dimension ", dim, " of ", x.shape());
+          "dimension ", dim, " of ", x.shape(), ", got ", in_brackets(sizes));
   std::vector<Tensor> parts;
   int64_t begin = 0;
   for (int64_t size : sizes) {

@@ -54,10 +54,10 @@ void Tensor::zero_grad() {
 }
 
 void Tensor::take_elements_of(const Tensor& other) {
-  require(!requires_grad() && other.shape() == shape() && other.dtype() == dtype(),
-          "take_elements_of",
-          "needs tensors of one shape and dtype, the first without gradient, got ", dtype(),
-          shape(), " and ", other.dtype(), other.shape());
+  require(!requires_grad() && other.shape() == shape(), "take_elements_of",
+          "needs tensors of one shape, the first without gradient, got ", dtype(), shape(), " and ",
+          other.dtype(), other.shape());
+  impl_->dtype = other.impl_->dtype;
   impl_->storage = other.impl_->storage;
   impl_->offset = other.impl_->offset;
   impl_->strides = other.impl_->strides;

@@ -54,8 +54,8 @@ class Tensor {
   }
   void* raw_data() const;
 
-  /// All handles to this tensor object see other's elements from now on, on other's device.
-  /// Requires equal shapes and dtypes, and that this needs no gradient.
+  /// All handles to this tensor object see other's elements from now on, of other's dtype and on
+  /// its device. Requires equal shapes, and that this needs no gradient.
   void take_elements_of(const Tensor& other);
 
   /// The single element as a double. Requires numel() == 1. Waits for a CUDA device, as to_vector()

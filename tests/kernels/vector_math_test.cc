@@ -2,11 +2,15 @@
 
 #include "kernels/vector_math.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "kernels/pointwise.h"
+#include "kernels/simd.h"
 
 namespace trireme {
 namespace {
@@ -71,6 +75,45 @@ TEST(VectorMath, ErfcIsAsAccurateAsItsHeaderSays) {
                 {-6, 2.5f}, [](float x) { return vmath::erfc(x); },
                 [](double x) { return std::erfc(x); }),
             5e-6);
+}
+
+// As the text that it stands for: from the smallest results to infinity, and NaN.
+TEST(VectorMath, VectorsOfExpAreWithinTwoUlpToo) {
+  using namespace kernels;
+  const auto in_a_vector = [](float x) { return exp_of<float>(broadcast(x))[0]; };
+  const auto exact = [](double x) { return std::exp(x); };
+  EXPECT_LT(worst_error({-87, 88.7f}, in_a_vector, exact), 4 * kHalfUlp);
+  for (float x = -103; x < -87.4f; x += 0.01f) {
+    EXPECT_NEAR(in_a_vector(x), exact(x), 2.0 * std::numeric_limits<float>::denorm_min()) << x;
+  }
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(in_a_vector(89), kInf);
+  EXPECT_EQ(in_a_vector(kInf), kInf);
+  EXPECT_EQ(in_a_vector(-kInf), 0);
+  EXPECT_TRUE(std::isnan(in_a_vector(NAN)));
+}
+
+TEST(VectorMath, GeluInVectorsIsTheFunctor) {
+  using namespace kernels;
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  std::vector<float> x{0, -0.0f, kInf, -kInf, NAN, 3e38f, -3e38f, 1e-42f, -88, 88};
+  for (float v = -12; v < 12; v += 0.001f) x.push_back(v);
+  const auto count = static_cast<int64_t>(x.size());
+  std::vector<float> dy(x.size(), 1.0f), y(x.size()), dx(x.size());
+  map(Cpu{}, GeluTanh{}, std::array<const float*, 1>{x.data()}, y.data(), count);
+  map(Cpu{}, GradOf<GeluTanh>{}, std::array<const float*, 2>{dy.data(), x.data()}, dx.data(),
+      count);
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!(std::abs(x[i]) <= 1e18f)) continue;  // its square is not finite: below
+    const double exact = x[i];
+    EXPECT_NEAR(y[i], GeluTanh{}(exact), 1e-37 + 2e-6 * std::abs(GeluTanh{}(exact))) << exact;
+    EXPECT_NEAR(dx[i], GeluTanh{}.grad(1.0, exact), 1e-6) << exact;
+  }
+  for (size_t i = 0; i < x.size(); ++i) {
+    EXPECT_EQ(std::isnan(y[i]), std::isnan(GeluTanh{}(x[i]))) << x[i];
+    EXPECT_EQ(std::isnan(dx[i]), std::isnan(GeluTanh{}.grad(1.0f, x[i]))) << x[i];
+  }
+  EXPECT_EQ(y[2], kInf);
 }
 
 }  // namespace

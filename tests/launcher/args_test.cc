@@ -51,6 +51,17 @@ class Args : public ::testing::Test {
   ArgParser parser_;
 };
 
+TEST_F(Args, AFlagOfAnotherChoiceIsAnErrorInAnyOrder) {
+  double momentum = 0;
+  parser_.add("--momentum", &momentum, "of sgd")
+      .only_with("--optimizer", &options_.optimizer, {"sgd", "lars"});
+  parse({"--momentum", "0.9", "--optimizer", "sgd"});
+  EXPECT_EQ(momentum, 0.9);
+  EXPECT_THAT(
+      error_of({"--optimizer", "adamw"}),
+      HasSubstr("--momentum is read with --optimizer sgd, lars only, got --optimizer adamw"));
+}
+
 TEST_F(Args, KeepsDefaultsOfFlagsThatAreNotGiven) {
   parse({});
   EXPECT_EQ(options_.steps, 100);

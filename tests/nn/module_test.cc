@@ -89,6 +89,23 @@ TEST(Module, ZeroGradForgetsGradientsOfAllParameters) {
   EXPECT_FALSE(tree.shared.grad().defined());
 }
 
+TEST(Module, ToADtypeRoundsParametersForAllWhoHoldThem) {
+  Tree tree;
+  copy_inplace(tree.shared.detach(), full({2, 2}, 1.001));
+  tree.root.to(DType::kBF16);
+  EXPECT_EQ(tree.shared.dtype(), DType::kBF16);
+  EXPECT_EQ(tree.shared.to_vector<float>(), std::vector<float>(4, 1.0f));
+  EXPECT_TRUE(tree.shared.requires_grad());
+  EXPECT_EQ(tree.root.named_buffers()[0].second.dtype(), DType::kF32);
+  backward(sum(mul(tree.shared, tree.shared)));
+  EXPECT_EQ(tree.shared.grad().dtype(), DType::kBF16);
+  tree.root.to(DType::kF64);
+  EXPECT_EQ(tree.root.named_buffers()[0].second.dtype(), DType::kF64);
+  EXPECT_FALSE(tree.shared.grad());
+  EXPECT_THAT([&] { tree.root.to(DType::kI64); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("floating dtype only, got i64")));
+}
+
 TEST(Module, ListsGeneratorsByName) {
   Generator generator(3);
   Dropout drop(0.5, generator);

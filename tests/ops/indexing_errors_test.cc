@@ -39,7 +39,7 @@ TEST(IndexErrors, NameOpNumberAndPosition) {
   EXPECT_EQ(message_of([&] {
               gather(zeros({3, 0}), 1, zeros({3, 1}, kI64));
             }),
-            "gather: there is nothing that a index could name");
+            "gather: index of shape [3, 1] must lie in [0, 0), which is empty");
 }
 
 TEST(IndexErrors, NameShapesAndDtypes) {
@@ -96,7 +96,8 @@ TEST(ShapingErrors, NameWhatMustHold) {
   EXPECT_EQ(message_of([&] {
               split(x, std::array<int64_t, 2>{1, 1});
             }),
-            "split: sizes must not be negative and add up to the extent of dimension 0 of [3, 2]");
+            "split: sizes must not be negative and add up to the extent of dimension 0 of [3, 2], "
+            "got [1, 1]");
   EXPECT_EQ(message_of([&] { chunk(x, 0); }), "chunk: needs a positive number of pieces, got 0");
 }
 

@@ -36,6 +36,10 @@ refuses 64 "gpt, lstm, mlp or resnet" "$train" gtp
 refuses 64 "--batch 3" "${gpt[@]}" --data text --batch 3 --accumulate 2
 refuses 64 "--cuda-graph is for GPUs" "${gpt[@]}" --data text --cuda-graph --device cpu
 refuses 64 "--optimizer" "${gpt[@]}" --data text --optimizer newton
+refuses 64 "--alpha is read with --optimizer rmsprop only, got --optimizer adamw" "${gpt[@]}" --data text --alpha 0.9
+refuses 64 "--plateau-factor is read with --schedule plateau only" "${gpt[@]}" --data text --plateau-factor 0.3
+refuses 64 "--clip-value 0.5 limits elements and --clip 1 the norm" "${gpt[@]}" --data text --clip-value 0.5
+refuses 64 "--ema must be at most" "${gpt[@]}" --data text --ema 1
 refuses 64 "--schedule plateau needs validations" "${gpt[@]}" --data text --schedule plateau --eval-every 0
 refuses 64 "--stochastic-rounding is for weights in bf16" "${gpt[@]}" --data text --stochastic-rounding
 refuses 65 "no-such-checkpoint" "${gpt[@]}" --data text --resume no-such-checkpoint

@@ -21,8 +21,8 @@ run() { # run NAME FLAGS...: 20 steps on two ranks
 says() {
   grep -qF -- "$2" "$1.log" || { cat "$1.log"; echo "'$2' is missing in the log of $1"; exit 1; }
 }
-run whole --checkpoint-every 10
-run second --resume whole/checkpoints/step-00000010 --log-every 1
+run whole --checkpoint-every 10 --ema 0.9
+run second --resume whole/checkpoints/step-00000010 --log-every 1 --ema 0.9
 # A run that started anew would end with the same weights.
 says second "resuming from step 10 of whole/checkpoints/step-00000010"
 [ "$(grep -o '"step":[0-9]*' second/metrics.jsonl | head -1)" = '"step":11' ]
@@ -30,10 +30,21 @@ for file in model.safetensors optimizer.safetensors state.json; do
   cmp whole/checkpoints/step-00000020/$file second/checkpoints/step-00000020/$file
 done
 if grep 'uninterrupted run' second.log; then exit 1; fi
-echo "resumed weights are equal"
+grep -q '"ema.wte.weight"' whole/checkpoints/step-00000020/optimizer.safetensors
+echo "resumed weights and their averages are equal"
+
+validation() { grep -o '"val_loss":[^,}]*' "$1/metrics.jsonl" | tail -1; }
+run plain
+cmp whole/checkpoints/step-00000020/model.safetensors plain/checkpoints/step-00000020/model.safetensors
+[ "$(validation whole)" = "$(validation second)" ]
+if [ "$(validation whole)" = "$(validation plain)" ]; then echo "averages were not validated"; exit 1; fi
+run late --resume plain/checkpoints/step-00000020 --steps 21 --ema 0.9
+says late "has no averages of weights; --ema begins with its weights"
+echo "averages are validated and change no weight"
 
 head -c 4000 text > shorter
 run other --resume whole/checkpoints/step-00000010 --seed 99 --batch 16 --data shorter
+says other "resume: the averages of weights in whole/checkpoints/step-00000010 are dropped"
 says other "resume: --seed was 1337 when the checkpoint was written, now it is 99"
 says other "resume: --batch was 8 when the checkpoint was written, now it is 16"
 says other "resume: --data was text when the checkpoint was written, now it is shorter"
