@@ -5,7 +5,9 @@
 
 #include <future>
 
+#include "core/cuda/device.h"
 #include "distributed/device_of_rank.h"
+#include "tests/support/environment_variable.h"
 #include "tests/support/nccl_ranks.h"
 #include "tests/support/temp_dir.h"
 
@@ -15,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::AllOf;
 using testing::DeviceValues;
+using testing::EnvironmentVariable;
 using testing::FakeGpus;
 using testing::FakeNccl;
 using ::testing::HasSubstr;
@@ -223,10 +226,37 @@ TEST(NcclFailures, ThreadsOfOneProcessCannotShareAGpuEvenIfAllowed) {
               HasSubstr("start processes"));
 }
 
-TEST(DeviceOfRank, MoreRanksThanGpusIsSaidBeforeAnythingStarts) {
+TEST(RunRanks, MoreRanksThanGpusIsSaidBeforeAnythingStarts) {
+  FakeNccl nccl;
+  const EnvironmentVariable allowed("TRIREME_ALLOW_SHARED_GPU", "1");  // for processes
+  cuda::make_current(0);
+  for (const int gpus : {1, 2}) {
+    FakeGpus::get().set_visible(gpus);
+    EXPECT_THAT(message_of<InvalidArgument>([] { run_gpu_ranks(3, [](NcclCommunicator&) {}); }),
+                AllOf(HasSubstr("run_ranks: each of 3 ranks needs a GPU of its own"),
+                      HasSubstr(concat("shows this process ", gpus)),
+                      HasSubstr(concat("at most ", gpus, " ranks"))));
+  }
+  FakeGpus::get().set_visible(0);
+  EXPECT_THROW(run_gpu_ranks(2, [](NcclCommunicator&) {}), CudaError);
+}
+
+TEST(RunRanks, LeavesTheCallersDeviceAlone) {
+  FakeNccl nccl;
+  cuda::make_current(0);
+  run_gpu_ranks(3, [](NcclCommunicator&) {});
+  int device = -1;
+  cuda::api().get_device(&device);
+  EXPECT_EQ(device, 0);
+}
+
+TEST(DeviceOfRank, ARankWithoutAGpuIsToldHowManyThereAre) {
   FakeNccl nccl;
   FakeGpus::get().set_visible(2);
-  EXPECT_THAT(message_of<InvalidArgument>([] { run_gpu_ranks(3, [](NcclCommunicator&) {}); }),
+  RankEnv env;
+  env.world_size = env.local_world_size = 3;
+  env.rank = env.local_rank = 2;
+  EXPECT_THAT(message_of<InvalidArgument>([&] { device_of_rank("cuda", env); }),
               AllOf(HasSubstr("local rank 2 of 3 has no GPU"), HasSubstr("has 2"),
                     HasSubstr("at most 2 ranks")));
 }
