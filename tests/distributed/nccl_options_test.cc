@@ -48,31 +48,33 @@ TEST(NcclOptionsOfSettings, LeaveAllToNcclWhereNothingIsSet) {
   EXPECT_EQ(options.abort_timeout, none.abort_timeout);
 }
 
-TEST(NcclOptions, OfACommunicatorReachItAndItsSplits) {
-  for (const bool splits : {false, true}) {
-    FakeNccl nccl;
-    NcclOptions options = quick_options();
-    options.min_ctas = 2;
-    options.max_ctas = 9;
-    options.cga_cluster_size = 4;
-    options.traffic_class = 105;
-    options.network = "IB";
-    options.name = "gradients";
-    run_gpu_ranks(
-        2,
-        [&](NcclCommunicator& comm) {
-          if (splits) comm.split(0, comm.rank());
-        },
-        kPatient, options);
-    const FakeNccl::Config config = nccl.config();
-    EXPECT_EQ(config.values.blocking, 0);
-    EXPECT_EQ(config.values.minCTAs, 2);
-    EXPECT_EQ(config.values.maxCTAs, 9);
-    EXPECT_EQ(config.values.cgaClusterSize, 4);
-    EXPECT_EQ(config.values.trafficClass, 105);
-    EXPECT_EQ(config.network, "IB");
-    EXPECT_EQ(config.name, "gradients");
-  }
+/// What NCCL gets in its last configuration, in `body` at the latest, with every option set.
+void expect_every_option(const std::function<void(NcclCommunicator&)>& body) {
+  FakeNccl nccl;
+  NcclOptions options = quick_options();
+  options.min_ctas = 2;
+  options.max_ctas = 9;
+  options.cga_cluster_size = 4;
+  options.traffic_class = 105;
+  options.network = "IB";
+  options.name = "gradients";
+  run_gpu_ranks(2, body, kPatient, options);
+  const FakeNccl::Config config = nccl.config();
+  EXPECT_EQ(config.values.blocking, 0);
+  EXPECT_EQ(config.values.minCTAs, 2);
+  EXPECT_EQ(config.values.maxCTAs, 9);
+  EXPECT_EQ(config.values.cgaClusterSize, 4);
+  EXPECT_EQ(config.values.trafficClass, 105);
+  EXPECT_EQ(config.network, "IB");
+  EXPECT_EQ(config.name, "gradients");
+}
+
+TEST(NcclOptions, OfACommunicatorReachIt) {
+  expect_every_option([](NcclCommunicator&) {});
+}
+
+TEST(NcclOptions, OfACommunicatorReachItsSplits) {
+  expect_every_option([](NcclCommunicator& comm) { comm.split(0, comm.rank()); });
 }
 
 TEST(NcclOptions, LeftOutStayUndefinedForNccl) {
