@@ -79,7 +79,8 @@ void DistributedDataParallel::micro_backward(const Tensor& loss) {
     trireme::backward(loss);
     return;
   }
-  require(loss.defined() && loss.numel() == 1, "ddp", "backward needs a scalar loss");
+  require(loss.defined() && loss.numel() == 1, "ddp", "backward needs a loss of one element, got ",
+          loss.defined() ? concat("shape ", loss.shape()) : "an undefined tensor");
   const Tensor share = full(loss.shape(), 1.0 / accumulate_, {loss.dtype(), loss.device()});
   if (micro_step_ + 1 == accumulate_) {
     micro_step_ = 0;

@@ -12,4 +12,6 @@ Device device_of_rank(std::string_view wish, const RankEnv& /*env*/) {
   return device;
 }
 
+void require_device_per_thread(int /*ranks*/) { current_cuda(0); }
+
 }  // namespace trireme

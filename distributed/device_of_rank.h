@@ -16,4 +16,9 @@ namespace trireme {
 /// on this node than devices, unless TRIREME_ALLOW_SHARED_GPU=1 lets them share.
 Device device_of_rank(std::string_view wish, const RankEnv& env);
 
+/// Throws InvalidArgument unless each of `ranks` threads of this process can have a CUDA device of
+/// its own; CudaError where there is no driver or no device, or in a build without CUDA. Chooses no
+/// device.
+void require_device_per_thread(int ranks);
+
 }  // namespace trireme

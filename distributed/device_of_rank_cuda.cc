@@ -5,13 +5,22 @@
 #include "distributed/host_name.h"
 
 namespace trireme {
+namespace {
+
+/// At least 1, or throws.
+int device_count() {
+  const int count = cuda::device_count();
+  if (count == 0) cuda::check("device", cudaErrorNoDevice);
+  return count;
+}
+
+}  // namespace
 
 Device device_of_rank(std::string_view wish, const RankEnv& env) {
   Device device = parse_device(wish);
   if (device.is_cpu()) return device;
   const bool may_share = get_setting("TRIREME_ALLOW_SHARED_GPU") == "1";
-  const int count = cuda::device_count();
-  if (count == 0) cuda::check("device", cudaErrorNoDevice);
+  const int count = device_count();
   if (wish == "cuda") {
     // One visible device may be this rank's own; whether another rank has the same one is found out
     // when they meet.
@@ -26,6 +35,13 @@ Device device_of_rank(std::string_view wish, const RankEnv& env) {
   }
   cuda::make_current(device.index);
   return device;
+}
+
+void require_device_per_thread(int ranks) {
+  const int count = device_count();
+  require(ranks <= count, "run_ranks", "each of ", ranks, " ranks needs a GPU of its own, ",
+          host_name(), " shows this process ", count, "; run at most ", count,
+          " ranks, or let CUDA_VISIBLE_DEVICES show more");
 }
 
 }  // namespace trireme

@@ -87,11 +87,7 @@ void run_ranks(int world_size, const RankMain& rank_main, const CommOptions& opt
 void run_ranks(int world_size, DeviceType device, const RankMain& rank_main,
                const CommOptions& options, const NcclOptions& nccl) {
   if (device == DeviceType::kCpu) return run_ranks(world_size, rank_main, options);
-  // Reaches the last device first, so that too few are said once and before any thread starts.
-  RankEnv last;
-  last.local_rank = world_size - 1;
-  last.local_world_size = last.world_size = world_size;
-  device_of_rank("cuda", last);
+  require_device_per_thread(world_size);  // before any thread starts
   run_all(world_size, rank_main, options, [&](std::unique_ptr<Communicator> host) {
     const Device own{DeviceType::kCuda, static_cast<int8_t>(host->rank())};
     return make_device_communicator(std::move(host), own, nccl, options);

@@ -28,8 +28,8 @@ void run_ranks(int world_size, const std::function<void(Communicator&)>& rank_ma
                const CommOptions& options = {});
 
 /// The same on a kind of device. On CUDA rank r drives cuda:r, which is its thread's CUDA device,
-/// with an `nccl` communicator (one rank alone needs none). Throws InvalidArgument where there are
-/// fewer devices than ranks.
+/// with an `nccl` communicator (one rank alone needs none). Throws InvalidArgument before any
+/// thread starts where this process sees fewer devices than ranks: threads cannot share one.
 void run_ranks(int world_size, DeviceType device,
                const std::function<void(Communicator&)>& rank_main, const CommOptions& options = {},
                const NcclOptions& nccl = nccl_options_from_settings());

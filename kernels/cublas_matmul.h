@@ -33,6 +33,8 @@ class CublasMatmul {
   ~CublasMatmul();
   CublasMatmul(const CublasMatmul&) = delete;
 
+  const CublasOptions& options() const { return options_; }
+
   /// Queues the product on `stream`. Sums in f32 (f64 for f64), also where partial sums of one
   /// element are made apart. Its working memory, at most 32 MiB (64 from sm_90 on), is freed behind
   /// it. 2 batch m n k FLOPs; reads a and b once or more, writes c once.

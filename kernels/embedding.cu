@@ -78,6 +78,7 @@ void embedding(Cuda device, MatrixView<const T> weight, const Id* ids, MatrixVie
 
 template <typename T, typename Id>
 void embedding_backward(Cuda device, MatrixView<const T> dy, const Id* ids, MatrixView<T> dweight) {
+  require_sortable("embedding backward", dy.rows, dweight.rows);
   const Shape shape{dweight.rows, dweight.cols};
   const Strides strides{dweight.row_stride, 1};
   fill(device, AnyView{dweight.data, dtype_of<T>, shape, strides}, 0);

@@ -93,8 +93,7 @@ void scatter_sum(Cuda device, const StridedView<const T>& src, int dim, const Id
   fill(device, AnyView{y.data, dtype_of<T>, y.shape, y.strides}, 0);
   const int64_t count = src.count(), places = y.count();
   if (count == 0 || places == 0) return;
-  require(count < INT32_MAX && places < UINT32_MAX, kOp,
-          "needs fewer than 2^31 addends and 2^32 results on CUDA, got ", count, " and ", places);
+  require_sortable(kOp, count, places);
   const Strides from = contiguous_strides(src.shape);
   Strides to = y.strides;
   to[dim] = 0;

@@ -1,7 +1,8 @@
 // Negative log likelihood: a warp takes a row, a block of up to 256 threads a long one. Forward
 // reads one element of a row, or all of them once where labels are smoothed; backward writes the
-// gradient once. No alignment is asked for: packs would halve the instructions, not the memory
-// traffic, which bounds both.
+// gradient once: for 65,536 rows of 50,257 classes in f32, 2 MB of sectors and 13.2 GB,
+// expected 3.1 ms on an H200. No alignment is asked for: packs would halve the instructions, not
+// the memory traffic, which bounds both.
 
 #include "kernels/cuda/launch_rows.cuh"
 #include "kernels/cuda/nll_loss_body.h"

@@ -1,4 +1,4 @@
-// Evenly spaced numbers: one a thread and step, x written once.
+// Evenly spaced numbers: one a thread and step, x written once: 1 to 8 bytes a number.
 
 #include "kernels/range.h"
 

@@ -1,6 +1,9 @@
 // One kernel per time step: a thread takes 16 bytes of neighbouring hidden units, or one unit where
-// the rows are not whole packs. A step is small (32 rows of 512 units are 2,048 packs of bf16), so
-// its time is that of a launch, some microseconds; a captured graph hides most of it.
+// the rows are not whole packs. Per unit an lstm reads 10 elements forward (the gates' two shares,
+// h and c) and writes 6, a gru 7 and 5, an rnn 3 and 1; backward, an lstm reads 11 and writes 5,
+// and dc passes twice in f32. A step is small: 32 rows of 512 units of an lstm in bf16 are 2,048
+// packs and 0.5 MB, which is 0.1 us of an H200's memory; so its time is that of a launch, some
+// microseconds. A captured graph hides most of it.
 
 #include "kernels/recurrent.h"
 

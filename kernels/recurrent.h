@@ -14,7 +14,7 @@
 
 namespace trireme::kernels {
 
-/// Whom a step concerns: rows whose sequence is shorter than `time` keep their state.
+/// Whom a step concerns: rows whose sequence is not longer than `time` keep their state.
 struct StepRows {
   int64_t batch, hidden, time;
   const int64_t* lengths;  // [batch], null: all sequences go on

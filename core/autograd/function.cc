@@ -21,6 +21,9 @@ bool contains(const std::vector<Tensor>& list, const Tensor& x) {
   return std::any_of(list.begin(), list.end(), [&](const Tensor& y) { return y.is_same(x); });
 }
 
+/// "f32[2, 3]".
+std::string kind_of(const Tensor& x) { return concat(x.dtype(), x.shape()); }
+
 /// What a result looks like, for the gradient that nobody gave.
 struct Meta {
   Shape shape;
@@ -122,21 +125,29 @@ struct FunctionCall {
   FunctionContext context;
   std::vector<Tensor> results;
 
+  /// "input 1, f32[2, 3]", of one of them.
+  std::string name_of_input(const Tensor& x) const {
+    size_t i = 0;
+    while (!inputs[i].is_same(x)) ++i;
+    return concat("input ", i, ", ", kind_of(x));
+  }
+
   void check(const char* op, bool is_recorded) const {
     require(!results.empty(), op, "forward returned no result");
     for (const Tensor& y : results)
       require(y.defined(), op, "forward returned an undefined tensor");
     for (const Tensor& x : context.dirty_) {
-      require(contains(inputs, x), op, "only inputs can be marked dirty");
-      require(contains(results, x), op, "an input that is marked dirty must be returned");
+      require(contains(inputs, x), op, "only inputs can be marked dirty, got another tensor, ",
+              kind_of(x));
+      const std::string input = name_of_input(x);
+      require(contains(results, x), op, input, ", is marked dirty and must be returned");
       x.bump_version();
       if (!is_recorded || !is_floating(x.dtype())) continue;
-      require(!x.requires_grad() || !x.is_leaf(), op,
-              "a leaf that requires a gradient cannot be changed in place");
-      require(
-          x.storage()->is_sole_owner(), op,
-          "an input cannot be changed in place that shares its memory, because what shares it "
-          "would not get its history: it is a view, or has one, or the op that made it keeps it");
+      require(!x.requires_grad() || !x.is_leaf(), op, input,
+              ", is a leaf that requires a gradient and cannot be changed in place");
+      require(x.storage()->is_sole_owner(), op, input,
+              ", shares its memory and cannot be changed in place, because what shares it would "
+              "not get its history: it is a view, or has one, or the op that made it keeps it");
     }
   }
 

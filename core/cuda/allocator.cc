@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/base/error.h"
+#include "core/base/memory_text.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
 #include "core/cuda/device.h"
@@ -227,22 +228,13 @@ int64_t Allocator::largest_free_block(int64_t below, cudaStream_t stream) {
 
 void Allocator::fail_out_of_memory(int64_t bytes, cudaStream_t stream) {
   constexpr int64_t kMiB = 1 << 20;
-  std::string by_kind;
-  for (int k = 0; k < kMemoryKinds; ++k) {
-    const int64_t used = stats_.allocated_bytes[static_cast<size_t>(k)];
-    if (used == 0) continue;
-    by_kind += concat(by_kind.empty() ? " (" : ", ", name_of(static_cast<MemoryKind>(k)), " ",
-                      used / kMiB, ")");
-    if (by_kind.back() == ')') by_kind.pop_back();
-  }
-  if (!by_kind.empty()) by_kind += ")";
   const int64_t largest = largest_free_block(bytes, stream);
   size_t free_bytes = 0, total_bytes = 0;
   api().mem_get_info(&free_bytes, &total_bytes);
   throw OutOfMemory(concat(
       "allocate: out of memory on cuda:", device_, ", asked for ", bytes, " bytes (", bytes / kMiB,
-      " MiB); in MiB: in use ", stats_.total_allocated_bytes / kMiB, by_kind, ", held ",
-      reserved_bytes() / kMiB, ", device free ", static_cast<int64_t>(free_bytes) / kMiB, " of ",
+      " MiB); in MiB: in use ", in_use_text(stats_), ", held ", reserved_bytes() / kMiB,
+      ", device free ", static_cast<int64_t>(free_bytes) / kMiB, " of ",
       static_cast<int64_t>(total_bytes) / kMiB, ", largest block to be had ", largest / kMiB,
       "; use a smaller batch or model, bf16, or checkpointed activations, and see in nvidia-smi "
       "whether another process uses this GPU"));

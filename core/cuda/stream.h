@@ -70,10 +70,10 @@ class Event {
 
 /// Blocks the host until all work queued on the current stream is done, and throws what went wrong
 /// in it: a fault in a kernel, or an index that a kernel found outside its table (core/cuda/
-/// index_error.h). Every other host wait of this library goes through here or Event::synchronize.
+/// index_error.h). What waits besides is Event::synchronize, and what sync_count() leaves out.
 void synchronize(int device);
 
-/// Host waits of this process so far: a training step must not add to it.
+/// Host waits so far, without HostCopy's, timings' and TRIREME_SYNC_DEBUG's: a step adds none.
 int64_t sync_count();
 /// Counts a wait that goes neither through synchronize nor through Event::synchronize.
 void count_sync();

@@ -132,8 +132,10 @@ void Module::check_new_name(const std::string& name) const {
 
 void Module::register_parameter(const std::string& name, const Tensor& parameter) {
   check_new_name(name);
-  require(parameter.defined() && parameter.is_leaf(), "module", "parameter '", name,
-          "' must be a leaf");
+  require(parameter.defined(), "module", "parameter '", name, "' is undefined");
+  require(parameter.is_leaf(), "module", "parameter '", name,
+          "' must be a leaf, got the result of an op, ", parameter.dtype(), parameter.shape(),
+          "; use detach()");
   parameters_.emplace_back(name, parameter);
 }
 

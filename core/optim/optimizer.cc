@@ -25,6 +25,17 @@ void refuse_in_captured_step(const char* advice) {
   if constexpr (kHasCuda) cuda::refuse_while_capturing("optimizer", advice);
 }
 
+void check_parameter(const std::string& name, const Tensor& p) {
+  require(p.defined(), "optimizer", "parameter '", name, "' is undefined");
+  require(is_floating(p.dtype()), "optimizer", "parameter '", name, "' must be floating, got ",
+          p.dtype(), p.shape());
+  require(p.is_leaf(), "optimizer", "parameter '", name,
+          "' must be a leaf, got the result of an op, ", p.dtype(), p.shape(),
+          "; use detach(), or update what it was made from");
+  require(p.is_contiguous(), "optimizer", "parameter '", name, "' must be contiguous, got strides ",
+          p.strides(), " for ", p.shape(), "; use contiguous()");
+}
+
 }  // namespace
 
 Optimizer::Optimizer(std::vector<ParameterGroup> groups, double lr,
@@ -43,8 +54,7 @@ Optimizer::Optimizer(std::vector<RuleGroups> rules, double lr, MasterWeights mas
               " and ", group.options.lr_factor);
       for (const auto& [name, p] : group.parameters) {
         require(names.insert(name).second, "optimizer", "parameter '", name, "' is given twice");
-        require(p.is_leaf() && is_floating(p.dtype()) && p.is_contiguous(), "optimizer",
-                "parameter '", name, "' must be a contiguous floating leaf");
+        check_parameter(name, p);
         add_entry({.name = name, .parameter = p, .options = group.options, .rule = rule}, moments,
                   master);
       }

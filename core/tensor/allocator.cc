@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/memory_text.h"
 #include "core/base/sanitizer.h"
 
 namespace trireme {
@@ -157,9 +158,9 @@ void keep_large(Header* block) noexcept {
 
 [[noreturn]] void fail_out_of_memory(size_t bytes) {
   const MemoryStats stats = memory_stats();
-  throw OutOfMemory(concat("allocate: out of memory, asked for ", bytes, " bytes with ",
-                           stats.total_allocated_bytes, " allocated and ", stats.reserved_bytes,
-                           " reserved; use a smaller batch or model"));
+  throw OutOfMemory(concat("allocate: out of memory on cpu, asked for ", bytes, " bytes (",
+                           bytes >> 20, " MiB); in MiB: in use ", in_use_text(stats), ", held ",
+                           stats.reserved_bytes >> 20, "; use a smaller batch or model"));
 }
 
 }  // namespace

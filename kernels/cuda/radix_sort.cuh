@@ -149,8 +149,15 @@ struct SortedIds {
   const uint32_t *keys, *positions;
 };
 
-/// ids in ascending order, equal ones in the order they stood in. Requires count < 2^31 and
-/// bound < 2^32 - 1.
+/// Throws InvalidArgument unless `count` addends to `bound` results can be sorted: positions and
+/// keys have 32 bits, and one key stands for what is outside.
+inline void require_sortable(const char* op, int64_t count, int64_t bound) {
+  require(count < INT32_MAX && bound < UINT32_MAX, op,
+          "needs fewer than 2^31 addends and 2^32 - 1 results on CUDA, got ", count, " and ",
+          bound);
+}
+
+/// ids in ascending order, equal ones in the order they stood in. Requires require_sortable().
 template <typename Id>
 SortedIds sort_ids(const char* op, Cuda device, const SortGeometry& g, const Id* ids, int64_t bound,
                    uint32_t* workspace) {

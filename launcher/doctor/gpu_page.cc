@@ -1,4 +1,5 @@
 #include <iomanip>
+#include <optional>
 #include <sstream>
 
 #include "core/base/error.h"
@@ -33,18 +34,32 @@ std::string state_text(const GpuState& gpu) {
   return out.str();
 }
 
+/// "memory errors: 7 corrected, 0 uncorrected"; a GPU without ECC, or one that does not tell: "".
+std::string ecc_text(const GpuState& gpu) {
+  std::string text;
+  const auto add = [&text](std::optional<int64_t> count, const char* kind) {
+    if (count) text += concat(text.empty() ? "memory errors: " : ", ", *count, " ", kind);
+  };
+  add(gpu.ecc_corrected, "corrected");
+  add(gpu.ecc_uncorrected, "uncorrected");
+  return text;
+}
+
+/// What is wrong has a fix behind it; what is unknown has no line.
 void add_gpu(Page& page, const GpuState& gpu) {
   page.findings.push_back(
       {concat("GPU ", gpu.index), concat(gpu.name, ", ", gpu.uuid, ", ", gpu.pci_id), "", false});
   page.findings.push_back({"", state_text(gpu), "", false});
-  const std::string slow = gpu.throttle_bits ? throttle_text(*gpu.throttle_bits) : "";
-  if (!slow.empty()) {
-    page.findings.push_back({"", "slowed down by " + slow,
-                             "look at cooling and power; nvidia-smi -q -d PERFORMANCE", false});
+  if (gpu.throttle_bits) {
+    const std::string slow = throttle_text(*gpu.throttle_bits);
+    page.findings.push_back(
+        {"", slow.empty() ? "not slowed down" : "slowed down by " + slow,
+         slow.empty() ? "" : "look at cooling and power; nvidia-smi -q -d PERFORMANCE", false});
   }
-  if (gpu.ecc_uncorrected && *gpu.ecc_uncorrected > 0) {
-    page.findings.push_back({"", concat(*gpu.ecc_uncorrected, " uncorrected memory errors"),
-                             "reset the GPU or take it out of service", false});
+  if (const std::string errors = ecc_text(gpu); !errors.empty()) {
+    const bool is_broken = gpu.ecc_uncorrected.value_or(0) > 0;
+    page.findings.push_back(
+        {"", errors, is_broken ? "reset the GPU or take it out of service" : "", false});
   }
 }
 

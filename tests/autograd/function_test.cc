@@ -181,17 +181,24 @@ TEST(Function, DirtyInputsAreRefusedWhereHistoryWouldBeWrong) {
   };
   const Tensor x = leaf({2, 3});
   EXPECT_THAT(message_of([&] { apply_function<Lambdas>({x}, touch, pass_on); }),
-              HasSubstr("lambdas: a leaf that requires a gradient cannot be changed in place"));
+              HasSubstr("lambdas: input 0, f64[2], is a leaf that requires a gradient and cannot"));
   const Tensor h = x * 1.0;
   const Tensor view = slice(h, 0, 0, 1);
   EXPECT_THAT(message_of([&] { apply_function<Lambdas>({view}, touch, pass_on); }),
-              HasSubstr("shares its memory"));
+              HasSubstr("lambdas: input 0, f64[1], shares its memory"));
   const auto not_returned = [](FunctionContext& ctx, const Tensors& in) {
     ctx.mark_dirty({in[0]});
     return Tensors{in[0] * 1.0};
   };
   EXPECT_THAT(message_of([&] { apply_function<Lambdas>({constant({1})}, not_returned, pass_on); }),
-              HasSubstr("an input that is marked dirty must be returned"));
+              HasSubstr("lambdas: input 0, f64[1], is marked dirty and must be returned"));
+  const auto another = [](FunctionContext& ctx, const Tensors& in) {
+    const Tensor y = in[0] * 1.0;
+    ctx.mark_dirty({y});
+    return Tensors{y};
+  };
+  EXPECT_THAT(message_of([&] { apply_function<Lambdas>({x}, another, pass_on); }),
+              HasSubstr("lambdas: only inputs can be marked dirty, got another tensor, f64[2]"));
 }
 
 TEST(Function, AChangeOfADirtyInputIsNoticedByWhoKeptIt) {

@@ -258,5 +258,19 @@ TEST(DdpUse, AStepStartsAnewAfterAMicroStepThatThrew) {
   });
 }
 
+TEST(DdpUse, MicroStepsNeedALossOfOneElement) {
+  with_model([](TwoHeads& model, Communicator& comm) {
+    DistributedDataParallel ddp(model, comm);
+    ddp.accumulate(2);
+    EXPECT_EQ(message_of([&] {
+                ddp.backward(model.a.forward(ones({3, 2})));
+              }),
+              concat("ddp: backward needs a loss of one element, got shape ",
+                     model.a.forward(ones({3, 2})).shape()));
+    EXPECT_EQ(message_of([&] { ddp.backward(Tensor()); }),
+              "ddp: backward needs a loss of one element, got an undefined tensor");
+  });
+}
+
 }  // namespace
 }  // namespace trireme

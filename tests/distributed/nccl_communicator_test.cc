@@ -283,15 +283,6 @@ TEST(NcclCommunicator, SplitsIntoGroups) {
   EXPECT_EQ(nccl.live_communicators(), 0);
 }
 
-TEST(NcclCommunicator, PassesItsOptionsOn) {
-  FakeNccl nccl;
-  NcclOptions options = quick_options();
-  options.max_ctas = 7;
-  run_gpu_ranks(
-      2, [](NcclCommunicator&) {}, kPatient, options);
-  EXPECT_EQ(nccl.max_ctas(), 7);
-}
-
 TEST(NcclCommunicator, ControlTrafficGoesOverTheHost) {
   FakeNccl nccl;
   run_gpu_ranks(2, [](NcclCommunicator& comm) {

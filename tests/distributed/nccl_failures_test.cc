@@ -5,7 +5,9 @@
 
 #include <future>
 
+#include "core/cuda/device.h"
 #include "distributed/device_of_rank.h"
+#include "tests/support/environment_variable.h"
 #include "tests/support/nccl_ranks.h"
 #include "tests/support/temp_dir.h"
 
@@ -15,6 +17,7 @@ namespace {
 using std::chrono::milliseconds;
 using ::testing::AllOf;
 using testing::DeviceValues;
+using testing::EnvironmentVariable;
 using testing::FakeGpus;
 using testing::FakeNccl;
 using ::testing::HasSubstr;
@@ -26,83 +29,6 @@ using testing::quick_options;
 using testing::run_gpu_ranks;
 
 using Floats = std::vector<float>;
-
-// Uses every entry point that a rank uses, some steps long.
-void use_everything(NcclCommunicator& comm) {
-  DeviceValues<float> values(comm, Floats{1, 2});
-  DeviceValues<BFloat16> narrow(comm, std::vector<BFloat16>{BFloat16(1)});
-  DeviceValues<float> all(comm, static_cast<size_t>(2 * comm.world_size()));
-  for (int step = 0; step < 3; ++step) {
-    comm.all_reduce(values.data(), 2, DType::kF32, ReduceOp::kAverage)->wait();
-    comm.all_reduce(narrow.data(), 1, DType::kBF16, ReduceOp::kAverage)->wait();
-    comm.all_gather(values.data(), all.data(), 8)->wait();
-    comm.reduce_scatter(all.data(), values.data(), 2, DType::kF32, ReduceOp::kSum)->wait();
-    comm.broadcast(values.data(), 8, 0)->wait();
-    comm.run_grouped([&] {
-      comm.send(values.data(), 8, (comm.rank() + 1) % comm.world_size());
-      comm.recv(all.data(), 8, (comm.rank() + 2) % comm.world_size());
-    });
-    comm.host().barrier();
-  }
-  comm.split(0, comm.rank());
-  comm.barrier();
-}
-
-class NcclFailure : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(NcclFailure, OfAnyCallEndsEveryRankWithItsName) {
-  FakeNccl nccl;
-  replace_scale_buffer([](Device, void*, int64_t, DType, double) {});
-  NcclOptions options = quick_options();
-  options.registered_buffers = true;
-  nccl.fail_next(GetParam(), ncclSystemError);
-  const std::string text = message_of<CommError>(
-      [&] { run_gpu_ranks(3, use_everything, {std::chrono::seconds(2)}, options); });
-  EXPECT_THAT(text, AllOf(HasSubstr("nccl"), HasSubstr("failed, fake error")));
-  EXPECT_THAT(text, HasSubstr("NCCL_"));
-  EXPECT_EQ(nccl.live_communicators(), 0);
-  replace_scale_buffer(nullptr);
-}
-
-INSTANTIATE_TEST_SUITE_P(Calls, NcclFailure,
-                         ::testing::Values("get_version", "get_unique_id", "comm_init_rank_config",
-                                           "comm_get_async_error", "comm_split", "comm_user_rank",
-                                           "comm_count", "comm_finalize", "group_start",
-                                           "group_end", "all_reduce", "reduce_scatter",
-                                           "all_gather", "broadcast", "send", "recv",
-                                           "red_op_create_pre_mul_sum", "red_op_destroy",
-                                           "mem_alloc", "comm_register"),
-                         [](const auto& instance) { return std::string(instance.param); });
-
-class CudaFailure : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(CudaFailure, OfAnyCallEndsEveryRank) {
-  FakeNccl nccl;
-  // The first streams and events of a process are made once: let them be there already.
-  run_gpu_ranks(2, [](NcclCommunicator&) {});
-  EXPECT_THROW(
-      run_gpu_ranks(2,
-                    [](NcclCommunicator& comm) {
-                      comm.host().barrier();
-                      if (comm.rank() == 0) {
-                        FakeGpus::get().fail_next(GetParam(), cudaErrorIllegalAddress);
-                      }
-                      comm.host().barrier();
-                      DeviceValues<float> values(comm, Floats{1, 2});
-                      for (int i = 0; i < 100; ++i) {
-                        comm.all_reduce(values.data(), 2, DType::kF32, ReduceOp::kSum)->wait();
-                        comm.host().barrier();
-                      }
-                    },
-                    {std::chrono::seconds(10)}),
-      Error);
-  EXPECT_EQ(nccl.live_communicators(), 0);
-}
-
-INSTANTIATE_TEST_SUITE_P(Calls, CudaFailure,
-                         ::testing::Values("event_record", "stream_wait_event", "event_query",
-                                           "stream_is_capturing", "memset_async", "memcpy_async"),
-                         [](const auto& instance) { return std::string(instance.param); });
 
 TEST(NcclFailures, ARankThatHangsInInitIsADeadlineForAll) {
   FakeNccl nccl;
@@ -300,10 +226,37 @@ TEST(NcclFailures, ThreadsOfOneProcessCannotShareAGpuEvenIfAllowed) {
               HasSubstr("start processes"));
 }
 
-TEST(DeviceOfRank, MoreRanksThanGpusIsSaidBeforeAnythingStarts) {
+TEST(RunRanks, MoreRanksThanGpusIsSaidBeforeAnythingStarts) {
+  FakeNccl nccl;
+  const EnvironmentVariable allowed("TRIREME_ALLOW_SHARED_GPU", "1");  // for processes
+  cuda::make_current(0);
+  for (const int gpus : {1, 2}) {
+    FakeGpus::get().set_visible(gpus);
+    EXPECT_THAT(message_of<InvalidArgument>([] { run_gpu_ranks(3, [](NcclCommunicator&) {}); }),
+                AllOf(HasSubstr("run_ranks: each of 3 ranks needs a GPU of its own"),
+                      HasSubstr(concat("shows this process ", gpus)),
+                      HasSubstr(concat("at most ", gpus, " ranks"))));
+  }
+  FakeGpus::get().set_visible(0);
+  EXPECT_THROW(run_gpu_ranks(2, [](NcclCommunicator&) {}), CudaError);
+}
+
+TEST(RunRanks, LeavesTheCallersDeviceAlone) {
+  FakeNccl nccl;
+  cuda::make_current(0);
+  run_gpu_ranks(3, [](NcclCommunicator&) {});
+  int device = -1;
+  cuda::api().get_device(&device);
+  EXPECT_EQ(device, 0);
+}
+
+TEST(DeviceOfRank, ARankWithoutAGpuIsToldHowManyThereAre) {
   FakeNccl nccl;
   FakeGpus::get().set_visible(2);
-  EXPECT_THAT(message_of<InvalidArgument>([] { run_gpu_ranks(3, [](NcclCommunicator&) {}); }),
+  RankEnv env;
+  env.world_size = env.local_world_size = 3;
+  env.rank = env.local_rank = 2;
+  EXPECT_THAT(message_of<InvalidArgument>([&] { device_of_rank("cuda", env); }),
               AllOf(HasSubstr("local rank 2 of 3 has no GPU"), HasSubstr("has 2"),
                     HasSubstr("at most 2 ranks")));
 }

@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include "core/base/device_tag.h"
 #include "core/ops/ops.h"
+#include "kernels/embedding.h"
 #include "tests/gpu/gpu_test.h"
 
 namespace trireme::testing {
@@ -42,6 +44,22 @@ TEST_F(GpuErrors, AClassThatIsNoneIsFoundByTheKernel) {
                 wait(gpu());
               }),
               AllOf(HasSubstr("cross_entropy"), HasSubstr("10 at position 1")));
+}
+
+// Nothing is touched before the sizes are looked at, so no memory of such a size is needed.
+TEST_F(GpuErrors, MoreRowsThanAreNumberedAreRefusedByEmbeddingsGradient) {
+  const auto refused = [&](int64_t tokens, int64_t rows) {
+    return error_of([&] {
+      on_device(gpu(), [&](auto device) {
+        kernels::embedding_backward<float, int64_t>(device, {nullptr, tokens, 1, 1}, nullptr,
+                                                    {nullptr, rows, 1, 1});
+      });
+    });
+  };
+  EXPECT_THAT(refused(int64_t{1} << 31, 4),
+              AllOf(HasSubstr("embedding backward: needs fewer than 2^31 addends"),
+                    HasSubstr("got 2147483648 and 4")));
+  EXPECT_THAT(refused(4, int64_t{1} << 32), HasSubstr("got 4 and 4294967296"));
 }
 
 TEST_F(GpuErrors, OutOfMemoryShowsTheRequestAndLeavesTheDeviceUsable) {

@@ -45,6 +45,38 @@ TRAIN
 chmod +x broken/trireme-train
 bin=$work/broken expect 1 "ranks      FAILED: python3" --device cpu --quick --only ranks
 
+# A doctor that says something else than nvidia-smi is found.
+mkdir tools
+cat >tools/nvidia-smi <<'SMI'
+#!/usr/bin/env bash
+echo "0, NVIDIA H200, GPU-aa, 580.65.06, 143771, 42"
+SMI
+cat >doctor <<'DOCTOR'
+GPUs
+  driver        580.65.06, for CUDA up to 13.0
+  GPU 0         NVIDIA H200, GPU-aa, 00000000:17:00.0
+                0 % busy, 45 C, 75 of 700 W, 0.6 of 140.4 GiB used
+DOCTOR
+mkdir told
+ln -s "$bin"/* told/
+rm told/trireme
+cat >told/trireme <<TOLD
+#!/usr/bin/env bash
+exec cat "$work/page"
+TOLD
+chmod +x tools/nvidia-smi told/trireme
+# told EXPRESSION CODE TEXT: the page with a change, and what becomes of the part.
+told() {
+  sed "$1" doctor >page
+  PATH=$work/tools:$PATH bin=$work/told expect "$2" "$3" --device cpu --only doctor
+}
+told '' 0 "doctor     passed"
+told 's/GPU-aa/GPU-bb/' 1 "the doctor's page has no 'NVIDIA H200, GPU-aa'"
+told 's/580/570/' 1 "the doctor's page has no '580.65.06'"
+told 's/45 C/75 C/' 1 "temperature of GPU-aa: the doctor says '75', nvidia-smi '42'"
+told 's/of 140.4 GiB/of 79.6 GiB/' 1 "memory of GPU-aa in GiB: the doctor says '79.6'"
+told 's/45 C, //' 1 "temperature of GPU-aa: the doctor says ''"
+
 # Every program that the parts start is one that the bundle's target builds and holds.
 while read -r program; do
   grep -qwF -- "$program" "$source/cmake/bundle.cmake" || failed "the bundle has no $program"

@@ -17,6 +17,7 @@
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/transfer.h"
+#include "tests/gpu/api_calls.h"
 #include "tests/gpu/gpu_test.h"
 
 namespace trireme::testing {
@@ -116,12 +117,15 @@ TEST_F(GpuStep, TheHostDoesNotWait) {
   for (int i = 0; i < 3; ++i) gpt.step();
   DelayedScalar loss;
   const int64_t before = cuda::sync_count();
+  const ApiCalls waits;
   double last = 0;
   for (int i = 0; i < 3; ++i) {
     if (loss.is_set()) last = loss.get();
     loss.set(gpt.step());
   }
   EXPECT_EQ(cuda::sync_count(), before);
+  EXPECT_EQ(waits.stream_waits(), 0);
+  EXPECT_EQ(waits.event_waits(), 2) << "for the losses that were read, and nothing else";
   EXPECT_GT(last, 0);
 }
 

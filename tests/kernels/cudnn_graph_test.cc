@@ -46,13 +46,15 @@ std::vector<T> draw(int64_t count, int64_t seed) {
   return values;
 }
 
+/// The largest |a - b|, relative to the largest |b| where that is above 1.
 template <typename T>
 double difference(const std::vector<T>& a, const std::vector<T>& b) {
-  double most = 0;
+  double most = 0, largest = 1;
   for (size_t i = 0; i < a.size(); ++i) {
     most = std::max(most, std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i])));
+    largest = std::max(largest, std::abs(static_cast<double>(b[i])));
   }
-  return most;
+  return most / largest;
 }
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -106,14 +108,14 @@ void check_attention(const Attention& a) {
   std::vector<float> out(static_cast<size_t>(a.elements(a.queries))), want = out;
   std::vector<float> lse(static_cast<size_t>(a.batch * a.heads * a.queries)), want_lse = lse;
   AttentionSpec<float> spec;
-  spec.scale = 0.4;
+  spec.scale = 1 / std::sqrt(static_cast<double>(a.head_dim));
   spec.causal = a.mask == AttentionMask::kCausal;
   const auto q = view<const float>(in.q, a, a.queries, a.q());
   const auto k = view<const float>(in.k, a, a.keys, a.kv());
   const auto v = view<const float>(in.v, a, a.keys, a.kv());
   attention(Cpu{}, q, k, v, spec, view(want.data(), a, a.queries, out_strides), want_lse.data());
 
-  const float scale = 0.4f;
+  const auto scale = static_cast<float>(spec.scale);
   const AttentionForwardLayout layout{a.shape(), a.mask, a.q(), a.kv(), a.kv(), out_strides};
   CudnnBuilt forward = build_attention_forward(library.cudnn->graph("attention"), layout);
   library.cudnn->run(forward, {in.q, in.k, in.v, &scale, &kMinusInfinity, out.data(), lse.data()},
@@ -147,6 +149,12 @@ TEST(CudnnAttention, OnPackedProjectionsEqualsTheCpuKernel) {
   check_attention({2, 3, 5, 5, 4, AttentionMask::kCausal});
   check_attention({2, 3, 5, 5, 4, AttentionMask::kNone});
   check_attention({1, 1, 1, 1, 8, AttentionMask::kCausal});
+}
+
+TEST(CudnnAttention, WithTheHeadsOfModelsEqualsTheCpuKernel) {
+  check_attention({1, 2, 67, 67, 64, AttentionMask::kCausal});
+  check_attention({1, 2, 12, 19, 64, AttentionMask::kNone});
+  check_attention({1, 1, 40, 40, 128, AttentionMask::kCausal});
 }
 
 TEST(CudnnAttention, MayHaveFewerQueriesThanKeys) {

@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // One hot GPU with a memory error; `count` = 0: a driver without GPUs.
 template <unsigned kCount>
@@ -58,7 +59,7 @@ NvmlApi nvml_with() {
     return 0;
   };
   api.ecc_errors = [](Gpu, int type, int, unsigned long long* count) {
-    *count = type == 1 ? 2 : 0;
+    *count = type == 1 ? 2 : 7;  // uncorrected, corrected
     return 0;
   };
   return api;
@@ -69,9 +70,29 @@ TEST(Doctor, ShowsAGpuWithWhatIsWrongAndTheFix) {
   EXPECT_THAT(page_text(page),
               AllOf(HasSubstr("580.65.06"), HasSubstr("91 C, 350 W, 3.0 of 4.0 GiB used"),
                     HasSubstr("slowed down by thermal, hardware_thermal"),
-                    HasSubstr("2 uncorrected memory errors"),
+                    HasSubstr("memory errors: 7 corrected, 2 uncorrected"),
                     HasSubstr("-> reset the GPU or take it out of service")));
   EXPECT_FALSE(lacks_gpus({page}));
+}
+
+TEST(Doctor, SaysThatNothingIsWrongUnlikeWhatIsUnknown) {
+  NvmlApi api = nvml_with<1>();
+  api.throttle_reasons = [](NvmlApi::Gpu, unsigned long long* bits) {
+    *bits = 0x01;  // idle
+    return 0;
+  };
+  api.ecc_errors = [](NvmlApi::Gpu, int type, int, unsigned long long* count) {
+    *count = type == 1 ? 0 : 7;
+    return 0;
+  };
+  EXPECT_THAT(
+      page_text(gpu_page(GpuMonitor(api))),
+      AllOf(HasSubstr("not slowed down\n"),
+            HasSubstr("memory errors: 7 corrected, 0 uncorrected\n"), Not(HasSubstr("->"))));
+  api.throttle_reasons = [](NvmlApi::Gpu, unsigned long long*) { return 3; };
+  api.ecc_errors = [](NvmlApi::Gpu, int, int, unsigned long long*) { return 3; };
+  EXPECT_THAT(page_text(gpu_page(GpuMonitor(api))),
+              AllOf(HasSubstr("91 C"), Not(HasSubstr("slowed")), Not(HasSubstr("memory errors"))));
 }
 
 TEST(Doctor, ADriverWithoutGpusIsNotEnough) {

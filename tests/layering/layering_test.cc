@@ -1,11 +1,17 @@
-// The tree obeys its layers, and the check notices when it would not.
+// The tree obeys its layers, and the check notices when it would not; documents are complete.
 
 #include "tests/layering/layering_rules.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+
+#include "core/base/error.h"
+#include "core/base/settings.h"
 
 namespace trireme::testing {
 namespace {
@@ -21,6 +27,20 @@ TEST(Layering, TheTreeObeysItsLayers) {
 
 TEST(Layering, LightProgramsReachNoTensorCode) {
   EXPECT_THAT(find_light_target_violations(read_source_tree(TRIREME_SOURCE_DIR)), IsEmpty());
+}
+
+TEST(Documents, NameEveryVariable) {
+  std::string documents;
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::filesystem::path(TRIREME_SOURCE_DIR) / "docs")) {
+    std::ifstream text(file.path());
+    documents.append(std::istreambuf_iterator<char>(text), {});
+  }
+  for (const Setting& setting : all_settings()) {
+    const bool is_named = documents.find(concat('`', setting.name, '`')) != std::string::npos ||
+                          documents.find(concat('`', setting.name, '=')) != std::string::npos;
+    EXPECT_TRUE(is_named) << setting.name << " stands in no file of docs/";
+  }
 }
 
 /// Violations of a tree in which `path` includes `include`, where every header exists.

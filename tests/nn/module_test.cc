@@ -133,9 +133,10 @@ TEST(Module, RefusesNamesThatWouldNotBeUnique) {
 TEST(Module, RefusesTensorsThatCannotBeState) {
   Open module;
   EXPECT_THAT([&] { module.register_parameter("p", Tensor()); },
-              ThrowsMessage<InvalidArgument>("module: parameter 'p' must be a leaf"));
+              ThrowsMessage<InvalidArgument>("module: parameter 'p' is undefined"));
   EXPECT_THAT([&] { module.register_parameter("p", square(parameter({2}))); },
-              ThrowsMessage<InvalidArgument>("module: parameter 'p' must be a leaf"));
+              ThrowsMessage<InvalidArgument>("module: parameter 'p' must be a leaf, got the result "
+                                             "of an op, f32[2]; use detach()"));
   EXPECT_THAT([&] { module.register_buffer("b", Tensor()); },
               ThrowsMessage<InvalidArgument>("module: buffer 'b' must be defined"));
 }

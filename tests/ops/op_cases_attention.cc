@@ -214,7 +214,13 @@ std::vector<OpCase> attention_cases() {
       packed_case("short", {2, 5, 12}, 2),
       packed_case("odd", {1, 67, 18}, 2),
       packed_case("wide_head", {1, 3, 300}, 1),
-      packed_case("head_of_8", {2, 5, 48}, 2),  // in 16 bits for cuDNN's fused kernels
+      // In 16 bits for cuDNN's fused kernels; tests/gpu/attention_test.cc has longer ones.
+      packed_case("head_of_8", {2, 5, 48}, 2),
+      packed_case("head_of_64", {1, 5, 384}, 2),
+      packed_case("head_of_128", {1, 3, 384}, 1),
+      separate_case("head_of_64", {1, 2, 5, 64}, 7, {}),
+      separate_case("causal_head_of_64", {1, 2, 5, 64}, 5, causal),
+      separate_case("causal_head_of_128", {1, 1, 4, 128}, 4, causal),
   };
 }
 

@@ -12,6 +12,7 @@
 #include "core/optim/adam.h"
 #include "core/optim/sgd.h"
 #include "core/tensor/allocator.h"
+#include "core/tensor/view.h"
 
 namespace trireme {
 namespace {
@@ -224,9 +225,17 @@ TEST(Optimizer, RefusesWhatItCannotTrain) {
   EXPECT_THAT(sgd({}), ThrowsMessage<InvalidArgument>("optimizer: needs at least one parameter"));
   EXPECT_THAT(sgd({{"a", a}, {"a", a}}),
               ThrowsMessage<InvalidArgument>("optimizer: parameter 'a' is given twice"));
-  EXPECT_THAT(sgd({{"ids", zeros({1}, {DType::kI64})}}),
-              ThrowsMessage<InvalidArgument>(HasSubstr("parameter 'ids' must be a contiguous")));
-  EXPECT_THAT(sgd({{"t", square(a)}}), ThrowsMessage<InvalidArgument>(HasSubstr("'t' must be")));
+  EXPECT_THAT(
+      sgd({{"ids", zeros({1}, {DType::kI64})}}),
+      ThrowsMessage<InvalidArgument>("optimizer: parameter 'ids' must be floating, got i64[1]"));
+  EXPECT_THAT(sgd({{"t", square(a)}}),
+              ThrowsMessage<InvalidArgument>(HasSubstr(
+                  "parameter 't' must be a leaf, got the result of an op, f64[1]; use detach()")));
+  EXPECT_THAT(sgd({{"w", views::transpose(zeros({2, 3}), 0, 1)}}),
+              ThrowsMessage<InvalidArgument>(
+                  HasSubstr("parameter 'w' must be contiguous, got strides [1, 3] for [3, 2]")));
+  EXPECT_THAT(sgd({{"u", Tensor()}}),
+              ThrowsMessage<InvalidArgument>("optimizer: parameter 'u' is undefined"));
   EXPECT_THAT(sgd({{"a", a}}, {.lr = -1}), ThrowsMessage<InvalidArgument>(HasSubstr("got -1")));
   EXPECT_THAT(sgd({{"a", a}}, {.lr = std::nan("")}),
               ThrowsMessage<InvalidArgument>(HasSubstr("lr must be finite")));

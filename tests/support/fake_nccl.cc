@@ -74,11 +74,17 @@ ncclResult_t group_end() {
   return ncclSuccess;
 }
 
+// Requires fake->mutex.
+void keep(const ncclConfig_t& config) {
+  fake->config = {config, config.netName ? config.netName : "",
+                  config.commName ? config.commName : ""};
+}
+
 ncclResult_t init(ncclComm_t* handle, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
   const std::lock_guard lock(fake->mutex);
   if (const auto result = failure_of("comm_init_rank_config", rank)) return result;
   if (config->blocking != 0) return ncclInvalidArgument;
-  fake->max_ctas = config->maxCTAs;
+  keep(*config);
   auto& world = fake->worlds[std::string(id.internal, 32)];
   if (!world) world = std::make_shared<World>();
   world->ranks = ranks;
@@ -93,10 +99,11 @@ ncclResult_t init(ncclComm_t* handle, int ranks, ncclUniqueId id, int rank, nccl
   return ncclInProgress;
 }
 
-ncclResult_t split(ncclComm_t parent, int color, int key, ncclComm_t* child, ncclConfig_t*) {
+ncclResult_t split(ncclComm_t parent, int color, int key, ncclComm_t* child, ncclConfig_t* config) {
   const std::lock_guard lock(fake->mutex);
   Comm& from = comm_of(parent);
   if (const auto result = failure_of("comm_split", from.rank)) return result;
+  keep(*config);
   from.world->splits[++from.splits][from.rank] = {color, key};
   from.busy = 2;
   if (color < 0) return ncclInProgress;
@@ -191,6 +198,7 @@ NcclApi table() {
     return result;
   };
   t.comm_abort = [](ncclComm_t comm) {
+    const auto result = enter("comm_abort", comm_of(comm).rank);
     {
       Fake& mine = *comm_of(comm).owner;
       std::unique_lock lock(mine.mutex);
@@ -198,7 +206,7 @@ NcclApi table() {
       mine.changed.wait(lock, [&] { return !mine.abort_hangs; });
     }
     end(comm);
-    return ncclSuccess;
+    return result;
   };
   t.group_start = group_start;
   t.group_end = group_end;
@@ -321,7 +329,14 @@ int FakeNccl::aborts() const {
   const std::lock_guard lock(fake->mutex);
   return fake->aborts;
 }
-int FakeNccl::max_ctas() const { return fake->max_ctas; }
+FakeNccl::Config FakeNccl::config() const {
+  const std::lock_guard lock(fake->mutex);
+  return fake->config;
+}
+bool FakeNccl::is_pending(const std::string& entry_point) const {
+  const std::lock_guard lock(fake->mutex);
+  return fake->failures.contains(entry_point);
+}
 int FakeNccl::live_registrations() const {
   const std::lock_guard lock(fake->mutex);
   return static_cast<int>(fake->registrations.size());

@@ -25,6 +25,8 @@ class FakeNccl {
 
   /// The next call of an entry point ("all_reduce") on that rank's thread answers `result`.
   void fail_next(const std::string& entry_point, ncclResult_t result, int rank = kAnyRank);
+  /// True while nobody has met that failure.
+  bool is_pending(const std::string& entry_point) const;
   /// Rank never becomes ready after the call that makes its communicator.
   void hang_in_init(int rank);
   /// The rank's stream never arrives in its collective number `number`, counted from 1 as they
@@ -42,7 +44,12 @@ class FakeNccl {
 
   int live_communicators() const;  // made, and neither aborted nor destroyed
   int aborts() const;
-  int max_ctas() const;  // of the last configuration given
+  /// The last configuration given; its texts are kept here.
+  struct Config {
+    ncclConfig_t values;
+    std::string network, name;
+  };
+  Config config() const;
   int live_registrations() const;
   int live_memory() const;  // of ncclMemAlloc
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "distributed/nccl_api.h"
+#include "tests/support/fake_nccl.h"
 
 namespace trireme::testing::fake_nccl {
 
@@ -66,7 +67,8 @@ struct Fake {
   std::map<ncclRedOp_t, float> pre_scaled;
   std::set<void*> registrations, memory;
   bool abort_hangs = false;
-  int live = 0, aborts = 0, next_id = 1, max_ctas = 0;
+  int live = 0, aborts = 0, next_id = 1;
+  FakeNccl::Config config = {NCCL_CONFIG_INITIALIZER, "", ""};
 };
 
 extern Fake* fake;  // the one in force

@@ -15,8 +15,15 @@
 namespace trireme {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = kAddressSanitizer;
+#endif
 
 Tensor counting(const Shape& shape) { return views::reshape(arange(shape.product()), shape); }
 
@@ -142,6 +149,23 @@ TEST(Allocator, CountsByKindAndReusesBlocks) {
   EXPECT_EQ(empty({1 << 20}).raw_data(), block) << "a freed block is given out again";
   release_cached_memory();
   EXPECT_LT(memory_stats().reserved_bytes, before.reserved_bytes + (4 << 20));
+}
+
+TEST(Allocator, SaysWhatIsInUseWhereMemoryIsShort) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer ends the process";
+  const MemoryKindGuard kind(MemoryKind::kOptimizer);
+  const int64_t before = memory_stats().allocated_bytes[size_t(MemoryKind::kOptimizer)];
+  void* const block = cpu_allocate(5 << 20);
+  try {
+    cpu_allocate(size_t{1} << 50);
+    FAIL() << "nothing was thrown";
+  } catch (const OutOfMemory& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("out of memory on cpu, asked for 1125899906842624 bytes"),
+                      HasSubstr(concat("optimizer ", (before >> 20) + 5)), HasSubstr(", held "),
+                      HasSubstr("use a smaller batch")));
+  }
+  cpu_free(block);
 }
 
 TEST(Allocator, KeepsNoMoreThanWasEverInUse) {

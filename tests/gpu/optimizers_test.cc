@@ -1,23 +1,20 @@
-// Every optimizer, averages of weights and clipping on the emulated GPU beside the CPU.
+// Every optimizer, averages of weights and clipping on a device beside the CPU.
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "core/autograd/gradient_slot.h"
-#include "core/cuda/stream.h"
 #include "core/ops/ops.h"
 #include "core/optim/clip.h"
 #include "core/optim/ema.h"
 #include "core/tensor/transfer.h"
+#include "tests/gpu/api_calls.h"
+#include "tests/gpu/gpu_test.h"
 #include "tests/optim/every_optimizer.h"
 
-namespace trireme {
+namespace trireme::testing {
 namespace {
-
-using namespace testing;
-
-constexpr Device kGpu{DeviceType::kCuda, 0};
 
 /// A matrix of several chunks, one whose rows are not aligned to packs, and a vector.
 StateDict weights(DType dtype, Device device) {
@@ -56,12 +53,11 @@ void expect_near(const std::vector<double>& got, const std::vector<double>& want
   }
 }
 
-class OptimizerOnEmulatedGpu : public ::testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Optimizers, OptimizerOnEmulatedGpu,
-                         ::testing::ValuesIn(names_of_optimizers()),
+class GpuOptimizer : public GpuTest, public ::testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(All, GpuOptimizer, ::testing::ValuesIn(names_of_optimizers()),
                          [](const auto& instance) { return instance.param; });
 
-TEST_P(OptimizerOnEmulatedGpu, StepsAsOnTheCpu) {
+TEST_P(GpuOptimizer, StepsAsOnTheCpu) {
   struct Case {
     DType dtype;
     MasterWeights master;
@@ -72,22 +68,22 @@ TEST_P(OptimizerOnEmulatedGpu, StepsAsOnTheCpu) {
        {Case{DType::kF32, MasterWeights::kF32, 2e-5}, Case{DType::kF64, MasterWeights::kF32, 2e-5},
         Case{DType::kBF16, MasterWeights::kF32, 8e-3}, Case{DType::kF16, MasterWeights::kF32, 1e-3},
         Case{DType::kBF16, MasterWeights::kStochastic, 1.6e-2}}) {
-    const StateDict cpu = weights(dtype, {}), gpu = weights(dtype, kGpu);
-    const auto on_cpu = every_optimizer().at(GetParam())(cpu, master, 0.1);
-    const auto on_gpu = every_optimizer().at(GetParam())(gpu, master, 0.1);
-    int64_t waits = 0;
+    const StateDict here = weights(dtype, {}), there = weights(dtype, gpu());
+    const auto on_cpu = every_optimizer().at(GetParam())(here, master, 0.1);
+    const auto on_gpu = every_optimizer().at(GetParam())(there, master, 0.1);
+    int waits = 0;
     for (uint64_t step = 0; step < 3; ++step) {
-      set_gradients(cpu, 50 + step);
-      set_gradients(gpu, 50 + step);
-      const int64_t before = cuda::sync_count();
-      on_cpu->step(clip_grad_norm(cpu, 10).factor);
-      on_gpu->step(clip_grad_norm(gpu, 10).factor);
-      waits += cuda::sync_count() - before;
+      set_gradients(here, 50 + step);
+      set_gradients(there, 50 + step);
+      on_cpu->step(clip_grad_norm(here, 10).factor);
+      const ApiCalls of_step;
+      on_gpu->step(clip_grad_norm(there, 10).factor);
+      waits += of_step.stream_waits() + of_step.event_waits();
     }
     EXPECT_EQ(waits, 0) << "the host waits for no norm";
     // Muon's products are in f32, whatever the weights are.
     const bool in_f64 = dtype == DType::kF64 && GetParam() != "muon";
-    expect_near(values_of(gpu), values_of(cpu), in_f64 ? 1e-11 : relative, "weight");
+    expect_near(values_of(there), values_of(here), in_f64 ? 1e-11 : relative, "weight");
     if (master == MasterWeights::kStochastic) continue;
     // f32 accumulates in other orders.
     expect_near(values_of(on_gpu->state_dict()), values_of(on_cpu->state_dict()),
@@ -95,22 +91,23 @@ TEST_P(OptimizerOnEmulatedGpu, StepsAsOnTheCpu) {
   }
 }
 
-TEST_P(OptimizerOnEmulatedGpu, LeavesOutGradientsThatAreNotFinite) {
-  const StateDict gpu = weights(DType::kF32, kGpu);
-  const auto optimizer = every_optimizer().at(GetParam())(gpu, MasterWeights::kF32, 0.1);
-  set_gradients(gpu, 1);
+TEST_P(GpuOptimizer, LeavesOutGradientsThatAreNotFinite) {
+  const StateDict there = weights(DType::kF32, gpu());
+  const auto optimizer = every_optimizer().at(GetParam())(there, MasterWeights::kF32, 0.1);
+  set_gradients(there, 1);
   optimizer->step();
-  const auto before = values_of(gpu), state = values_of(optimizer->state_dict());
-  set_gradient(gpu[1].second, full({7, 5}, std::nan(""), {DType::kF32, kGpu}));
-  optimizer->step(clip_grad_norm(gpu, 1).factor);
-  EXPECT_EQ(values_of(gpu), before);
+  const auto before = values_of(there), state = values_of(optimizer->state_dict());
+  set_gradient(there[1].second, full({7, 5}, std::nan(""), {DType::kF32, gpu()}));
+  optimizer->step(clip_grad_norm(there, 1).factor);
+  EXPECT_EQ(values_of(there), before);
   EXPECT_EQ(values_of(optimizer->state_dict()), state);
 }
 
-TEST(EmaOnEmulatedGpu, AveragesAsOnTheCpu) {
+class GpuAverages : public GpuTest {};
+TEST_F(GpuAverages, AveragesAsOnTheCpu) {
   for (DType dtype : {DType::kF32, DType::kBF16}) {
     std::vector<double> averages[2];
-    for (Device device : {Device{}, kGpu}) {
+    for (Device device : {Device{}, gpu()}) {
       StateDict w = weights(dtype, device);
       ExponentialMovingAverage ema(w, {.decay = 0.5});
       for (const auto& [name, p] : w) copy_inplace(p.detach(), mul(p.detach(), 3.0));
@@ -127,13 +124,14 @@ TEST(EmaOnEmulatedGpu, AveragesAsOnTheCpu) {
   }
 }
 
-TEST(ClipOnEmulatedGpu, KeepsToItsPolicy) {
-  const StateDict gpu = weights(DType::kF32, kGpu);
-  set_gradient(gpu[2].second, full({9}, INFINITY, {DType::kF32, kGpu}));
-  EXPECT_EQ(clip_grad_norm(gpu, 1, 2, NonFinite::kSkip).factor.item(), 0);
-  EXPECT_EQ(clip_grad_norm(gpu, 1, 2, NonFinite::kIgnore).factor.item(), 0.5);
-  EXPECT_THROW(clip_grad_norm(gpu, 1, 2, NonFinite::kError), Error);
+class GpuClip : public GpuTest {};
+TEST_F(GpuClip, KeepsToItsPolicy) {
+  const StateDict there = weights(DType::kF32, gpu());
+  set_gradient(there[2].second, full({9}, INFINITY, {DType::kF32, gpu()}));
+  EXPECT_EQ(clip_grad_norm(there, 1, 2, NonFinite::kSkip).factor.item(), 0);
+  EXPECT_EQ(clip_grad_norm(there, 1, 2, NonFinite::kIgnore).factor.item(), 0.5);
+  EXPECT_THROW(clip_grad_norm(there, 1, 2, NonFinite::kError), Error);
 }
 
 }  // namespace
-}  // namespace trireme
+}  // namespace trireme::testing
