@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <set>
+#include <string>
 
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
@@ -90,6 +92,15 @@ TEST(Fuzz, GradientsAreDifferencesAlongARandomDirection) {
     ASSERT_LT(std::abs(far - near), 1e-3 * scale)
         << "not smooth: seed " << seed << describe(program);
   }
+}
+
+// A proposal that is never accepted would test nothing.
+TEST(Fuzz, TakesEveryOpItProposes) {
+  std::set<std::string> taken;
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    for (const Step& step : make_random_program(seed, kSteps).steps) taken.insert(step.op);
+  }
+  EXPECT_EQ(taken, random_program_ops());
 }
 
 }  // namespace

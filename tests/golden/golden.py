@@ -91,11 +91,12 @@ def flat(values, dtype):
                                                       for v in values])
 
 
-def case(op, function, operands, *, slack=1, roundings=1, compare="close", dtypes=ALL,
-         **arguments):
+def case(op, function, operands, *, slack=1, roundings=1, more_on_cuda=0, compare="close",
+         dtypes=ALL, **arguments):
     """Adds a case. `function` takes the operands and arguments by their names and returns one
-    result or a tuple. slack, roundings and compare ("close", "relative" or "exact") choose the
-    bounds, see golden_case.h; dtypes are those in which all operands exist and make sense."""
+    result or a tuple. slack, roundings, more_on_cuda and compare ("close", "relative" or "exact")
+    choose the bounds, see golden_case.h; dtypes are those in which all operands exist and make
+    sense."""
     name = f"{op}.{sum(c['op'] == op for c in cases)}"
     rng = random.Random(name)
     inputs = {key: operand.draw(rng) for key, operand in operands.items()}
@@ -123,6 +124,8 @@ def case(op, function, operands, *, slack=1, roundings=1, compare="close", dtype
         entry["slack"] = slack
     if roundings != 1:
         entry["roundings"] = roundings
+    if more_on_cuda != 0:
+        entry["more_on_cuda"] = more_on_cuda
     if compare != "close":
         entry["compare"] = compare
     if dtypes != ALL:

@@ -45,21 +45,22 @@ for shape in ((3, 5), (2, 3, 5), (0, 5)):
 for queries, keys, width in ((5, 5, 4), (3, 7, 8), (1, 6, 3), (1, 1, 1)):
     q, kv = real(2, 2, queries, width), real(2, 2, keys, width)
     operands = {"q": q, "k": kv, "v": kv}
-    case("scaled_dot_product_attention", attention, operands, slack=16)
-    case("scaled_dot_product_attention", attention, operands, causal=True, slack=16)
-    case("scaled_dot_product_attention", attention, operands, scale=0.25, causal=True, slack=16)
+    case("scaled_dot_product_attention", attention, operands, slack=16, more_on_cuda=1)
+    case("scaled_dot_product_attention", attention, operands, causal=True, slack=16, more_on_cuda=1)
+    case("scaled_dot_product_attention", attention, operands, scale=0.25, causal=True,
+         slack=16, more_on_cuda=1)
     case("scaled_dot_product_attention", attention,
-         {**operands, "mask": real(2, 1, queries, keys, grad=False)}, slack=16)
+         {**operands, "mask": real(2, 1, queries, keys, grad=False)}, slack=16, more_on_cuda=1)
 SEEN = [[True, False, True, True], [False, True, False, False], [True] * 4]
 case("scaled_dot_product_attention", attention,
      {"q": real(2, 2, 3, 4), "k": real(2, 2, 4, 4), "v": real(2, 2, 4, 4), "mask": given(SEEN)},
-     slack=16)
+     slack=16, more_on_cuda=1)
 # Scores of some thousands: all the weight lies on one key.
 case("scaled_dot_product_attention", attention,
      {"q": real(1, 2, 3, 4, low=-64, high=64), "k": real(1, 2, 5, 4, low=-64, high=64),
       "v": real(1, 2, 5, 4)}, dtypes=["f64", "f32"], slack=512)
 for causal in (False, True):
     case("scaled_dot_product_attention_qkv", packed, {"qkv": real(2, 5, 24)}, heads=2,
-         causal=causal, slack=16)
+         causal=causal, slack=16, more_on_cuda=1)
 
 write("ops_products")

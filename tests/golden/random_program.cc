@@ -230,6 +230,12 @@ std::optional<std::pair<Step, Tensors>> propose(Dice& dice, const std::vector<Te
 
 }  // namespace
 
+std::set<std::string> random_program_ops() {
+  std::set<std::string> ops;
+  for (const Proposal& proposal : proposals()) ops.insert(proposal.op);
+  return ops;
+}
+
 Program make_random_program(uint64_t seed, int steps) {
   const NoGrad guard;
   Dice dice(seed);

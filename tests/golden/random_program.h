@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 
 #include "tests/golden/fuzz_program.h"
 
@@ -12,5 +14,8 @@ namespace trireme::testing {
 /// by comparing (a sign, an order, a maximum) is clear by a margin. The same seed gives the same
 /// program.
 Program make_random_program(uint64_t seed, int steps);
+
+/// The ops that it chooses from.
+std::set<std::string> random_program_ops();
 
 }  // namespace trireme::testing
