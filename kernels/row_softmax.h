@@ -37,15 +37,26 @@ Acc<T> exp_row(const T* x, int64_t n, Acc<T> most, Acc<T>* e) {
   return sum_of_lanes<T>(sum);
 }
 
-/// log sum_c exp(x[c]), safe for large x.
+/// The largest x[c], and sum_c exp(x[c] - most).
 template <typename T>
-Acc<T> logsumexp_of_row(const T* x, int64_t n) {
+struct RowExpSum {
+  Acc<T> most, sum;
+};
+template <typename T>
+RowExpSum<T> exp_sum_of_row(const T* x, int64_t n) {
   const Acc<T> most = max_of_row(x, n);
   Vec<T> sum = {};
   each_vector<T>(n, [&](int64_t i, auto part) {
     sum += exp_of<T>(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
   });
-  return most + std::log(sum_of_lanes<T>(sum));
+  return {most, sum_of_lanes<T>(sum)};
+}
+
+/// log sum_c exp(x[c]), safe for large x.
+template <typename T>
+Acc<T> logsumexp_of_row(const T* x, int64_t n) {
+  const RowExpSum<T> found = exp_sum_of_row(x, n);
+  return found.most + std::log(found.sum);
 }
 
 }  // namespace trireme::kernels

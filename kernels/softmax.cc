@@ -35,9 +35,12 @@ template <typename T>
 void log_softmax(Cpu, MatrixView<const T> x, MatrixView<T> y) {
   each_row_into(y, [&](int64_t r, T* to) {
     const T* from = x.row(r);
-    const Acc<T> total = logsumexp_of_row(from, x.cols);
-    each_vector<T>(x.cols,
-                   [&](int64_t i, auto part) { part.store(to + i, part.load(from + i) - total); });
+    const RowExpSum<T> found = exp_sum_of_row(from, x.cols);
+    const Acc<T> log_sum = std::log(found.sum);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      // In this order, because most + log_sum loses the digits of log_sum where x is large.
+      part.store(to + i, (part.load(from + i) - found.most) - log_sum);
+    });
   });
 }
 

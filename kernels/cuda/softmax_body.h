@@ -83,8 +83,10 @@ TRIREME_HD void softmax_row(const Group& group, const T* x, T* y, int64_t cols) 
 
 template <typename T, int W, typename Group>
 TRIREME_HD void log_softmax_row(const Group& group, const T* x, T* y, int64_t cols) {
-  const Acc<T> total = exp_sum_of_row<T, W>(group, x, cols).logsumexp();
-  map_row<T, W>(group, x, y, cols, [=](Acc<T> v) { return v - total; });
+  const ExpSum<Acc<T>> s = exp_sum_of_row<T, W>(group, x, cols);
+  const Acc<T> log_sum = vmath::log(s.sum);
+  // In this order, because most + log_sum loses the digits of log_sum where x is large.
+  map_row<T, W>(group, x, y, cols, [=](Acc<T> v) { return (v - s.most) - log_sum; });
 }
 
 /// The sum over one row of term(y, dy), then dx = fn(y, dy, sum). dx may be y or dy.

@@ -1,13 +1,9 @@
-// Losses and activations against torch (tests/golden/make_losses.py), at extreme values, and their
-// errors.
+// Losses and activations at extreme values, and their errors.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
 
 #include "core/autograd/backward.h"
 #include "core/ops/ops.h"
@@ -21,109 +17,6 @@ using ::testing::HasSubstr;
 using testing::message_of;
 
 constexpr float kInf = INFINITY;
-
-Tensor wave(const Shape& shape, double frequency, double phase, double amplitude = 1.5) {
-  std::vector<double> values(static_cast<size_t>(shape.product()));
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = amplitude * std::sin(frequency * double(i) + phase);
-  }
-  return from_vector(values, shape);
-}
-
-struct Case {
-  std::vector<Tensor> operands;
-  std::function<Tensor(const std::vector<Tensor>&)> op;
-};
-
-std::map<std::string, Case> cases() {
-  const Tensor x = wave({4, 6}, 1.3, 0.2), y = wave({4, 6}, 0.7, 1.1);
-  const Tensor probabilities = wave({4, 6}, 0.7, 1.1, 0.45) + 0.5;
-  const Tensor targets = from_vector<int64_t>({2, 0, 5, 2}, {4});
-  const Tensor ignored = from_vector<int64_t>({2, -100, 5, -100}, {4});
-  const Tensor weight = wave({6}, 0.9, 0.4, 0.5) + 1.0;
-  const Tensor positive = wave({6}, 0.5, 0.1, 0.5) + 1.5;
-  const Tensor log_p = log_softmax(x), log_q = log_softmax(y);
-  std::map<std::string, Case> all;
-  const std::pair<const char*, Reduction> kReductions[] = {
-      {"_none", Reduction::kNone}, {"_mean", Reduction::kMean}, {"_sum", Reduction::kSum}};
-  for (const auto& [suffix, r] : kReductions) {
-    const auto add = [&](const char* name, std::vector<Tensor> operands, auto op) {
-      all[std::string(name) + suffix] = {std::move(operands), op};
-    };
-    using In = const std::vector<Tensor>&;
-    add("mse", {x, y}, [r = r](In in) { return mse_loss(in[0], in[1], r); });
-    add("l1", {x, y}, [r = r](In in) { return l1_loss(in[0], in[1], r); });
-    add("smooth_l1", {x, y}, [r = r](In in) { return smooth_l1_loss(in[0], in[1], 0.7, r); });
-    add("huber", {x, y}, [r = r](In in) { return huber_loss(in[0], in[1], 0.7, r); });
-    add("kl_div", {log_p, exp(log_q)},
-        [r = r](In in) { return kl_div(in[0], in[1], KlTarget::kProbability, r); });
-    add("kl_div_log", {log_p, log_q},
-        [r = r](In in) { return kl_div(in[0], in[1], KlTarget::kLog, r); });
-    add("bce", {x, probabilities}, [r = r](In in) {
-      return binary_cross_entropy_with_logits(in[0], in[1], {.reduction = r});
-    });
-    add("bce_weighted", {x, probabilities}, [r = r, weight, positive](In in) {
-      return binary_cross_entropy_with_logits(
-          in[0], in[1], {.weight = weight, .pos_weight = positive, .reduction = r});
-    });
-    add("nll", {log_p}, [=, r = r](In in) { return nll_loss(in[0], targets, {.reduction = r}); });
-    add("nll_weighted", {log_p},
-        [=, r = r](In in) { return nll_loss(in[0], ignored, {.weight = weight, .reduction = r}); });
-    add("cross_entropy", {x}, [=, r = r](In in) {
-      return cross_entropy(in[0], targets, CrossEntropyOptions{.reduction = r});
-    });
-    add("cross_entropy_all", {x}, [=, r = r](In in) {
-      return cross_entropy(in[0], ignored,
-                           {.weight = weight, .label_smoothing = 0.2, .reduction = r});
-    });
-  }
-  const auto one = [&](const char* name, std::function<Tensor(const Tensor&)> op) {
-    all[name] = {{x}, [op](const std::vector<Tensor>& in) { return op(in[0]); }};
-  };
-  one("silu", silu);
-  one("elu", [](const Tensor& t) { return elu(t, 0.8); });
-  one("softplus", [](const Tensor& t) { return softplus(t, 2, 1.5); });
-  one("leaky_relu", [](const Tensor& t) { return leaky_relu(t, 0.2); });
-  one("mish", mish);
-  one("glu", [](const Tensor& t) { return glu(t); });
-  one("glu_rows", [](const Tensor& t) { return glu(t, 0); });
-  all["swiglu"] = {{x, y}, [](const auto& in) { return swiglu(in[0], in[1]); }};
-  all["group_norm"] = {{x, weight, positive}, [](const auto& in) {
-                         const Tensor images = reshape(in[0], {2, 2, 6});
-                         return reshape(group_norm(images, 3, in[1], in[2], 1e-3), {4, 6});
-                       }};
-  return all;
-}
-
-nlohmann::json golden() {
-  std::ifstream file(TRIREME_GOLDEN_DIR "/losses.json");
-  return nlohmann::json::parse(file);
-}
-
-void expect_near(const Tensor& got, const std::vector<double>& want, const std::string& what) {
-  const auto values = got.to_vector<double>();
-  ASSERT_EQ(values.size(), want.size()) << what;
-  for (size_t i = 0; i < want.size(); ++i) EXPECT_NEAR(values[i], want[i], 1e-12) << what << i;
-}
-
-TEST(LossGolden, ValuesAndGradientsAreTorchs) {
-  const nlohmann::json file = golden();
-  const auto all = cases();
-  ASSERT_EQ(file.size(), all.size());
-  for (const auto& [name, entry] : all) {
-    const nlohmann::json& want = file.at(name);
-    std::vector<Tensor> in;
-    for (const Tensor& operand : entry.operands) {
-      in.push_back(clone_detached(operand).set_requires_grad());
-    }
-    const Tensor y = entry.op(in);
-    expect_near(y, want.at("y"), name + " ");
-    backward(sum(y * wave(y.shape(), 1.9, 0.3)));
-    for (size_t i = 0; i < in.size(); ++i) {
-      expect_near(in[i].grad(), want.at("gradients")[i], concat(name, " gradient ", i, " at "));
-    }
-  }
-}
 
 /// Values and gradients of an activation at the ends of f32, where they must not become NaN by an
 /// infinity times nothing.

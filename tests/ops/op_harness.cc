@@ -14,6 +14,7 @@
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
+#include "tests/support/strided.h"
 
 namespace trireme::testing {
 namespace {
@@ -25,25 +26,6 @@ uint64_t seed_of(const std::string& name) {
   uint64_t hash = 14695981039346656037u;
   for (unsigned char c : name) hash = (hash ^ c) * 1099511628211u;
   return hash;
-}
-
-// A tensor with x's elements whose innermost dimension is not dense, and which begins somewhere in
-// its storage.
-Tensor transposed(const Tensor& x) {
-  if (x.rank() == 0) return x;
-  if (x.rank() == 1) {
-    const Tensor wide = zeros({x.numel() + 1, 2}, {x.dtype(), x.device()});
-    const Tensor every_second = views::as_strided(wide, x.shape(), {2}, 1);
-    copy_inplace(every_second, x);
-    return every_second;
-  }
-  Shape shape = x.shape();
-  shape[x.rank() - 1] = x.shape()[x.rank() - 2];
-  shape[x.rank() - 2] = x.shape().back() + 1;
-  const Tensor wide = zeros(shape, {x.dtype(), x.device()});
-  const Tensor swapped = views::slice(wide, -2, 1, x.shape().back() + 1);
-  copy_inplace(swapped, views::transpose(x, -2, -1));
-  return views::transpose(swapped, -2, -1);
 }
 
 // The first entry along the first dimension, repeated with a stride of 0.
@@ -310,7 +292,7 @@ void check_gradient(const OpCase& row) {
 }
 
 void check_non_contiguous(const OpCase& row) {
-  for (const auto& strided : {transposed, repeated}) {
+  for (const auto& strided : {transposed_copy, repeated}) {
     for (DType dtype : dtypes_of(row)) {
       Tensors in = draw_all(row, dtype);
       for (Tensor& x : in) x = strided(x);

@@ -1,0 +1,135 @@
+// The layers of core/nn.
+
+#include "core/nn/convolution.h"
+#include "core/nn/recurrent.h"
+#include "core/nn/sequential.h"
+#include "core/nn/transformer.h"
+#include "tests/golden/golden_ops.h"
+
+namespace trireme::testing {
+namespace {
+
+using With = const Arguments&;
+
+// Initial values are overwritten.
+Generator& generator() {
+  static Generator generator;
+  return generator;
+}
+
+double eps(With with) { return with.at("eps"); }
+Bias bias_in(const Operands& in, const char* name = "bias") {
+  return in.has(name) ? Bias::kYes : Bias::kNo;
+}
+std::array<int64_t, 2> pair(With with, const char* name, std::array<int64_t, 2> fallback) {
+  return with.value(name, fallback);
+}
+
+template <typename Layer>
+Tensors forward(Layer&& layer, Operands& in, const char* operand = "x") {
+  in.become_state_of(layer);
+  return {layer.forward(in[operand])};
+}
+
+Tensors linear_layer(Operands& in, With) {
+  const Shape& shape = in["weight"].shape();
+  return forward(Linear(shape[0], shape[1], generator(), bias_in(in), in.options()), in);
+}
+
+Tensors conv_layer(Operands& in, With with) {
+  const Shape shape = in["weight"].shape();
+  const int64_t groups = with.value("groups", 1);
+  const Conv2dOptions options{pair(with, "stride", {1, 1}), pair(with, "padding", {0, 0}),
+                              pair(with, "dilation", {1, 1}), groups};
+  return forward(Conv2d(shape[3] * groups, shape[0], {shape[1], shape[2]}, generator(), options,
+                        bias_in(in), in.options()),
+                 in);
+}
+
+Tensors batch_norm_layer(Operands& in, With with) {
+  BatchNorm layer(in["weight"].size(0), with.at("momentum"), eps(with), in.options());
+  layer.train(with.at("training"));
+  const Tensor y = forward(layer, in)[0];
+  return {y, in["running_mean"], in["running_var"]};
+}
+
+RecurrentConfig config(Operands& in, With with) {
+  return {.in = in["x"].size(2),
+          .hidden = with.at("hidden"),
+          .layers = with.at("layers"),
+          .directions = with.at("both").get<bool>() ? Directions::kBoth : Directions::kOne,
+          .bias = bias_in(in, "bias_ih_l0")};
+}
+Tensors lstm_layers(Operands& in, With with) {
+  const Lstm net(config(in, with), generator(), in.options());
+  in.become_state_of(net);
+  const auto [y, state] = net.forward(in["x"], {in["h0"], in["c0"]}, in["lengths"]);
+  return {y, state.h, state.c};
+}
+Tensors gru_layers(Operands& in, With with) {
+  const Gru net(config(in, with), generator(), in.options());
+  in.become_state_of(net);
+  const auto [y, h] = net.forward(in["x"], in["h0"], in["lengths"]);
+  return {y, h};
+}
+Tensors rnn_layers(Operands& in, With with) {
+  const auto kind = with.contains("nonlinearity") ? Nonlinearity::kRelu : Nonlinearity::kTanh;
+  const Rnn net(config(in, with), generator(), kind, in.options());
+  in.become_state_of(net);
+  const auto [y, h] = net.forward(in["x"], in["h0"], in["lengths"]);
+  return {y, h};
+}
+
+Tensors sequential(Operands& in, With) {
+  Sequential net;
+  net.add<Linear>(in["0.weight"].size(0), in["0.weight"].size(1), generator(), Bias::kYes,
+                  in.options());
+  net.then(relu);
+  net.add<Linear>(in["2.weight"].size(0), in["2.weight"].size(1), generator(), Bias::kYes,
+                  in.options());
+  return forward(net, in);
+}
+
+}  // namespace
+
+GoldenOps golden_modules() {
+  return {
+      {"Linear", linear_layer},
+      {"Embedding",
+       [](Operands& in, With) {
+         const Shape shape = in["weight"].shape();
+         return forward(Embedding(shape[0], shape[1], generator(), in.options()), in, "ids");
+       }},
+      {"LayerNorm",
+       [](Operands& in, With with) {
+         return forward(LayerNorm(in["weight"].size(0), eps(with), in.options()), in);
+       }},
+      {"RMSNorm",
+       [](Operands& in, With with) {
+         return forward(RMSNorm(in["weight"].size(0), eps(with), in.options()), in);
+       }},
+      {"GroupNorm",
+       [](Operands& in, With with) {
+         return forward(GroupNorm(with.at("groups"), in["weight"].size(0), eps(with), in.options()),
+                        in);
+       }},
+      {"BatchNorm", batch_norm_layer},
+      {"Conv2d", conv_layer},
+      {"Lstm", lstm_layers},
+      {"Gru", gru_layers},
+      {"Rnn", rnn_layers},
+      {"CausalSelfAttention",
+       [](Operands& in, With with) {
+         return forward(
+             CausalSelfAttention(in["x"].size(2), with.at("heads"), 0, generator(), in.options()),
+             in);
+       }},
+      {"FeedForward",
+       [](Operands& in, With) {
+         return forward(FeedForward(in["x"].size(2), 0, generator(), in.options()), in);
+       }},
+      {"Sequential", sequential},
+  };
+}
+
+}  // namespace trireme::testing

@@ -1,0 +1,122 @@
+"""Softmax, normalisations and images, which are [batch, height, width, channels]: ops.h."""
+
+import torch
+from torch.nn import functional as F
+
+from formulas import rms
+from golden import INF, NAN, WIDE, case, const, given, real, write
+
+LARGE = given([[1e4, 0.0, -1e4], [88, 100, 88], [-INF, 0.0, 1.0], [-1e4, -1e4, -1e4],
+               [3e38, -3e38, 1.0]])
+for op, function in {"softmax": torch.softmax, "log_softmax": torch.log_softmax}.items():
+    for shape, dim in (((3, 13), -1), ((3, 13), 0), ((2, 5, 3), 1), ((4, 1), 1), ((0, 4), 1),
+                       ((2, 67), -1)):
+        case(op, lambda x, dim, f=function: f(x, dim), {"x": real(*shape, low=-4, high=4)}, dim=dim,
+             slack=4)
+    case(op, lambda x, dim, f=function: f(x, dim), {"x": const(LARGE)}, dim=1, dtypes=WIDE, slack=4)
+    case(op, lambda x, dim, f=function: f(x, dim),
+         {"x": const(given([[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF]]))}, dim=1)
+
+
+def layer(x, gamma=None, beta=None, eps=1e-5):
+    return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)
+
+
+def group(x, groups, gamma=None, beta=None, eps=1e-5):
+    return F.group_norm(x.movedim(-1, 1), groups, gamma, beta, eps).movedim(1, -1)
+
+
+for shape in ((3, 13), (2, 3, 5), (4, 1), (7,), (0, 5)):
+    x, gamma, beta = real(*shape), {"gamma": real(shape[-1])}, {"beta": real(shape[-1])}
+    case("layer_norm", layer, {"x": x, **gamma, **beta}, eps=1e-3, slack=64)
+    case("layer_norm", layer, {"x": x}, slack=64)
+    case("rms_norm", rms, {"x": x, **gamma}, eps=1e-3, slack=64)
+    case("rms_norm", rms, {"x": x}, slack=64)
+    case("residual_layer_norm", lambda x, residual, gamma, beta, eps: (
+        x + residual, layer(x + residual, gamma, beta, eps)),
+         {"x": x, "residual": real(*shape), **gamma, **beta}, eps=1e-2, slack=256, roundings=4)
+FAR = given([[1e4, 1e4 + 64, 1e4 + 128, 1e4], [3.0, 3.0, 3.0, 3.0], [1e18, -1e18, 1e18, 0.0],
+             [1.0, NAN, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0]], grad=False)
+case("layer_norm", layer, {"x": FAR}, dtypes=WIDE, slack=1e3)
+case("rms_norm", rms, {"x": FAR}, dtypes=WIDE, slack=4)
+for shape, groups in (((2, 5, 6), 3), ((2, 3, 2, 4), 1), ((3, 4), 2), ((2, 3, 4), 4)):
+    channels = shape[-1]
+    case("group_norm", group, {"x": real(*shape), "gamma": real(channels), "beta": real(channels)},
+         groups=groups, eps=1e-3, slack=64)
+    case("group_norm", group, {"x": real(*shape)}, groups=groups, eps=1e-3, slack=64)
+
+
+def conv(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    y = F.conv2d(x.permute(0, 3, 1, 2).contiguous(), weight.permute(0, 3, 1, 2).contiguous(), bias,
+                 stride, padding, dilation, groups)
+    return y.permute(0, 2, 3, 1).contiguous()
+
+
+for x, weight, arguments in (
+        ((2, 5, 6, 3), (4, 3, 3, 3), {}),
+        ((1, 7, 5, 2), (3, 3, 2, 2), {"stride": [2, 1], "padding": [1, 2]}),
+        ((2, 6, 6, 4), (4, 3, 3, 2), {"groups": 2, "padding": [1, 1]}),
+        ((1, 7, 7, 2), (2, 3, 3, 2), {"dilation": [2, 3], "padding": [2, 3]}),
+        ((2, 4, 4, 3), (6, 3, 3, 1), {"groups": 3, "padding": [1, 1]}),
+        ((2, 4, 3, 5), (2, 1, 1, 5), {}),
+        ((1, 3, 3, 1), (1, 3, 3, 1), {}),
+        ((1, 8, 8, 3), (4, 7, 7, 3), {"stride": [2, 2], "padding": [3, 3]}),
+        ((0, 4, 4, 2), (3, 3, 3, 2), {})):
+    operands = {"x": real(*x), "weight": real(*weight, low=-0.5, high=0.5)}
+    case("conv2d", conv, operands, slack=32, **arguments)
+    case("conv2d", conv, {**operands, "bias": real(weight[0])}, slack=32, **arguments)
+
+
+def pooled(function):
+    def pool(x, kernel, stride=(0, 0), padding=(0, 0)):
+        stride = [s or k for s, k in zip(stride, kernel)]
+        return function(x.permute(0, 3, 1, 2), kernel, stride, padding).permute(0, 2, 3, 1)
+
+    return pool
+
+
+for op, pool in {"max_pool2d": F.max_pool2d, "avg_pool2d": lambda x, k, s, p: F.avg_pool2d(
+        x, k, s, p, count_include_pad=False)}.items():
+    for shape, arguments in (((2, 4, 6, 3), {"kernel": [2, 2]}),
+                             ((1, 7, 5, 2), {"kernel": [3, 2], "stride": [2, 1],
+                                             "padding": [1, 1]}),
+                             ((1, 3, 3, 1), {"kernel": [3, 3]}), ((2, 1, 1, 3), {"kernel": [1, 1]}),
+                             ((0, 4, 4, 2), {"kernel": [2, 2]})):
+        case(op, pooled(pool), {"x": real(*shape)}, slack=4, **arguments)
+for shape, height, width in (((2, 5, 7, 3), 2, 3), ((1, 4, 4, 2), 1, 1), ((1, 3, 3, 1), 3, 3)):
+    case("adaptive_avg_pool2d",
+         lambda x, height, width: F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), (
+             height, width)).permute(0, 2, 3, 1), {"x": real(*shape)}, height=height, width=width,
+         slack=4)
+
+
+def batch(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True,
+          momentum=0.1, eps=1e-5, residual=None, fused=False):
+    mean = None if running_mean is None else running_mean.clone()
+    var = None if running_var is None else running_var.clone()
+    y = F.batch_norm(x.movedim(-1, 1), mean, var, gamma, beta, training, momentum,
+                     eps).movedim(1, -1)
+    if fused:
+        y = torch.relu(y if residual is None else y + residual)
+    return (y,) if mean is None else (y, mean, var)
+
+
+def fused(**operands):
+    return batch(fused=True, **operands)
+
+
+for shape in ((7, 3), (2, 3, 4, 5), (2, 5, 1), (3, 17)):
+    channels = shape[-1]
+    x = {"x": real(*shape)}
+    factors = {"gamma": real(channels), "beta": real(channels)}
+    running = {"running_mean": real(channels, grad=False),
+               "running_var": real(channels, low=0.25, high=2, grad=False)}
+    for op, function in {"batch_norm": batch, "batch_norm_relu": fused}.items():
+        case(op, function, {**x, **factors, **running}, momentum=0.25, eps=1e-3, slack=64)
+        case(op, function, {**x, **factors, **running}, training=False, eps=1e-3, slack=64)
+        case(op, function, {**x}, eps=1e-3, slack=64)
+        case(op, function, {**x, **running}, training=False, eps=1e-3, slack=64)
+    case("batch_norm_relu", fused, {**x, **factors, **running, "residual": real(*shape)}, eps=1e-3,
+         slack=64)
+
+write("ops_network")
