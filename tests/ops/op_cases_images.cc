@@ -48,7 +48,6 @@ OpCase pool_case(const std::string& name, const Shape& x, bool largest, Pool2dOp
                 return largest ? max_pool2d(in[0], o) : avg_pool2d(in[0], o);
               },
           .reference = pool_reference(o, largest),
-          .differentiable_once = largest ? "max_pool2d" : "",
           .empty_shapes = {{none}},
           .one_shapes = kNotApplicable};
 }
@@ -134,7 +133,6 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
                    return y;
                  },
              .tolerance = 1e-5,
-             .differentiable_once = end == End::kPlain ? "batch_norm" : "batch_norm_relu",
              .empty_shapes = Shapes(operands, none),
              .one_shapes = kNotApplicable};  // one value per channel has no variance
   if (!training) row.one_shapes = Shapes(operands, Dims::filled(x.rank(), 1));
