@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "core/base/parallel_for.h"
 #include "kernels/gemm.h"
@@ -82,10 +83,12 @@ void conv2d(Cpu, const Conv2dGeometry& g, const double* x, const double* weight,
 
 template <>
 void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const double* dy, const double* weight,
-                           double* dx) {
-  const int64_t image_elements = g.height * g.width * g.in_channels;
+                           const double* bias, double* dx) {
+  const int64_t pixels = g.height * g.width, channels = g.in_channels;
   parallel_for(g.batch, 1, [&](int64_t begin, int64_t end) {
-    std::fill(dx + begin * image_elements, dx + end * image_elements, 0.0);
+    for (int64_t i = begin * pixels; i < end * pixels; ++i) {
+      for (int64_t c = 0; c < channels; ++c) dx[i * channels + c] = bias ? bias[c] : 0.0;
+    }
     for (int64_t image = begin; image < end; ++image) {
       for (int64_t group = 0; group < g.groups; ++group) {
         const Part p{g, image, group};
@@ -156,6 +159,34 @@ void round_into(T* to, const float* from, int64_t count) {
 template <typename T>
 constexpr bool kIsOnednnType = std::is_same_v<T, float> || std::is_same_v<T, BFloat16>;
 
+/// The elements of the gradient in working memory, not rounded to T yet.
+template <typename T>
+float* input_gradient_sums(const Conv2dGeometry& g, const T* dy, const T* weight) {
+  if constexpr (kIsOnednnType<T>) {
+    float* sums = Widened(x_elements(g)).get(x_elements(g));
+    if (onednn_conv2d_input_gradient(g, dy, weight, sums)) return sums;
+  }
+  Widened wide(x_elements(g) + weight_elements(g) + y_elements(g));
+  const float* wide_dy = wide.get(dy, y_elements(g));
+  const float* wide_weight = wide.get(weight, weight_elements(g));
+  float* sums = wide.get(x_elements(g));
+  onednn_conv2d_input_gradient(g, wide_dy, wide_weight, sums);
+  return sums;
+}
+
+/// sums[.., channels] += bias[channels].
+template <typename T>
+void add_bias(float* sums, int64_t count, const T* bias, int64_t channels) {
+  const std::vector<float> shift(bias, bias + channels);
+  parallel_for(count / channels, std::max<int64_t>(1, (1 << 15) / channels),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t row = begin; row < end; ++row) {
+                   float* to = sums + row * channels;
+                   for (int64_t c = 0; c < channels; ++c) to[c] += shift[static_cast<size_t>(c)];
+                 }
+               });
+}
+
 }  // namespace
 
 template <typename T>
@@ -175,17 +206,19 @@ void conv2d(Cpu, const Conv2dGeometry& g, const T* x, const T* weight, const T* 
 }
 
 template <typename T>
-void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx) {
-  if constexpr (kIsOnednnType<T>) {
-    if (onednn_conv2d_input_gradient(g, dy, weight, dx)) return;
-  }
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight,
+                           const T* bias, T* dx) {
+  const int64_t count = x_elements(g);
   if constexpr (is_half<T>) {
-    Widened wide(x_elements(g) + weight_elements(g) + y_elements(g));
-    const float* wide_dy = wide.get(dy, y_elements(g));
-    const float* wide_weight = wide.get(weight, weight_elements(g));
-    float* wide_dx = wide.get(x_elements(g));
-    onednn_conv2d_input_gradient(g, wide_dy, wide_weight, wide_dx);
-    round_into(dx, wide_dx, x_elements(g));
+    if constexpr (kIsOnednnType<T>) {
+      if (!bias && onednn_conv2d_input_gradient(g, dy, weight, dx)) return;
+    }
+    float* sums = input_gradient_sums(g, dy, weight);
+    if (bias) add_bias(sums, count, bias, g.in_channels);
+    round_into(dx, sums, count);
+  } else {
+    onednn_conv2d_input_gradient(g, dy, weight, dx);
+    if (bias) add_bias(dx, count, bias, g.in_channels);
   }
 }
 
@@ -204,9 +237,10 @@ void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const T* x, const T* d
   }
 }
 
-#define TRIREME_INSTANTIATE(T)                                                             \
-  template void conv2d(Cpu, const Conv2dGeometry&, const T*, const T*, const T*, T*);      \
-  template void conv2d_input_gradient(Cpu, const Conv2dGeometry&, const T*, const T*, T*); \
+#define TRIREME_INSTANTIATE(T)                                                                  \
+  template void conv2d(Cpu, const Conv2dGeometry&, const T*, const T*, const T*, T*);           \
+  template void conv2d_input_gradient(Cpu, const Conv2dGeometry&, const T*, const T*, const T*, \
+                                      T*);                                                      \
   template void conv2d_weight_gradient(Cpu, const Conv2dGeometry&, const T*, const T*, T*);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(BFloat16)

@@ -41,10 +41,14 @@ void conv2d(Cpu, const Conv2dGeometry& g, const T* x, const T* weight, const T* 
 template <typename T>
 void conv2d(Cuda, const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y);
 
+/// dx = the gradient + bias[in_channels]; bias may be null. With one it is transposed convolution,
+/// from dy to dx.
 template <typename T>
-void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx);
+void conv2d_input_gradient(Cpu, const Conv2dGeometry& g, const T* dy, const T* weight,
+                           const T* bias, T* dx);
 template <typename T>
-void conv2d_input_gradient(Cuda, const Conv2dGeometry& g, const T* dy, const T* weight, T* dx);
+void conv2d_input_gradient(Cuda, const Conv2dGeometry& g, const T* dy, const T* weight,
+                           const T* bias, T* dx);
 
 template <typename T>
 void conv2d_weight_gradient(Cpu, const Conv2dGeometry& g, const T* x, const T* dy, T* dweight);

@@ -1,6 +1,6 @@
 // Queues one cuDNN kernel: 2 batch out_height out_width out_channels kernel_h kernel_w in_channels
 // / groups FLOPs; x, weight and y pass through memory about once. The fastest of cuDNN's first
-// guesses is found by timing. A bias is fused where cuDNN can, else one more pass over y. Where
+// guesses is found by timing. A bias is fused where cuDNN can, else one more pass. Where
 // cuDNN has no kernel that keeps our promises (f64, f32 without TF32 in some layouts), windows are
 // gathered and multiplied by cuBLASLt, some images at a time: the log says so once per shape.
 
@@ -129,9 +129,9 @@ void gathered_weight_gradient(Cuda device, const Conv2dGeometry& g, const T* x, 
 }
 
 template <typename T>
-void add_bias(Cuda device, const Conv2dGeometry& g, const T* bias, T* y) {
-  const Shape shape{g.batch * g.out_height() * g.out_width(), g.out_channels};
-  const Strides rows{g.out_channels, 1}, repeated{0, 1};
+void add_bias(Cuda device, int64_t pixels, int64_t channels, const T* bias, T* y) {
+  const Shape shape{pixels, channels};
+  const Strides rows{channels, 1}, repeated{0, 1};
   add_scaled_inplace(device, AnyView{y, dtype_of<T>, shape, rows},
                      ConstAnyView{bias, dtype_of<T>, shape, repeated}, 1);
 }
@@ -147,15 +147,19 @@ void conv2d(Cuda device, const Conv2dGeometry& g, const T* x, const T* weight, c
   if (!run_cudnn<T>(device, kKind, g, x, weight, y, nullptr)) {
     gathered_forward(device, g, x, weight, y);
   }
-  if (bias) add_bias(device, g, bias, y);
+  if (bias) add_bias(device, g.batch * g.out_height() * g.out_width(), g.out_channels, bias, y);
 }
 
 template <typename T>
 void conv2d_input_gradient(Cuda device, const Conv2dGeometry& g, const T* dy, const T* weight,
-                           T* dx) {
+                           const T* bias, T* dx) {
   constexpr auto kKind = CudnnConvolution::kInputGradient;
-  if (g.batch == 0 || run_cudnn<T>(device, kKind, g, dx, weight, dy, nullptr)) return;
-  gathered_input_gradient(device, g, dy, weight, dx);
+  if (g.batch == 0) return;
+  if (bias && run_cudnn<T>(device, kKind, g, dx, weight, dy, bias)) return;
+  if (!run_cudnn<T>(device, kKind, g, dx, weight, dy, nullptr)) {
+    gathered_input_gradient(device, g, dy, weight, dx);
+  }
+  if (bias) add_bias(device, g.batch * g.height * g.width, g.in_channels, bias, dx);
 }
 
 template <typename T>
@@ -170,9 +174,10 @@ void conv2d_weight_gradient(Cuda device, const Conv2dGeometry& g, const T* x, co
   gathered_weight_gradient(device, g, x, dy, dweight);
 }
 
-#define TRIREME_INSTANTIATE(T)                                                              \
-  template void conv2d(Cuda, const Conv2dGeometry&, const T*, const T*, const T*, T*);      \
-  template void conv2d_input_gradient(Cuda, const Conv2dGeometry&, const T*, const T*, T*); \
+#define TRIREME_INSTANTIATE(T)                                                                   \
+  template void conv2d(Cuda, const Conv2dGeometry&, const T*, const T*, const T*, T*);           \
+  template void conv2d_input_gradient(Cuda, const Conv2dGeometry&, const T*, const T*, const T*, \
+                                      T*);                                                       \
   template void conv2d_weight_gradient(Cuda, const Conv2dGeometry&, const T*, const T*, T*)
 TRIREME_INSTANTIATE(double);
 TRIREME_INSTANTIATE(float);

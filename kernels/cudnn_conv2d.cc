@@ -46,10 +46,12 @@ CudnnBuilt build_conv2d(CudnnGraph graph, const CudnnConv2d& conv, const CudnnFi
       conv.type == CUDNN_DATA_DOUBLE ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
   CudnnTensor bias;
   if (conv.has_bias) {
-    bias = tensor("bias", channels_last(1, g.out_channels, 1, 1));
-    const CudnnTensor sums = graph.temporary("sums", math, result.extents, result.strides);
-    graph.convolution(conv.kind, shape, x, weight, sums, math);
-    graph.pointwise("bias", CUDNN_POINTWISE_ADD, y, sums, bias, {}, math);
+    const bool to_image = conv.kind == CudnnConvolution::kInputGradient;
+    const ImageDims& written = to_image ? image : result;
+    bias = tensor("bias", channels_last(1, to_image ? g.in_channels : g.out_channels, 1, 1));
+    const CudnnTensor sums = graph.temporary("sums", math, written.extents, written.strides);
+    graph.convolution(conv.kind, shape, to_image ? sums : x, weight, to_image ? y : sums, math);
+    graph.pointwise("bias", CUDNN_POINTWISE_ADD, to_image ? x : y, sums, bias, {}, math);
   } else {
     graph.convolution(conv.kind, shape, x, weight, y, math);
   }

@@ -13,7 +13,9 @@ struct CudnnConv2d {
   Conv2dGeometry g;
   cudnnDataType_t type;
   int64_t alignment;
-  bool has_bias = false;  // forward only: added to the f32 sums before they are rounded
+  // Added to the f32 sums before they are rounded: [out_channels], or [in_channels] with the
+  // gradient of the input. Not with that of the weight.
+  bool has_bias = false;
 };
 
 CudnnKey key_of(const CudnnConv2d& conv);

@@ -12,7 +12,12 @@ namespace {
 using dnnl::memory;
 using onednn::cpu_engine;
 
-enum class Direction { kForward, kForwardBias, kInputGradient, kWeightGradient };
+// kInputSums: the gradient of the input in f32 whatever the operands are.
+enum class Direction { kForward, kForwardBias, kInputGradient, kInputSums, kWeightGradient };
+
+bool is_to_input(Direction d) {
+  return d == Direction::kInputGradient || d == Direction::kInputSums;
+}
 
 /// A primitive with its arguments; only the data pointers change between calls.
 struct Convolution {
@@ -28,8 +33,8 @@ bool is_reference(const char* name) { return std::strncmp(name, "ref", 3) == 0; 
 
 /// The memories and attributes that all directions describe their primitive with.
 struct Described {
-  Described(const Conv2dGeometry& g, memory::data_type type)
-      : image({g.batch, g.in_channels, g.height, g.width}, type, memory::format_tag::nhwc),
+  Described(const Conv2dGeometry& g, memory::data_type type, memory::data_type image_type)
+      : image({g.batch, g.in_channels, g.height, g.width}, image_type, memory::format_tag::nhwc),
         result({g.batch, g.out_channels, g.out_height(), g.out_width()}, type,
                memory::format_tag::nhwc),
         bias({g.out_channels}, type, memory::format_tag::a),
@@ -65,14 +70,15 @@ dnnl::convolution_forward::primitive_desc forward_desc(const Described& d, bool 
 }
 
 Convolution make(const Conv2dGeometry& g, Direction direction, memory::data_type type) {
-  const Described d(g, type);
+  const bool is_wide = direction == Direction::kInputSums;
+  const Described d(g, type, is_wide ? memory::data_type::f32 : type);
   Convolution c;
   const auto algorithm = dnnl::algorithm::convolution_direct;
   memory::desc chosen;
-  if (direction == Direction::kInputGradient) {
+  if (is_to_input(direction)) {
     const dnnl::convolution_backward_data::primitive_desc desc(
         {algorithm, d.image, d.any_weight, d.result, d.strides, d.dilates, d.pads, d.pads},
-        cpu_engine(), forward_desc(d, false));
+        cpu_engine(), forward_desc(Described(g, type, type), false));
     c.primitive = dnnl::convolution_backward_data(desc);
     chosen = desc.weights_desc();
     c.is_slow = is_reference(desc.impl_info_str());
@@ -104,7 +110,7 @@ Convolution make(const Conv2dGeometry& g, Direction direction, memory::data_type
 
 /// Runs `direction`; the pointers are those of the arguments it has. False: bf16 is slow here.
 template <typename T>
-bool run(const Conv2dGeometry& g, Direction direction, const T* image, const T* weight,
+bool run(const Conv2dGeometry& g, Direction direction, const void* image, const T* weight,
          const T* bias, const T* result) {
   if (!onednn::is_native<T>()) return false;
   thread_local onednn::PrimitiveCache<16, Convolution> made;
@@ -129,7 +135,7 @@ bool run(const Conv2dGeometry& g, Direction direction, const T* image, const T* 
       if (c.packs) onednn::execute("conv2d", c.pack, args, 2);
     };
     dnnl_memory_t x = set(c.image, image), y = set(c.result, result);
-    if (direction == Direction::kInputGradient) {
+    if (is_to_input(direction)) {
       copy_weights(c.weight, c.packed);
       const dnnl_exec_arg_t args[] = {
           {DNNL_ARG_DIFF_DST, y}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DIFF_SRC, x}};
@@ -161,9 +167,12 @@ template <typename T>
 bool onednn_conv2d(const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y) {
   return run<T>(g, bias ? Direction::kForwardBias : Direction::kForward, x, weight, bias, y);
 }
-template <typename T>
-bool onednn_conv2d_input_gradient(const Conv2dGeometry& g, const T* dy, const T* weight, T* dx) {
-  return run<T>(g, Direction::kInputGradient, dx, weight, nullptr, dy);
+template <typename T, typename Result>
+bool onednn_conv2d_input_gradient(const Conv2dGeometry& g, const T* dy, const T* weight,
+                                  Result* dx) {
+  constexpr bool kSame = std::is_same_v<T, Result>;
+  return run<T>(g, kSame ? Direction::kInputGradient : Direction::kInputSums, dx, weight, nullptr,
+                dy);
 }
 template <typename T>
 bool onednn_conv2d_weight_gradient(const Conv2dGeometry& g, const T* x, const T* dy, T* dweight) {
@@ -177,5 +186,7 @@ bool onednn_conv2d_weight_gradient(const Conv2dGeometry& g, const T* x, const T*
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(BFloat16)
 #undef TRIREME_INSTANTIATE
+template bool onednn_conv2d_input_gradient(const Conv2dGeometry&, const BFloat16*, const BFloat16*,
+                                           float*);
 
 }  // namespace trireme::kernels

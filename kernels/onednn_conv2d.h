@@ -13,8 +13,10 @@ namespace trireme::kernels {
 /// does not multiply bf16 or oneDNN has but a reference for this geometry. T is f32 or bf16.
 template <typename T>
 bool onednn_conv2d(const Conv2dGeometry& g, const T* x, const T* weight, const T* bias, T* y);
-template <typename T>
-bool onednn_conv2d_input_gradient(const Conv2dGeometry& g, const T* dy, const T* weight, T* dx);
+/// Result is T, or f32 beside bf16: the sums as they are.
+template <typename T, typename Result>
+bool onednn_conv2d_input_gradient(const Conv2dGeometry& g, const T* dy, const T* weight,
+                                  Result* dx);
 template <typename T>
 bool onednn_conv2d_weight_gradient(const Conv2dGeometry& g, const T* x, const T* dy, T* dweight);
 

@@ -8,26 +8,76 @@ namespace trireme {
 
 using detail::parameter;
 
-Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
-               Conv2dOptions options, Bias bias, TensorOptions tensor_options,
-               const init::Initializer& initializer)
-    : options_(options) {
-  require(options.groups >= 1 && in % options.groups == 0, "conv2d", options.groups,
-          " groups must divide the ", in, " input channels");
-  weight_ = parameter({out, kernel[0], kernel[1], in / options.groups}, tensor_options);
+namespace {
+
+/// Channels of one group, of those that `what` names.
+int64_t of_group(const char* op, int64_t channels, int64_t groups, const char* what) {
+  require(groups >= 1 && channels % groups == 0, op, groups, " groups must divide the ", channels,
+          " ", what, " channels");
+  return channels / groups;
+}
+
+}  // namespace
+
+Convolution::Convolution(const Shape& weight, int64_t out, init::Fan to_input, Generator& generator,
+                         Bias bias, TensorOptions options, const init::Initializer& initializer) {
+  weight_ = parameter(weight, options);
   initializer ? initializer(weight_, generator)
-              : init::kaiming_normal(weight_, generator, {.fan = init::Fan::kOut});
+              : init::kaiming_normal(weight_, generator, {.fan = to_input});
   register_parameter("weight", weight_);
   if (bias == Bias::kYes) {
-    bias_ = parameter({out}, tensor_options);
+    bias_ = parameter({out}, options);
     init::zeros(bias_);
     register_parameter("bias", bias_);
   }
 }
 
+Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
+               Conv2dOptions options, Bias bias, TensorOptions tensor_options,
+               const init::Initializer& initializer)
+    : Convolution({out, kernel[0], kernel[1], of_group("conv2d", in, options.groups, "input")}, out,
+                  init::Fan::kOut, generator, bias, tensor_options, initializer),
+      options_(options) {}
+
 Tensor Conv2d::forward(const Tensor& x) const {
   const TraceRange range("conv2d");
-  return conv2d(x, weight_, bias_, options_);
+  return conv2d(x, weight(), bias(), options_);
+}
+
+ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel,
+                                 Generator& generator, ConvTranspose2dOptions options, Bias bias,
+                                 TensorOptions tensor_options, const init::Initializer& initializer)
+    : Convolution(
+          {in, kernel[0], kernel[1], of_group("conv_transpose2d", out, options.groups, "output")},
+          out, init::Fan::kIn, generator, bias, tensor_options, initializer),
+      options_(options) {}
+
+Tensor ConvTranspose2d::forward(const Tensor& x) const {
+  const TraceRange range("conv_transpose2d");
+  return conv_transpose2d(x, weight(), bias(), options_);
+}
+
+Conv1d::Conv1d(int64_t in, int64_t out, int64_t kernel, Generator& generator, Conv1dOptions options,
+               Bias bias, TensorOptions tensor_options, const init::Initializer& initializer)
+    : Convolution({out, kernel, of_group("conv1d", in, options.groups, "input")}, out,
+                  init::Fan::kOut, generator, bias, tensor_options, initializer),
+      options_(options) {}
+
+Tensor Conv1d::forward(const Tensor& x) const {
+  const TraceRange range("conv1d");
+  return conv1d(x, weight(), bias(), options_);
+}
+
+ConvTranspose1d::ConvTranspose1d(int64_t in, int64_t out, int64_t kernel, Generator& generator,
+                                 ConvTranspose1dOptions options, Bias bias,
+                                 TensorOptions tensor_options, const init::Initializer& initializer)
+    : Convolution({in, kernel, of_group("conv_transpose1d", out, options.groups, "output")}, out,
+                  init::Fan::kIn, generator, bias, tensor_options, initializer),
+      options_(options) {}
+
+Tensor ConvTranspose1d::forward(const Tensor& x) const {
+  const TraceRange range("conv_transpose1d");
+  return conv_transpose1d(x, weight(), bias(), options_);
 }
 
 BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOptions options)

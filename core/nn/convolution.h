@@ -1,6 +1,6 @@
-// The layers of convolutional networks. Images are [batch, height, width, channels]. Each layer
-// holds its parameters and calls the op of its name (core/ops/ops.h), which documents shapes and
-// errors.
+// The layers of convolutional networks. Images are [batch, height, width, channels], sequences
+// [batch, length, channels]. Each layer holds its parameters and calls the op of its name
+// (core/ops/ops.h, core/ops/convolutions.h), which documents shapes and errors.
 
 #pragma once
 
@@ -8,21 +8,69 @@
 
 namespace trireme {
 
-/// weight is [out, kernel height, kernel width, in / groups]: torch.nn.Conv2d's with the channels
-/// last. Starts by Kaiming's rule for the gradients (fan out) or as the initializer says, with zero
-/// bias.
-class Conv2d : public Module {
+/// What the convolutions hold: a filter, torch.nn's with the channels last, and a bias. They start
+/// by Kaiming's rule for the gradients or as the initializer says, with zero bias.
+class Convolution : public Module {
+ public:
+  const Tensor& weight() const { return weight_; }
+  const Tensor& bias() const { return bias_; }
+
+ protected:
+  /// `to_input`: the fan that counts what one element of x has a part in.
+  Convolution(const Shape& weight, int64_t out, init::Fan to_input, Generator& generator, Bias bias,
+              TensorOptions options, const init::Initializer& initializer);
+
+ private:
+  Tensor weight_;
+  Tensor bias_;  // undefined without bias
+};
+
+/// weight is [out, kernel height, kernel width, in / groups].
+class Conv2d : public Convolution {
  public:
   Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
          Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {},
          const init::Initializer& initializer = {});
   Tensor forward(const Tensor& x) const;
-  const Tensor& weight() const { return weight_; }
 
  private:
   Conv2dOptions options_;
-  Tensor weight_;
-  Tensor bias_;  // undefined without bias
+};
+
+/// weight is [in, kernel height, kernel width, out / groups].
+class ConvTranspose2d : public Convolution {
+ public:
+  ConvTranspose2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
+                  ConvTranspose2dOptions options = {}, Bias bias = Bias::kYes,
+                  TensorOptions tensor_options = {}, const init::Initializer& initializer = {});
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  ConvTranspose2dOptions options_;
+};
+
+/// weight is [out, kernel, in / groups].
+class Conv1d : public Convolution {
+ public:
+  Conv1d(int64_t in, int64_t out, int64_t kernel, Generator& generator, Conv1dOptions options = {},
+         Bias bias = Bias::kYes, TensorOptions tensor_options = {},
+         const init::Initializer& initializer = {});
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  Conv1dOptions options_;
+};
+
+/// weight is [in, kernel, out / groups].
+class ConvTranspose1d : public Convolution {
+ public:
+  ConvTranspose1d(int64_t in, int64_t out, int64_t kernel, Generator& generator,
+                  ConvTranspose1dOptions options = {}, Bias bias = Bias::kYes,
+                  TensorOptions tensor_options = {}, const init::Initializer& initializer = {});
+  Tensor forward(const Tensor& x) const;
+
+ private:
+  ConvTranspose1dOptions options_;
 };
 
 /// Normalises each channel with the statistics of the batch while training, and with running

@@ -30,6 +30,11 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"bmm", Precision::kLow},
     {"addmm", Precision::kLow},
     {"einsum", Precision::kLow},
+    // convolutions.h
+    {"conv2d", Precision::kLow},
+    {"conv_transpose2d", Precision::kLow},
+    {"conv1d", Precision::kLow},
+    {"conv_transpose1d", Precision::kLow},
     // comparing.h
     {"not_equal", Precision::kWidest},
     {"greater_equal", Precision::kWidest},
@@ -68,7 +73,6 @@ inline constexpr OpPrecision kAutocastTable[] = {
     // products
     {"matmul", Precision::kLow},
     {"linear", Precision::kLow},
-    {"conv2d", Precision::kLow},
     {"feed_forward", Precision::kLow},
     {"scaled_dot_product_attention", Precision::kLow},
     {"scaled_dot_product_attention_qkv", Precision::kLow},

@@ -5,6 +5,7 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/norm_factor.h"
+#include "core/ops/norm_gradients.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
 
@@ -51,6 +52,7 @@ void check(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& b
 /// What y and dx are computed from, [channels] each.
 struct Moments {
   Tensor mean, rstd;
+  double eps = 0;
   bool of_batch = true;  // false: running statistics, which do not depend on x
 };
 
@@ -75,7 +77,7 @@ Moments batch_moments(const Tensor& x, const BatchNormOptions& o, const Tensor& 
     running_mean.bump_version();
     running_var.bump_version();
   }
-  return {mean, rstd, true};
+  return {mean, rstd, o.eps, true};
 }
 
 /// Moments of a dense x with elements.
@@ -84,7 +86,7 @@ Moments moments_of(const Tensor& x, const BatchNormOptions& o, const Tensor& run
   // The statistics have no history of their own: the formulas account for them.
   const NoGrad no_grad;
   if (o.training || !running_mean) return batch_moments(x, o, running_mean, running_var);
-  return {clone_detached(running_mean), rsqrt(running_var + o.eps), false};
+  return {clone_detached(running_mean), rsqrt(running_var + o.eps), o.eps, false};
 }
 
 /// A factor as the kernels read it: dense, without history, in the dtype of statistics.
@@ -162,6 +164,27 @@ std::array<Tensor, 3> gradients(const Tensor& x, const Factors& factors, const M
           need[2] ? cast(dbeta, factors.beta_dtype) : Tensor()};
 }
 
+/// The same from ops; dy is the gradient of the normalised values.
+std::array<Tensor, 3> composed(const Tensor& x, const Factors& factors, const Moments& m,
+                               const Tensor& dy) {
+  const Tensor gamma = factors.gamma ? (*factors.gamma)() : Tensor();
+  const Shape channels{x.size(-1)};
+  std::array<Tensor, 3> d;
+  if (x.numel() == 0 || m.of_batch) {
+    const Shape rows{x.numel() / x.size(-1), x.size(-1)};
+    constexpr int kColumns[] = {0};
+    d = detail::norm_gradients(x, gamma, dy, m.eps, rows, kColumns);
+  } else {
+    const DType wide = acc_dtype(x.dtype());
+    const Tensor upstream = to(dy, wide) * m.rstd;
+    d = {to(gamma ? upstream * to(gamma, wide) : upstream, x.dtype()),
+         to(sum_to(upstream * (to(x, wide) - m.mean), channels), factors.gamma_dtype),
+         sum_to(to(dy, wide), channels)};
+  }
+  d[2] = to(d[2], factors.beta_dtype);
+  return d;
+}
+
 /// The gradients of x, gamma, beta and the residual, for y = relu(normalised x + residual).
 std::array<Tensor, 4> relu_gradients(const Tensor& x, const Factors& factors, const Moments& m,
                                      const Tensor& y, const Tensor& dy,
@@ -185,6 +208,13 @@ std::array<Tensor, 4> relu_gradients(const Tensor& x, const Factors& factors, co
           need[2] ? cast(dbeta, factors.beta_dtype) : Tensor(), need[3] ? g : Tensor()};
 }
 
+std::array<Tensor, 4> composed_relu(const Tensor& x, const Factors& factors, const Moments& m,
+                                    const Tensor& y, const Tensor& dy) {
+  const Tensor g = where(greater(y, 0), dy, zeros_like(dy));
+  const auto [dx, dgamma, dbeta] = composed(x, factors, m, g);
+  return {dx, dgamma, dbeta, g};
+}
+
 }  // namespace
 
 Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -206,9 +236,10 @@ Tensor batch_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
       });
     });
   }
-  return attach_joint<3>(kPlain, std::move(y), {&x, &gamma, &beta},
+  return attach_joint<3>(differentiable(kPlain), std::move(y), {&x, &gamma, &beta},
                          [x = save(x), factors = Factors(x, gamma, beta), m](
                              const Tensor& dy, const std::array<bool, 3>& need) {
+                           if (is_recording()) return composed(x(), factors, m, dy);
                            return gradients(dense(x()), factors, m, dense(dy), need);
                          });
 }
@@ -243,9 +274,10 @@ Tensor batch_norm_relu(const Tensor& x, const Tensor& residual, const Tensor& ga
     });
   }
   Saved result = save_output(y);
-  return attach_joint<4>(kRelu, std::move(y), {&x, &gamma, &beta, &residual},
+  return attach_joint<4>(differentiable(kRelu), std::move(y), {&x, &gamma, &beta, &residual},
                          [x = save(x), y = std::move(result), factors = Factors(x, gamma, beta), m](
                              const Tensor& dy, const std::array<bool, 4>& need) {
+                           if (is_recording()) return composed_relu(x(), factors, m, y(), dy);
                            return relu_gradients(dense(x()), factors, m, y(), dense(dy), need);
                          });
 }

@@ -6,6 +6,7 @@
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/norm_factor.h"
+#include "core/ops/norm_gradients.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -20,6 +21,7 @@ kernels::GroupedImages images_of(const Tensor& x, int64_t groups) {
 /// What backward needs; mean and rstd are [batch, groups].
 struct Kept {
   int64_t groups;
+  double eps;
   Saved x;
   std::optional<Saved> gamma;
   Tensor mean, rstd;
@@ -45,6 +47,18 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
                                       detail::data_or_null<T>(d[2]));
     });
   });
+  return d;
+}
+
+/// The same from ops.
+std::array<Tensor, 3> composed(const Kept& kept, const Tensor& dy) {
+  const Tensor& x = kept.x();
+  const kernels::GroupedImages images = images_of(x, kept.groups);
+  const Shape grouped{images.batch, images.positions, kept.groups, x.size(-1) / kept.groups};
+  constexpr int kGroup[] = {1, 3};
+  auto d = detail::norm_gradients(x, kept.gamma ? (*kept.gamma)() : Tensor(), dy, kept.eps, grouped,
+                                  kGroup);
+  d[2] = to(d[2], x.dtype());
   return d;
 }
 
@@ -74,12 +88,12 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Te
                              y.data<T>(), mean.data<Acc<T>>(), rstd.data<Acc<T>>());
     });
   });
-  Kept kept{groups, save(x), {}, mean, rstd, GradientHome(gamma), GradientHome(beta)};
+  Kept kept{groups, eps, save(x), {}, mean, rstd, GradientHome(gamma), GradientHome(beta)};
   if (gamma) kept.gamma = save(gamma);
   return attach_joint<3>(
-      "group_norm", std::move(y), {&x, &gamma, &beta},
+      differentiable("group_norm"), std::move(y), {&x, &gamma, &beta},
       [kept = std::move(kept)](const Tensor& dy, const std::array<bool, 3>& need) {
-        return gradients(kept, dy, need);
+        return is_recording() ? composed(kept, dy) : gradients(kept, dy, need);
       });
 }
 

@@ -6,6 +6,7 @@
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
 #include "core/ops/norm_factor.h"
+#include "core/ops/norm_gradients.h"
 #include "core/ops/ops.h"
 
 namespace trireme {
@@ -44,18 +45,14 @@ std::array<Tensor, 3> gradients(const Kept& kept, const Tensor& dy,
   return d;
 }
 
-/// The same from ops: with n = (x - mean) rstd, dx = rstd (g - mean(g) - n mean(g n)) for
-/// g = dy gamma.
+/// The same from ops.
 std::array<Tensor, 3> composed(const Kept& kept, const Tensor& dy) {
   const Tensor& x = kept.x();
-  const auto row_mean = [](const Tensor& v) { return mean(v, -1, KeepDim::kYes); };
-  const Tensor centred = x - row_mean(x);
-  const Tensor rstd = rsqrt(row_mean(square(centred)) + kept.eps);
-  const Tensor n = centred * rstd;
-  const Tensor g = kept.gamma ? dy * (*kept.gamma)() : dy;
-  const Shape factor{x.size(-1)};
-  return {rstd * (g - row_mean(g) - n * row_mean(g * n)), sum_to(dy * n, factor),
-          sum_to(dy, factor)};
+  constexpr int kRows[] = {-1};
+  auto d = detail::norm_gradients(x, kept.gamma ? (*kept.gamma)() : Tensor(), dy, kept.eps,
+                                  x.shape(), kRows);
+  d[2] = to(d[2], x.dtype());
+  return d;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "core/base/philox.h"
 #include "core/ops/activations.h"
 #include "core/ops/comparing.h"
+#include "core/ops/convolutions.h"
 #include "core/ops/indexing.h"
 #include "core/ops/keep_dim.h"
 #include "core/ops/losses.h"
@@ -204,18 +205,7 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
                                         const AttentionOptions& options = {});
 
-// --- images: [batch, height, width, channels], channels last ------------------------------------
-
-struct Conv2dOptions {
-  std::array<int64_t, 2> stride{1, 1};   // rows, columns
-  std::array<int64_t, 2> padding{0, 0};  // zeros on both sides
-  std::array<int64_t, 2> dilation{1, 1};
-  int64_t groups = 1;
-};
-/// x [batch, height, width, in], weight [out, kernel height, kernel width, in / groups], bias [out]
-/// or undefined -> [batch, (height + 2 padding - dilation (kernel - 1) - 1) / stride + 1, .., out].
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
-              Conv2dOptions options = {});
+// --- images: [batch, height, width, channels], channels last; convolutions.h has more -----------
 
 struct Pool2dOptions {
   std::array<int64_t, 2> kernel{2, 2};

@@ -66,6 +66,30 @@ Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
       wrt(x, [op, g, shape = x.shape()](const Tensor& dy) { return spread(op, dy, shape, g); }));
 }
 
+/// The gradient of max_pool2d: dy, each element where the largest of its window lies, and zeros.
+/// Linear in dy; its own gradient fetches the elements back.
+Tensor scattered(const Tensor& dy, const Tensor& where, const Shape& shape,
+                 const Pool2dGeometry& g) {
+  const Tensor upstream = dense(dy);
+  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
+  dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    on_device(dy.device(), [&](auto device) {
+      kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(), where.data<int32_t>(),
+                                      dx.data<T>());
+    });
+  });
+  return attach(
+      differentiable("max_pool2d"), std::move(dx),
+      wrt(dy, [g, where = save(where)](const Tensor& d) {
+        const Shape windows = where().shape();
+        const Shape places{g.batch, g.rows.out * g.cols.out, g.channels};
+        const Tensor pixels = reshape(d, {g.batch, g.rows.size * g.cols.size, g.channels});
+        const Tensor at = reshape(cast(where(), DType::kI64), places);
+        return reshape(gather(pixels, 1, at), windows);
+      }));
+}
+
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
@@ -79,19 +103,9 @@ Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
       kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), where.data<int32_t>());
     });
   });
-  return attach("max_pool2d", std::move(y),
+  return attach(differentiable("max_pool2d"), std::move(y),
                 wrt(x, [g, where = save(where), shape = x.shape()](const Tensor& dy) {
-                  const Tensor upstream = dense(dy);
-                  const Tensor& places = where();
-                  Tensor dx = empty(shape, {dy.dtype(), dy.device()});
-                  dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
-                    using T = typename decltype(tag)::type;
-                    on_device(dy.device(), [&](auto device) {
-                      kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(),
-                                                      places.data<int32_t>(), dx.data<T>());
-                    });
-                  });
-                  return dx;
+                  return scattered(dy, where(), shape, g);
                 }));
 }
 

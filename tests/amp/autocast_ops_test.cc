@@ -41,6 +41,7 @@ Call of_mask(std::function<Tensor(const Tensor&)> op) {
           false, true};
 }
 Tensor as_image(const Tensor& x) { return reshape(x, {1, 4, 4, 1}); }
+Tensor as_sequence(const Tensor& x) { return reshape(x, {1, 4, 4}); }
 
 const std::map<std::string, Call>& calls() {
   static const std::map<std::string, Call> all = {
@@ -95,6 +96,11 @@ const std::map<std::string, Call>& calls() {
       {"matmul", two([](auto& a, auto& b) { return matmul(a, b); })},
       {"linear", two([](auto& a, auto& b) { return linear(a, b); })},
       {"conv2d", two([](auto& a, auto& b) { return conv2d(as_image(a), as_image(b)); })},
+      {"conv_transpose2d",
+       two([](auto& a, auto& b) { return conv_transpose2d(as_image(a), as_image(b)); })},
+      {"conv1d", two([](auto& a, auto& b) { return conv1d(as_sequence(a), as_sequence(b)); })},
+      {"conv_transpose1d",
+       two([](auto& a, auto& b) { return conv_transpose1d(as_sequence(a), unsqueeze(b, -1)); })},
       {"scaled_dot_product_attention", two([](auto& a, auto& b) {
          const Tensor k = reshape(b, {1, 1, 4, 4});
          return scaled_dot_product_attention(reshape(a, {1, 1, 4, 4}), k, k);

@@ -73,6 +73,14 @@ std::vector<Row> rows() {
        [=](const Tensor& w) { return feed_forward(x, two, pair, back, w); }},
       {"conv2d", {2, 1, 1, 4}, [=](const Tensor& w) { return conv2d(image, w, {}); }},
       {"conv2d_bias", {2}, [=](const Tensor& w) { return conv2d(image, plane, w); }},
+      {"conv_transpose2d",
+       {4, 2, 1, 3},
+       [=](const Tensor& w) { return conv_transpose2d(image, w); }},
+      {"conv1d",
+       {2, 3, 4},
+       [=](const Tensor& w) {
+         return conv1d(ramp({2, 5, 4}), w);
+       }},
       {"batch_norm_gamma",
        {4},
        [=](const Tensor& w) { return batch_norm(image, w, four, {}, {}, {.training = true}); }},

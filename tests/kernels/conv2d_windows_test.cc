@@ -23,7 +23,8 @@ void check(const Conv2dGeometry& g) {
   const auto dy = draw(g.batch * g.out_height() * g.out_width() * g.out_channels, 3);
   std::vector<double> y(dy.size()), dx(x.size()), want_y = y, want_dx = dx;
   conv2d(Cpu{}, g, x.data(), w.data(), static_cast<const double*>(nullptr), want_y.data());
-  conv2d_input_gradient(Cpu{}, g, dy.data(), w.data(), want_dx.data());
+  conv2d_input_gradient(Cpu{}, g, dy.data(), w.data(), static_cast<const double*>(nullptr),
+                        want_dx.data());
   for (int64_t group = 0; group < g.groups; ++group) {
     const Windows2d windows(g, g.batch, group);
     const int64_t width = windows.window();

@@ -74,6 +74,50 @@ TEST(Layers, StartAsAnInitializerSays) {
   EXPECT_THAT(conv.weight().to_vector<float>(), Each(7));
 }
 
+TEST(Convolutions, HoldTorchsFiltersWithChannelsLast) {
+  Generator generator(1);
+  const Conv2d conv(4, 6, {3, 2}, generator, {.groups = 2});
+  EXPECT_EQ(conv.weight().shape(), Shape({6, 3, 2, 2}));
+  EXPECT_EQ(conv.bias().shape(), Shape({6}));
+  EXPECT_EQ(conv.forward(zeros({1, 5, 5, 4})).shape(), Shape({1, 3, 4, 6}));
+  const ConvTranspose2d back(6, 4, {3, 2}, generator, {.stride = {2, 1}, .groups = 2}, Bias::kNo);
+  EXPECT_EQ(back.weight().shape(), Shape({6, 3, 2, 2}));
+  EXPECT_FALSE(back.bias().defined());
+  EXPECT_EQ(back.forward(zeros({1, 3, 4, 6})).shape(), Shape({1, 7, 5, 4}));
+  const Conv1d along(4, 6, 3, generator, {.padding = 1});
+  EXPECT_EQ(along.weight().shape(), Shape({6, 3, 4}));
+  EXPECT_EQ(along.forward(zeros({2, 5, 4})).shape(), Shape({2, 5, 6}));
+  const ConvTranspose1d longer(6, 4, 2, generator, {.stride = 2, .output_padding = 1});
+  EXPECT_EQ(longer.weight().shape(), Shape({6, 2, 4}));
+  EXPECT_EQ(longer.bias().shape(), Shape({4}));
+  EXPECT_EQ(longer.forward(zeros({2, 5, 6})).shape(), Shape({2, 11, 4}));
+}
+
+// A filter's deviation is the root of 2 / (elements that one element of x has a part in).
+TEST(Convolutions, StartByTheFanThatGradientsSee) {
+  Generator generator(1);
+  const auto deviation = [](const Tensor& w) {
+    return std::sqrt(mean(square(to(w.detach(), DType::kF64))).item());
+  };
+  EXPECT_NEAR(deviation(Conv2d(40, 80, {3, 3}, generator).weight()), std::sqrt(2.0 / 720), 1e-3);
+  EXPECT_NEAR(deviation(ConvTranspose2d(40, 80, {3, 3}, generator).weight()), std::sqrt(2.0 / 720),
+              1e-3);
+  EXPECT_NEAR(deviation(ConvTranspose1d(40, 80, 9, generator).weight()), std::sqrt(2.0 / 720),
+              1e-3);
+}
+
+TEST(Convolutions, RefuseGroupsThatDoNotDivideTheirChannels) {
+  Generator generator(1);
+  EXPECT_THAT([&] { Conv1d(5, 4, 3, generator, {.groups = 2}); },
+              ThrowsMessage<InvalidArgument>("conv1d: 2 groups must divide the 5 input channels"));
+  EXPECT_THAT(
+      [&] {
+        ConvTranspose2d(4, 5, {3, 3}, generator, {.groups = 2});
+      },
+      ThrowsMessage<InvalidArgument>(
+          "conv_transpose2d: 2 groups must divide the 5 output channels"));
+}
+
 TEST(Layers, CountTheirMemoryAsParameters) {
   Generator generator(1);
   const int64_t before = parameter_bytes();

@@ -22,6 +22,7 @@ std::vector<OpCase> product_cases();
 std::vector<OpCase> network_cases();
 std::vector<OpCase> attention_cases();
 std::vector<OpCase> image_cases();
+std::vector<OpCase> convolution_cases();
 std::vector<OpCase> fused_cases();
 std::vector<OpCase> activation_cases();
 std::vector<OpCase> loss_cases();

@@ -191,7 +191,6 @@ OpCase group_norm_case(const std::string& name, const Shape& shape, int64_t grou
                    return y;
                  },
              .tolerance = 1e-5,
-             .differentiable_once = "group_norm",
              .empty_shapes = {{none}},
              .one_shapes = kNotApplicable};  // groups must divide the channels
   if (has_factors) {

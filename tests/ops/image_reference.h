@@ -1,0 +1,30 @@
+// How references of ops on images [batch, height, width, channels] reach their elements.
+
+#pragma once
+
+#include "tests/ops/op_harness.h"
+
+namespace trireme::testing {
+
+/// Element (n, y, x, c), or `outside` where y or x leave the image.
+inline double at(const Array& a, int64_t n, int64_t y, int64_t x, int64_t c, double outside = 0) {
+  if (y < 0 || y >= a.shape[1] || x < 0 || x >= a.shape[2]) return outside;
+  return a[((n * a.shape[1] + y) * a.shape[2] + x) * a.shape[3] + c];
+}
+
+/// Calls fn(element, n, y, x, c) for every element of `out`.
+template <typename Fn>
+Array each(Array out, const Fn& fn) {
+  const Shape& s = out.shape;
+  for (int64_t i = 0; i < s.product(); ++i) {
+    fn(out[i], i / (s[1] * s[2] * s[3]), i / (s[2] * s[3]) % s[1], i / s[3] % s[2], i % s[3]);
+  }
+  return out;
+}
+
+inline int64_t extent(int64_t size, int64_t kernel, int64_t stride, int64_t pad,
+                      int64_t dilation = 1) {
+  return (size + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+}
+
+}  // namespace trireme::testing
