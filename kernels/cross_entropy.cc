@@ -22,16 +22,23 @@ template int64_t find_outside(Cpu, const char*, const int32_t*, int64_t, int64_t
 template <typename T, typename Id>
 void cross_entropy(Cpu, MatrixView<const T> logits, const Id* targets, int64_t ignore_index,
                    Acc<T>* logsumexp, Acc<T>* result) {
+  Acc<T>* losses = scratch<Acc<T>>(Scratch::kPartials, logits.rows);
   each_row(logits.rows, logits.cols, [&](int64_t r) {
-    logsumexp[r] =
-        targets[r] == ignore_index ? Acc<T>{0} : logsumexp_of_row(logits.row(r), logits.cols);
+    logsumexp[r] = losses[r] = 0;
+    if (targets[r] == ignore_index) return;
+    const T* row = logits.row(r);
+    const RowExpSum<T> found = exp_sum_of_row(row, logits.cols);
+    const Acc<T> log_sum = std::log(found.sum);
+    logsumexp[r] = found.most + log_sum;
+    // In this order, because the sum above loses the digits of log_sum where logits are large.
+    losses[r] = log_sum - (Acc<T>{row[targets[r]]} - found.most);
   });
   // One order of summation whatever the threads, and in f64: there may be a million rows.
   double sum = 0;
   int64_t count = 0;
   for (int64_t r = 0; r < logits.rows; ++r) {
     if (targets[r] == ignore_index) continue;
-    sum += static_cast<double>(logsumexp[r]) - static_cast<double>(logits.row(r)[targets[r]]);
+    sum += static_cast<double>(losses[r]);
     ++count;
   }
   result[0] = static_cast<Acc<T>>(sum / static_cast<double>(count));

@@ -28,13 +28,14 @@ void cross_entropy_inplace(Cpu, MatrixView<T> logits, int64_t classes, const Id*
     }
     const A logit{row[targets[r]]}, most = max_of_row(row, classes);
     A* exps = unfinished_row(Scratch::kBlock, row, classes);
-    const A sum = exp_row<T>(row, classes, most, exps), total = most + std::log(sum);
-    losses[r] = total - logit;
+    const A sum = exp_row<T>(row, classes, most, exps), share = exps[targets[r]] / sum;
+    // In this order, because most + log(sum) loses the digits of the logarithm where most is large.
+    losses[r] = std::log(sum) - (logit - most);
     each_vector<T>(classes, [&](int64_t i, auto part) {
       part.store(row + i, part.load(exps + i) * (scale / sum));
     });
-    // Anew, because the share is already rounded to T.
-    row[targets[r]] = T((vmath::exp(logit - total) - A{1}) * scale);
+    // Anew, because what stands there is already rounded to T.
+    row[targets[r]] = T((share - A{1}) * scale);
   });
   // One order of summation whatever the threads, and in f64: there may be a million rows.
   double sum = 0;

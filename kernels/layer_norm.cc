@@ -79,10 +79,11 @@ void any_layer_norm_backward(const Backward<T>& b, T* dgamma, T* dbeta) {
   const int64_t pieces = std::clamp<int64_t>(rows / kLeastRows, 1, kMostPieces);
   using A = Acc<T>;
   A* partials = scratch<A>(Scratch::kPartials, 2 * pieces * cols);
-  const bool past = b.dx.data && past_cache(rows * cols * static_cast<int64_t>(sizeof(T)));
+  const bool streams = b.dx.data && rows_past_cache<T>(rows, cols);
   const auto begin_of = [&](int64_t piece) { return rows * piece / pieces; };
   parallel_for(pieces, rows * cols <= kSerialElements ? pieces : 1,
                [&](int64_t begin, int64_t end) {
+                 const RowOutput<T> output(streams, cols);
                  for (int64_t p = begin; p < end; ++p) {
                    A *gamma_sum = nullptr, *beta_sum = nullptr;
                    if (dgamma) gamma_sum = partials + 2 * p * cols;
@@ -91,12 +92,10 @@ void any_layer_norm_backward(const Backward<T>& b, T* dgamma, T* dbeta) {
                    if (beta_sum) std::fill_n(beta_sum, cols, A{0});
                    for (int64_t r = begin_of(p); r < begin_of(p + 1); ++r) {
                      T* dx = b.dx.data ? b.dx.row(r) : nullptr;
-                     T* to = past ? scratch<T>(Scratch::kOutput, cols) : dx;
-                     b.row(r, to, gamma_sum, beta_sum);
-                     if (past) stream_row(dx, to, cols);
+                     b.row(r, output.place_for(dx), gamma_sum, beta_sum);
+                     output.wrote(dx);
                    }
                  }
-                 if (past) stream_fence();
                });
   const auto gather = [&](T* to, int64_t offset) {
     A* sums = partials + offset;

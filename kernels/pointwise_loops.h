@@ -35,10 +35,8 @@ template <typename Fn, typename T, size_t N>
         part.store(out + i, lanes_of(fn, part.load(in[0] + i), part.load(in[1] + i)));
       }
     });
-    return;
-  }
-  // ivdep: an operand may be `out` itself, never a shifted part of it.
-  if constexpr (N == 1) {
+    // ivdep: an operand may be `out` itself, never a shifted part of it.
+  } else if constexpr (N == 1) {
     const T* a = in[0];
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) out[i] = fn(a[i]);

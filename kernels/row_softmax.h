@@ -25,16 +25,21 @@ Acc<T> max_of_row(const T* x, int64_t n) {
   return max_of_lanes<T>(max_of(max_of(most[0], most[1]), max_of(most[2], most[3])));
 }
 
-/// e[c] = exp(x[c] - most) for n elements; returns their sum. e may be x.
-template <typename T>
-Acc<T> exp_row(const T* x, int64_t n, Acc<T> most, Acc<T>* e) {
+/// Calls fn(c, exp(x[c] - most), part) for the vectors of a row; returns the exponentials' sum.
+template <typename T, typename Fn>
+Acc<T> each_exp(const T* x, int64_t n, Acc<T> most, const Fn& fn) {
   Vec<T> sum = {};
   each_vector<T>(n, [&](int64_t i, auto part) {
     const Vec<T> v = exp_of<T>(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
     sum += v;
-    part.store(e + i, v);
+    fn(i, v, part);
   });
   return sum_of_lanes<T>(sum);
+}
+/// e[c] = exp(x[c] - most) for n elements; returns their sum. e may be x.
+template <typename T>
+Acc<T> exp_row(const T* x, int64_t n, Acc<T> most, Acc<T>* e) {
+  return each_exp(x, n, most, [e](int64_t i, Vec<T> v, auto part) { part.store(e + i, v); });
 }
 
 /// The largest x[c], and sum_c exp(x[c] - most).
@@ -45,11 +50,7 @@ struct RowExpSum {
 template <typename T>
 RowExpSum<T> exp_sum_of_row(const T* x, int64_t n) {
   const Acc<T> most = max_of_row(x, n);
-  Vec<T> sum = {};
-  each_vector<T>(n, [&](int64_t i, auto part) {
-    sum += exp_of<T>(part.load(x + i, -std::numeric_limits<Acc<T>>::infinity()) - most);
-  });
-  return {most, sum_of_lanes<T>(sum)};
+  return {most, each_exp(x, n, most, [](auto...) {})};
 }
 
 /// log sum_c exp(x[c]), safe for large x.

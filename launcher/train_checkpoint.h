@@ -40,7 +40,8 @@ class TrainCheckpoints {
   /// optimizer state and position are sent to the other ranks, the model's parameters are not,
   /// because DistributedDataParallel does that. Warns when the data will come in another order than
   /// before. A checkpoint of another --precision is converted; its loss scale is kept if both have
-  /// one, and so are averages of weights.
+  /// one, and so are averages of weights. Where no averages were restored, and `ema` is given, the
+  /// caller starts them anew once all ranks have the weights.
   Restored restore(TrainingTask& task, Optimizer& optimizer, TrainSchedule& schedule,
                    GradScaler* scaler, ExponentialMovingAverage* ema);
 

@@ -54,11 +54,11 @@ void add_optimizer_flags(ArgParser& parser, TrainOptions& o) {
                         std::vector<std::string> rules) -> ArgFlag& {
     return parser.add(flag, value, about).only_with("--optimizer", &o.optimizer, std::move(rules));
   };
-  rule("--beta1", &o.beta1, "Adam, LAMB, Lion: decay of the mean gradient",
+  rule("--beta1", &o.beta1, "Adam, LAMB, Lion, Muon: decay of the mean gradient",
        {"adamw", "adam", "lamb", "lion", "muon"})
       .at_least(0)
       .at_most(1);
-  rule("--beta2", &o.beta2, "Adam, LAMB: decay of the mean square; Lion: of its moment",
+  rule("--beta2", &o.beta2, "Adam, LAMB, Muon: decay of the mean square; Lion: of its moment",
        {"adamw", "adam", "lamb", "lion", "muon"})
       .at_least(0)
       .at_most(1);
@@ -80,8 +80,9 @@ void add_optimizer_flags(ArgParser& parser, TrainOptions& o) {
       .at_least(0);
   parser
       .add("--ema", &o.ema,
-           "decay of a moving average of the weights, as 0.999, which validations and the sample "
-           "then use; 0: none")
+           "decay of a moving average of the weights, as 0.999, which validations (plateau listens "
+           "to "
+           "them) and the sample then use; 0: none")
       .at_least(0)
       .at_most(0.999999);
 

@@ -337,7 +337,8 @@ void Trainer::save(int64_t step) {
 
 void Trainer::fail_not_finite(const QueuedStep& failed) {
   const std::vector<Batch> parts = micro_batches(failed.batch, options_.accumulate);
-  if (reads_late()) {  // the gradients are those of the next step by now
+  // The gradients are those of the next step by now, or infinite ones were clipped.
+  if (reads_late() || options_.clip_value > 0) {
     optimizer_->zero_grad();
     for (const Batch& part : parts) ddp_.backward(forward(part));
   }

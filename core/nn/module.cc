@@ -73,11 +73,17 @@ void Module::zero_grad() {
 
 namespace {
 
+/// Before anything moves: half of a model is no use.
+void require_movable(const StateDict& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    require(!has_gradient_slot(tensor), "module", "cannot move '", name,
+            "', its gradient lives in a bucket; move the model before wrapping it");
+  }
+}
+
 /// `tensor` becomes what `moved` makes of it, for all who hold it.
 template <typename Fn>
-void replace(const std::string& name, Tensor tensor, const Fn& moved) {
-  require(!has_gradient_slot(tensor), "module", "cannot move '", name,
-          "', its gradient lives in a bucket; move the model before wrapping it");
+void replace(Tensor tensor, const Fn& moved) {
   const bool trains = tensor.requires_grad();
   tensor.set_requires_grad(false);
   const MemoryKindGuard kind(MemoryKind::kParameters);
@@ -88,18 +94,20 @@ void replace(const std::string& name, Tensor tensor, const Fn& moved) {
 }  // namespace
 
 void Module::to(Device device) {
+  require_movable(state_dict());
   for (auto& [name, tensor] : state_dict()) {
     if (tensor.device() == device) continue;
-    replace(name, tensor, [&](const Tensor& t) { return to_device(t, device); });
+    replace(tensor, [&](const Tensor& t) { return to_device(t, device); });
   }
 }
 
 void Module::to(DType dtype) {
   require(is_floating(dtype), "module", "parameters can be of a floating dtype only, got ", dtype);
+  require_movable(state_dict());
   const auto convert = [](const StateDict& tensors, DType to) {
     for (const auto& [name, tensor] : tensors) {
       if (tensor.dtype() == to || !is_floating(tensor.dtype())) continue;
-      replace(name, tensor, [&](const Tensor& t) {
+      replace(tensor, [&](const Tensor& t) {
         const Tensor converted = empty(t.shape(), {to, t.device()});
         copy_inplace(converted, t);
         return converted;

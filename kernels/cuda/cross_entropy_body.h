@@ -17,15 +17,16 @@ struct Target {
       : id(target), ignored(target == ignore_index), valid(target >= 0 && target < cols) {}
 };
 
-/// logsumexp of the row and the row's loss logsumexp - logit; 0 and 0 for a row left out. The same
+/// logsumexp of the row and the row's loss, logsumexp - logit; 0 and 0 for a row left out. The same
 /// in every member.
 template <int W, typename T, typename Id, typename Group>
 TRIREME_HD Two<Acc<T>> cross_entropy_row(const Group& group, const T* logits, int64_t cols,
                                          const Target<Id>& target) {
   using A = Acc<T>;
   if (target.ignored) return {A(0), A(0)};
-  const A total = exp_sum_of_row<T, W>(group, logits, cols).logsumexp();
-  return {total, target.valid ? total - static_cast<A>(logits[target.id]) : A(0)};
+  const auto found = exp_sum_of_row<T, W>(group, logits, cols);
+  return {found.logsumexp(),
+          target.valid ? found.logsumexp_less(static_cast<A>(logits[target.id])) : A(0)};
 }
 
 /// The sum of the losses of rows that count, and their number. A row left out has loss 0. `loss`

@@ -45,6 +45,8 @@ struct ExpSum {
   }
 
   TRIREME_HD A logsumexp() const { return most + vmath::log(sum); }
+  /// logsumexp() - x with the digits that most + log(sum) loses where most is large.
+  TRIREME_HD A logsumexp_less(A x) const { return vmath::log(sum) - (x - most); }
 
  private:
   TRIREME_HD static bool is_lowest(A x) { return x == -std::numeric_limits<A>::infinity(); }

@@ -11,6 +11,7 @@
 #include "core/base/philox.h"
 #include "kernels/attention.h"
 #include "kernels/cross_entropy.h"
+#include "kernels/cross_entropy_inplace.h"
 #include "kernels/dropout.h"
 #include "kernels/embedding.h"
 #include "kernels/layer_norm.h"
@@ -52,6 +53,22 @@ TEST(Softmax, SpreadsNanOverItsRowOnly) {
   softmax(Cpu{}, MatrixView<const float>{x.data(), 2, 20, 20},
           MatrixView<float>{y.data(), 2, 20, 20});
   for (size_t i = 0; i < 40; ++i) EXPECT_EQ(std::isnan(y[i]), i < 20) << i;
+}
+
+// The logarithm of a sum beside a logit of 1e4 would keep three digits.
+TEST(CrossEntropy, KeepsItsDigitsWhereLogitsAreLarge) {
+  std::vector<float> logits{1e4f, 1e4f - 1, 1e4f - 0.5f};
+  const double sum = 1 + std::exp(-1.0) + std::exp(-0.5), loss = std::log(sum) + 1;
+  const std::vector<int64_t> target{1};
+  std::vector<float> lse(1), result(2);
+  const MatrixView<float> row{logits.data(), 1, 3, 3};
+  cross_entropy<float, int64_t>(Cpu{}, row, target.data(), -100, lse.data(), result.data());
+  EXPECT_NEAR(result[0], loss, 1e-6);
+  cross_entropy_inplace<float, int64_t>(Cpu{}, row, 3, target.data(), -100, result.data());
+  EXPECT_NEAR(result[0], loss, 1e-6);
+  EXPECT_NEAR(logits[0], 1 / sum, 1e-6);
+  EXPECT_NEAR(logits[1], std::exp(-1.0) / sum - 1, 1e-6);
+  EXPECT_NEAR(logits[2], std::exp(-0.5) / sum, 1e-6);
 }
 
 TEST(CrossEntropy, GradientOfIgnoredRowsIsZeroWhateverTheirLogits) {

@@ -21,16 +21,17 @@ constexpr int64_t kCols = 4099;  // rows of every alignment
 constexpr int64_t kRows = kStreamedFrom / (kCols * static_cast<int64_t>(sizeof(float))) + 2;
 
 TEST(StreamStore, CopiesFromAndToAnyAddress) {
-  std::vector<int16_t> from(300);
-  for (size_t i = 0; i < from.size(); ++i) from[i] = static_cast<int16_t>(i);
-  for (int64_t offset : {0, 1, 5, 16}) {
-    for (int64_t n : {0, 1, 15, 16, 17, 200}) {
-      std::vector<int16_t> to(300, -1);
-      stream_row(to.data() + offset, from.data() + 3, n);
+  constexpr int64_t kCount = 300;
+  alignas(64) int16_t from[kCount], to[kCount];
+  for (int64_t i = 0; i < kCount; ++i) from[i] = static_cast<int16_t>(i);
+  for (int64_t offset : {0, 1, 5, 15, 16, 31}) {
+    for (int64_t n : {0, 1, 3, 15, 16, 17, 200}) {
+      std::fill_n(to, kCount, int16_t{-1});
+      stream_row(to + offset, from + 3, n);
       stream_fence();
-      for (int64_t i = 0; i < 300; ++i) {
+      for (int64_t i = 0; i < kCount; ++i) {
         const int64_t at = i - offset;
-        EXPECT_EQ(to[static_cast<size_t>(i)], at >= 0 && at < n ? at + 3 : -1);
+        EXPECT_EQ(to[i], at >= 0 && at < n ? at + 3 : -1) << offset << " " << n << " " << i;
       }
     }
   }
