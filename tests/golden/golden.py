@@ -25,6 +25,11 @@ EXTREMES = [INF, -INF, NAN, 0.0, -0.0, 1e-40, -1e-40, 3e38, -3e38, 1e-30, 88, -8
             -1e4]
 
 
+#: The same for f16: its largest bf16 number, its smallest ones of either kind.
+EXTREMES_OF_F16 = [INF, -INF, NAN, 0.0, -0.0, 2.0**-24, -2.0**-24, 2.0**-14, 65280, -65280, 9, -9,
+                   256, -256, 2.0**-11, 1]
+
+
 class Operand:
     """How one operand is drawn, and whether its gradient is wanted."""
 

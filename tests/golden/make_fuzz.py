@@ -8,18 +8,19 @@ results that no step took of mean(result * w), where element i of w is cos(i + 1
 
 A step is proposed blindly and taken if torch accepts it, the results are small, few and finite, and
 no element is so near a kink or a tie that rounding could choose another side. An op that Trireme
-gains is a line in OPS.
+gains is a line in OPS. `make_fuzz.py 2000` makes that many programs, for one run of golden_test.
 """
 
 import json
 import math
 import pathlib
 import random
+import sys
 
 import torch
 from torch.nn import functional as F
 
-PROGRAMS, STEPS = 40, 50
+PROGRAMS, STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 40, 50
 SHAPES = [(3, 4), (4,), (2, 3, 4), (4, 3), (3, 1), (), (2, 4, 4)]
 LARGEST, MOST = 20, 48
 NEAR = 1e-6  # the least distance from a kink

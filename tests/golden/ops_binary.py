@@ -2,7 +2,7 @@
 
 import torch
 
-from golden import EXTREMES, WIDE, bools, case, const, given, ints, real, write
+from golden import EXTREMES, EXTREMES_OF_F16, WIDE, bools, case, const, given, ints, real, write
 
 SHAPES = (((5, 13), (5, 13)), ((3, 7), (7,)), ((3, 7), (3, 1)), ((), (3, 7)), ((5, 1), (4,)),
           ((2, 1, 3), (4, 1)), ((1,), (1, 1)), ((0, 7), (7,)), ((2, 3, 1, 5), (3, 4, 1)))
@@ -14,6 +14,7 @@ LOGIC = {"logical_and": torch.logical_and, "logical_or": torch.logical_or,
          "logical_xor": torch.logical_xor}
 #: Every extreme number against every other one.
 COLUMN, ROW = given([[v] for v in EXTREMES]), given(EXTREMES)
+COLUMN_OF_F16, ROW_OF_F16 = given([[v] for v in EXTREMES_OF_F16]), given(EXTREMES_OF_F16)
 
 for op, function in ARITHMETIC.items():
     def call(a, b, f=function):
@@ -23,6 +24,8 @@ for op, function in ARITHMETIC.items():
         divisor = real(*right, low=0.5, high=4) if op == "div" else real(*right)
         case(op, call, {"a": real(*left), "b": divisor}, slack=4 if op == "div" else 1)
     case(op, call, {"a": const(COLUMN), "b": const(ROW)}, dtypes=WIDE, compare="exact")
+    case(op, call, {"a": const(COLUMN_OF_F16), "b": const(ROW_OF_F16)}, dtypes=["f16"],
+         compare="exact")
     if op != "div":
         case(op, call, {"a": ints(5, 13, low=-9, high=9), "b": ints(13, low=-9, high=9)})
 for op in ("maximum", "minimum"):  # ties share the gradient

@@ -50,6 +50,12 @@ for op in ("cross_entropy", "cross_entropy_inplace"):
 case("cross_entropy", entropy, {"logits": const(given([[NAN, 0.0], [1.0, 2.0]])),
                                 "targets": given([0, 1])})
 
+for reduction in REDUCTIONS:  # no row counts
+    nobody = {"targets": given([-100, -100])}
+    case("cross_entropy", entropy, {"logits": const(real(2, 3)), **nobody}, reduction=reduction)
+    case("nll_loss", lambda log_p, targets, reduction: F.nll_loss(
+        log_p, targets, reduction=reduction), {"log_p": const(real(2, 3)), **nobody},
+         reduction=reduction)
 for reduction in REDUCTIONS:
     r = {"reduction": reduction, "slack": 8, "roundings": 4}
     ids = ints(6, high=5)

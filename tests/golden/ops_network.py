@@ -83,6 +83,11 @@ for op, pool in {"max_pool2d": F.max_pool2d, "avg_pool2d": lambda x, k, s, p: F.
                              ((1, 3, 3, 1), {"kernel": [3, 3]}), ((2, 1, 1, 3), {"kernel": [1, 1]}),
                              ((0, 4, 4, 2), {"kernel": [2, 2]})):
         case(op, pooled(pool), {"x": real(*shape)}, slack=4, **arguments)
+HOLES = given([[[[1.0], [NAN], [3.0], [-INF]], [[2.0], [0.0], [-INF], [-INF]],
+                [[INF], [1.0], [2.0], [2.0]], [[0.0], [-INF], [2.0], [1.0]]]], grad=False)
+for op, pool in {"max_pool2d": F.max_pool2d, "avg_pool2d": lambda x, k, s, p: F.avg_pool2d(
+        x, k, s, p, count_include_pad=False)}.items():
+    case(op, pooled(pool), {"x": HOLES}, kernel=[2, 2], compare="exact")
 for shape, height, width in (((2, 5, 7, 3), 2, 3), ((1, 4, 4, 2), 1, 1), ((1, 3, 3, 1), 3, 3)):
     case("adaptive_avg_pool2d",
          lambda x, height, width: F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), (
@@ -118,5 +123,9 @@ for shape in ((7, 3), (2, 3, 4, 5), (2, 5, 1), (3, 17)):
         case(op, function, {**x, **running}, training=False, eps=1e-3, slack=64)
     case("batch_norm_relu", fused, {**x, **factors, **running, "residual": real(*shape)}, eps=1e-3,
          slack=64)
+
+# Channels without variance, with a mean that f32 must not lose, and with a NaN.
+FLAT = given([[3.0, 1e4, 1.0], [3.0, 1e4 + 64, NAN], [3.0, 1e4 + 128, 2.0]], grad=False)
+case("batch_norm", batch, {"x": FLAT}, dtypes=["f64", "f32", "bf16"], slack=1e3)
 
 write("ops_network")

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from golden import EXTREMES, INF, NAN, WIDE, case, const, given, real, write
+from golden import EXTREMES, EXTREMES_OF_F16, INF, NAN, WIDE, case, const, given, real, write
 
 SHAPES = ((5, 13), (2, 1, 3), (1,), (), (0, 4))
 UNARY = {
@@ -23,24 +23,30 @@ UNARY = {
     "silu": (F.silu, -8, 8),
     "mish": (F.mish, -8, 8),
 }
-#: Where |x| is so large that an f32 argument says nothing about the angle.
-MODERATE = [v for v in EXTREMES if not 1e5 < abs(v) < INF]
+
+
+def suitable(op, numbers):
+    """Those of `numbers` for which torch has what IEEE arithmetic gives."""
+    if op in ("sin", "cos"):  # an f32 that large says nothing about the angle
+        return [v for v in numbers if not 1e5 < abs(v) < INF]
+    if op == "gelu":  # the tanh form cubes x: no gradient in f32, in torch neither
+        return [v for v in numbers if not 1e13 < abs(v) < INF]
+    if op == "abs":  # the gradient at a NaN is NaN here and 0 in torch
+        return [v for v in numbers if v == v]
+    return numbers
+
 
 for op, (function, low, high) in UNARY.items():
     for shape in SHAPES:
         case(op, lambda x, f=function: f(x), {"x": real(*shape, low=low, high=high)},
              slack=high if op in ("sin", "cos", "exp") else 1)
     exact = op in ("neg", "abs", "relu")
-    numbers = EXTREMES
-    if op in ("sin", "cos"):
-        numbers = MODERATE
-    if op in ("silu", "mish"):  # minus infinity times 0 there; see the test of activations
-        numbers = [v for v in EXTREMES if v != -INF]
-    if op == "abs":  # the gradient at a NaN is NaN here and 0 in torch
-        numbers = [v for v in EXTREMES if v == v]
+    if op == "abs":
         case(op, lambda x: torch.abs(x), {"x": const(given([NAN, 1.0]))}, compare="exact")
-    case(op, lambda x, f=function: f(x), {"x": given(numbers)}, dtypes=WIDE,
-         compare="exact" if exact else "relative", slack=16)
+    for extremes, dtypes, compare in ((EXTREMES, WIDE, "relative"),
+                                      (EXTREMES_OF_F16, ["f16"], "close")):
+        case(op, lambda x, f=function: f(x), {"x": given(suitable(op, extremes))}, dtypes=dtypes,
+             compare="exact" if exact else compare, slack=16)
 
 for shape in SHAPES:
     x = {"x": real(*shape, low=-8, high=8)}
@@ -58,12 +64,23 @@ for exponent in (2, 3, -1, 0.5, -0.5, 1.7, 1, 0):
 for exponent in (2, 3, -1):  # also of negative numbers
     case("pow", lambda x, exponent: torch.pow(x, exponent),
          {"x": given([-2.0, -1.5, -0.5, 0.75, 3.0])}, exponent=exponent, slack=4)
+case("pow", lambda x, exponent: torch.pow(x, exponent), {"x": given([0.0, 1.0, INF, NAN])},
+     exponent=2, dtypes=WIDE)
+for exponent in (0.5, 3, -1, -0.5, 0):  # a power of a negative number may be none
+    case("pow", lambda x, exponent: torch.pow(x, exponent),
+         {"x": const(given([0.0, -0.0, -2.0, INF, -INF, NAN, 1e-40, 3e38]))}, exponent=exponent,
+         dtypes=WIDE, compare="relative", slack=16)
 for op, function in {"add": torch.add, "mul": torch.mul, "div": torch.div}.items():
     for shape in SHAPES:
         case(op, lambda x, value, f=function: f(x, value), {"x": real(*shape)}, value=-2.5)
     case(op, lambda x, value, f=function: f(x, value), {"x": given(EXTREMES)}, value=0.5,
          dtypes=WIDE, compare="exact")
 
+for extremes, dtypes in ((EXTREMES, WIDE), (EXTREMES_OF_F16, ["f16"])):
+    case("gelu", lambda x, form: F.gelu(x), {"x": given(extremes)}, form="erf", dtypes=dtypes,
+         slack=16)
+    case("gelu", lambda x, form: F.gelu(x, approximate="tanh"),
+         {"x": given(suitable("gelu", extremes))}, form="tanh", dtypes=dtypes, slack=16)
 # torch 1.13 takes 1 from exp(x), which has no digits left near 0.
 case("elu", lambda x, alpha: F.elu(x, alpha), {"x": given([v for v in EXTREMES if v != -1e-40])},
      alpha=1, dtypes=WIDE, compare="relative", slack=16)
@@ -71,6 +88,8 @@ case("softplus", lambda x, beta, threshold: F.softplus(x, beta, threshold), {"x"
      beta=1, threshold=20, dtypes=WIDE, compare="relative", slack=16)
 case("leaky_relu", lambda x, slope: F.leaky_relu(x, slope), {"x": given(EXTREMES)}, slope=0.5,
      dtypes=WIDE, compare="exact")
+case("clamp", lambda x, low, high: torch.clamp(x, low, high),
+     {"x": given([-1.0, 2.0, -1.5, 2.5, 0.0])}, low=-1, high=2)
 case("clamp", lambda x, low, high: torch.clamp(x, low, high),
      {"x": const(given([INF, -INF, NAN, -1.0, 2.0, 1e-40]))}, low=-1, high=2, dtypes=WIDE,
      compare="exact")
