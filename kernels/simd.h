@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/half_vector.h"
 #include "kernels/vec.h"
@@ -97,11 +98,21 @@ template <typename V>
 inline V max_of(V a, V b) {
   return a < b ? b : a;
 }
+namespace detail {
+template <size_t Step, typename V, size_t... I>
+inline V add_across(V v, std::index_sequence<I...>) {
+  v += __builtin_shufflevector(v, v, (I ^ Step)...);
+  if constexpr (Step == 1) {
+    return v;
+  } else {
+    return add_across<Step / 2>(v, std::index_sequence<I...>());
+  }
+}
+}  // namespace detail
+/// By halves: in a chain each addition would wait for the one before.
 template <typename T>
 inline Acc<T> sum_of_lanes(Vec<T> v) {
-  Acc<T> sum = 0;
-  for (int64_t i = 0; i < kLanes<T>; ++i) sum += v[i];
-  return sum;
+  return detail::add_across<kLanes<T> / 2>(v, std::make_index_sequence<kLanes<T>>())[0];
 }
 template <typename T>
 inline Acc<T> max_of_lanes(Vec<T> v) {
@@ -110,9 +121,28 @@ inline Acc<T> max_of_lanes(Vec<T> v) {
   return most;
 }
 
+#if defined(__AVX512F__)
+namespace detail {
+/// vmath::exp with the instructions that round to an integer and multiply by a power of two.
+inline Vec<float> exp_of_floats(Vec<float> x) {
+  // NaN, the second operand of both, passes.
+  x = _mm512_maskz_max_ps(kAll, broadcast(-104.0f), _mm512_maskz_min_ps(kAll, broadcast(89.0f), x));
+  const Vec<float> n = _mm512_maskz_roundscale_ps(kAll, x * 1.44269504f, _MM_FROUND_TO_NEAREST_INT);
+  const Vec<float> r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  const Vec<float> p =
+      (((r * 0.001381460828f + 0.008368710296f) * r + 0.04166838747f) * r + 0.1666652068f) * r +
+      0.4999999345f;
+  return _mm512_maskz_scalef_ps(kAll, (p * r) * r + r + 1.0f, n);
+}
+}  // namespace detail
+#endif
+
 /// e^x in each lane.
 template <typename T>
 inline Vec<T> exp_of(Vec<T> x) {
+#if defined(__AVX512F__)
+  if constexpr (std::is_same_v<Acc<T>, float>) return detail::exp_of_floats(x);
+#endif
   alignas(kVecBytes) Acc<T> lanes[kLanes<T>];
   std::memcpy(lanes, &x, sizeof x);
   for (Acc<T>& lane : lanes) lane = vmath::exp(lane);
