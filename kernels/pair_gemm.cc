@@ -142,8 +142,9 @@ void split_in_pairs(const float* x, int64_t count, Pair* to) {
 
 void pack_transposed(HalfRows x, int64_t rows, int64_t cols, Pair* to) {
   if (rows < kPanelCols) std::fill_n(to, cols / 2 * kPanelCols, Pair{0});
-  for (int64_t p = 0; p < cols / 2; p += kL) {
-    for (int64_t i = 0; i < rows; i += kL) {
+  // 16 rows to their ends before the next: few streams of reads for the processor to run ahead of.
+  for (int64_t i = 0; i < rows; i += kL) {
+    for (int64_t p = 0; p < cols / 2; p += kL) {
       Pair* corner = to + p * kPanelCols + i;
       if (p + kL <= cols / 2 && i + kL <= rows) {
         WordBits square[kL];
