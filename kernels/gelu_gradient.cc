@@ -1,20 +1,51 @@
 #include "kernels/gelu_gradient.h"
 
-#include <array>
+#include <algorithm>
 
-#include "core/base/half.h"
 #include "kernels/functors.h"
-#include "kernels/matmul.h"
-#include "kernels/pointwise.h"
+#include "kernels/half_rows.h"
+#include "kernels/rows.h"
 
 namespace trireme::kernels {
+namespace {
+
+/// dx = dy gelu'(x) for n elements, in the arithmetic of the kernel; dx may be dy.
+template <typename A>
+void gelu_gradient_row(const A* x, const A* dy, A* dx, int64_t n) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) dx[i] = GeluTanh{}.grad(dy[i], x[i]);
+}
+
+}  // namespace
 
 template <typename T>
-void gelu_bias_gradient(Cpu device, MatrixView<const T> x, MatrixView<const T> dy, MatrixView<T> dx,
+void gelu_bias_gradient(Cpu, MatrixView<const T> x, MatrixView<const T> dy, MatrixView<T> dx,
                         T* dbias) {
-  map(device, GradOf<GeluTanh>{}, std::array<const T*, 2>{dy.data, x.data}, dx.data,
-      x.rows * x.cols);
-  column_sums<T>(device, dx, dbias);
+  using A = Acc<T>;
+  constexpr int64_t kBlock = 256;
+  // Threads take columns, so every sum has one order.
+  const int64_t grain = std::max<int64_t>(64, kSerialElements / std::max<int64_t>(1, x.rows));
+  parallel_for(x.cols, grain, [&](int64_t begin, int64_t end) {
+    A* sums = unfinished_row(Scratch::kPartials, dbias + begin, end - begin);
+    std::fill_n(sums, end - begin, A{0});
+    alignas(kVecBytes) A wide_x[kBlock], wide_dy[kBlock];
+    for (int64_t r = 0; r < x.rows; ++r) {
+      for (int64_t c = begin; c < end; c += kBlock) {
+        const int64_t n = std::min(kBlock, end - c);
+        convert_row(wide_x, x.row(r) + c, n);
+        convert_row(wide_dy, dy.row(r) + c, n);
+        gelu_gradient_row(wide_x, wide_dy, wide_dy, n);
+        T* to = dx.row(r) + c;
+        A* sum = sums + (c - begin);
+        each_vector<A>(n, [&](int64_t i, auto part) {
+          const Vec<A> d = part.load(wide_dy + i);
+          part.store(to + i, d);
+          part.store(sum + i, part.load(sum + i) + d);
+        });
+      }
+    }
+    finish_row(sums, dbias + begin, end - begin);
+  });
 }
 
 #define TRIREME_INSTANTIATE(T) \

@@ -8,7 +8,7 @@
 namespace trireme::kernels {
 
 /// dx[r, c] = dy[r, c] gelu'(x[r, c]), dbias[c] = sum over r of dx[r, c], in an order that depends
-/// on the shape and the device only. x, dy and dx are dense; dx may be dy. On CUDA one pass.
+/// on the shape and the device only. x, dy and dx are dense; dx may be dy. One pass.
 template <typename T>
 void gelu_bias_gradient(Cpu, MatrixView<const T> x, MatrixView<const T> dy, MatrixView<T> dx,
                         T* dbias);

@@ -66,7 +66,13 @@ inline Vec<float> widen(HalfBits bits) {
 template <typename T>
 inline HalfBits round(Vec<float> v) {
   if constexpr (std::is_same_v<T, BFloat16>) {
-    // As BFloat16::round. Not the processor's own instruction, which takes subnormals for zero.
+    // As BFloat16::round. The processor's own instruction takes subnormals for zero.
+#if defined(__AVX512BF16__) && defined(__AVX512DQ__)
+    constexpr int kSubnormal = 0x20;
+    const auto bits = _mm512_cvtneps_pbh(v);
+    if (_mm512_fpclass_ps_mask(v, kSubnormal) == 0) [[likely]]
+      return reinterpret_cast<HalfBits>(bits);
+#endif
     const WordBits wide = reinterpret_cast<WordBits>(v);
     const WordBits rounded = (wide + 0x7FFFu + (wide >> 16 & 1u)) >> 16;
     return narrow_bits(v != v ? (wide >> 16 | 0x40u) : rounded);

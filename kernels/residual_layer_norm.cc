@@ -1,45 +1,59 @@
 #include "kernels/residual_layer_norm.h"
 
-#include "kernels/layer_norm.h"
-#include "kernels/rows.h"
-#include "kernels/simd.h"
+#include "kernels/layer_norm_rows.h"
+#include "kernels/stream_store.h"
 
 namespace trireme::kernels {
+
 namespace {
 
-/// to = a + b.
-template <typename T>
-void add_row(const T* a, const T* b, T* to, int64_t cols) {
-  each_vector<T>(
-      cols, [&](int64_t i, auto part) { part.store(to + i, part.load(a + i) + part.load(b + i)); });
-}
-
-template <typename T>
-MatrixView<T> single(MatrixView<T> x, int64_t r) {
-  return {x.row(r), 1, x.cols, x.cols};
+template <typename T, typename Low>
+void add_and_normalise(MatrixView<const Low> x, MatrixView<const T> residual, const T* gamma,
+                       const T* beta, double eps, MatrixView<T> sum, MatrixView<Low> y,
+                       Acc<T>* mean, Acc<T>* rstd) {
+  // Row by row: the sum is normalised while it is in the cache.
+  each_row_into(y, [&](int64_t r, Low* normalised) {
+    const Low* branch = x.row(r);
+    const T* carried = residual.row(r);
+    T* to = sum.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      part.store(to + i, part.load(branch + i) + part.load(carried + i));
+    });
+    normalise_row(to, x.cols, gamma, beta, eps, normalised, mean + r, rstd + r);
+  });
 }
 
 }  // namespace
 
 template <typename T>
-void residual_layer_norm(Cpu device, MatrixView<const T> x, MatrixView<const T> residual,
-                         const T* gamma, const T* beta, double eps, MatrixView<T> sum,
-                         MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
-  // Row by row: the sum is normalised while it is in the cache.
-  each_row(x.rows, x.cols, [&](int64_t r) {
-    add_row(x.row(r), residual.row(r), sum.row(r), x.cols);
-    layer_norm<T>(device, single(sum, r), gamma, beta, eps, single(y, r), mean + r, rstd + r);
-  });
+void residual_layer_norm(Cpu, MatrixView<const T> x, MatrixView<const T> residual, const T* gamma,
+                         const T* beta, double eps, MatrixView<T> sum, MatrixView<T> y,
+                         Acc<T>* mean, Acc<T>* rstd) {
+  add_and_normalise<T, T>(x, residual, gamma, beta, eps, sum, y, mean, rstd);
 }
 
 template <typename T>
-void residual_layer_norm_backward(Cpu device, MatrixView<const T> sum, const T* gamma,
-                                  const Acc<T>* mean, const Acc<T>* rstd, MatrixView<const T> dy,
+void residual_layer_norm_backward(Cpu, MatrixView<const T> sum, const T* gamma, const Acc<T>* mean,
+                                  const Acc<T>* rstd, MatrixView<const T> dy,
                                   MatrixView<const T> dsum, MatrixView<T> dx, T* dgamma, T* dbeta) {
-  layer_norm_backward<T>(device, sum, gamma, mean, rstd, dy, dx, dgamma, dbeta);
-  if (!dsum.data) return;
-  each_row(dx.rows, dx.cols,
-           [&](int64_t r) { add_row<T>(dsum.row(r), dx.row(r), dx.row(r), dx.cols); });
+  NormGradient<T>{sum, gamma, mean, rstd, dy, dsum, dx, {}}.run(dgamma, dbeta);
+}
+
+template <typename Low>
+void residual_layer_norm_between(Cpu, MatrixView<const Low> x, MatrixView<const float> residual,
+                                 const float* gamma, const float* beta, double eps,
+                                 MatrixView<float> sum, MatrixView<Low> y, float* mean,
+                                 float* rstd) {
+  add_and_normalise<float, Low>(x, residual, gamma, beta, eps, sum, y, mean, rstd);
+}
+
+template <typename Low>
+void residual_layer_norm_between_backward(Cpu, MatrixView<const float> sum, const float* gamma,
+                                          const float* mean, const float* rstd,
+                                          MatrixView<const Low> dy, MatrixView<const float> dsum,
+                                          MatrixView<float> dx, MatrixView<Low> dx_low,
+                                          float* dgamma, float* dbeta) {
+  NormGradient<float, Low>{sum, gamma, mean, rstd, dy, dsum, dx, dx_low}.run(dgamma, dbeta);
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                  \
@@ -51,6 +65,18 @@ void residual_layer_norm_backward(Cpu device, MatrixView<const T> sum, const T* 
                                              MatrixView<const T>, MatrixView<T>, T*, T*)
 TRIREME_INSTANTIATE(double);
 TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
+#undef TRIREME_INSTANTIATE
+
+#define TRIREME_INSTANTIATE(Low)                                                                   \
+  template void residual_layer_norm_between(Cpu, MatrixView<const Low>, MatrixView<const float>,   \
+                                            const float*, const float*, double, MatrixView<float>, \
+                                            MatrixView<Low>, float*, float*);                      \
+  template void residual_layer_norm_between_backward(                                              \
+      Cpu, MatrixView<const float>, const float*, const float*, const float*,                      \
+      MatrixView<const Low>, MatrixView<const float>, MatrixView<float>, MatrixView<Low>, float*,  \
+      float*)
 TRIREME_INSTANTIATE(BFloat16);
 TRIREME_INSTANTIATE(Float16);
 #undef TRIREME_INSTANTIATE

@@ -30,4 +30,19 @@ void residual_layer_norm_backward(Cuda, MatrixView<const T> sum, const T* gamma,
                                   const Acc<T>* rstd, MatrixView<const T> dy,
                                   MatrixView<const T> dsum, MatrixView<T> dx, T* dgamma, T* dbeta);
 
+/// The same between products of 16 bits that an f32 residual stream accompanies: x is read, and y
+/// and its gradient pass, as Low; sum and its gradient are f32, and so is all arithmetic.
+template <typename Low>
+void residual_layer_norm_between(Cpu, MatrixView<const Low> x, MatrixView<const float> residual,
+                                 const float* gamma, const float* beta, double eps,
+                                 MatrixView<float> sum, MatrixView<Low> y, float* mean,
+                                 float* rstd);
+/// dx for the residual, and rounded for x (dx_low).
+template <typename Low>
+void residual_layer_norm_between_backward(Cpu, MatrixView<const float> sum, const float* gamma,
+                                          const float* mean, const float* rstd,
+                                          MatrixView<const Low> dy, MatrixView<const float> dsum,
+                                          MatrixView<float> dx, MatrixView<Low> dx_low,
+                                          float* dgamma, float* dbeta);
+
 }  // namespace trireme::kernels

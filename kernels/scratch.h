@@ -7,8 +7,18 @@
 namespace trireme::kernels {
 
 /// Who uses the block: two users that are active at the same time need different slots.
-enum class Scratch { kGemmPanel, kPackedWeights, kPartials, kScores, kBlock, kWidened, kTotals, kOutput };
-inline constexpr int kScratchSlots = 8;
+enum class Scratch {
+  kGemmPanel,
+  kPackedWeights,
+  kPackedLeft,
+  kPartials,
+  kScores,
+  kBlock,
+  kWidened,
+  kTotals,
+  kOutput
+};
+inline constexpr int kScratchSlots = 9;
 
 /// At least `bytes` uninitialised bytes, aligned to 64, of the calling thread. Valid until the same
 /// thread asks for the same slot again.

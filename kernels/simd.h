@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "kernels/half_vector.h"
 #include "kernels/vec.h"
@@ -117,11 +118,21 @@ template <typename V>
 inline V max_of(V a, V b) {
   return a < b ? b : a;
 }
+namespace detail {
+template <size_t Step, typename V, size_t... I>
+inline V add_across(V v, std::index_sequence<I...>) {
+  v += __builtin_shufflevector(v, v, (I ^ Step)...);
+  if constexpr (Step == 1) {
+    return v;
+  } else {
+    return add_across<Step / 2>(v, std::index_sequence<I...>());
+  }
+}
+}  // namespace detail
+/// By halves: in a chain each addition would wait for the one before.
 template <typename T>
 inline Acc<T> sum_of_lanes(Vec<T> v) {
-  Acc<T> sum = 0;
-  for (int64_t i = 0; i < kLanes<T>; ++i) sum += v[i];
-  return sum;
+  return detail::add_across<kLanes<T> / 2>(v, std::make_index_sequence<kLanes<T>>())[0];
 }
 template <typename T>
 inline Acc<T> max_of_lanes(Vec<T> v) {

@@ -18,6 +18,9 @@ enum class Precision : uint8_t {
   /// Nothing is converted, because the kernel computes in f32 inside and its result is f32: the
   /// large logits are not copied.
   kF32Inside,
+  /// In f32, with the result in the guard's dtype: what follows is a product. What else the op
+  /// gives is f32.
+  kF32ToLow,
 };
 
 struct OpPrecision {
@@ -82,7 +85,7 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"cross_entropy", Precision::kF32Inside},
     {"cross_entropy_inplace", Precision::kF32Inside},
     {"layer_norm", Precision::kF32},
-    {"residual_layer_norm", Precision::kF32},
+    {"residual_layer_norm", Precision::kF32ToLow},
     {"rms_norm", Precision::kF32},
     {"sum", Precision::kF32},
     {"mean", Precision::kF32},

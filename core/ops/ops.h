@@ -166,6 +166,7 @@ Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets,
                              int64_t ignore_index = -100, int64_t classes = 0);
 /// sum = x + residual and y = layer_norm(sum, gamma, beta, eps), all four operands defined, in one
 /// pass each way. A tensor hook on `sum` sees its gradient without the part that comes through y.
+/// Under Autocast sum is f32 and y, which a product is to read, of the guard's dtype.
 struct NormalisedSum {
   Tensor sum, y;
 };

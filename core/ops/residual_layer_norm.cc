@@ -11,14 +11,28 @@
 namespace trireme {
 namespace {
 
+constexpr const char* kOp = "residual_layer_norm";
+
+template <typename T>
+MatrixView<T> rows_or_null(const Tensor& x) {
+  return x.defined() ? as_rows<T>(x) : MatrixView<T>{nullptr, 0, 0, 0};
+}
+
+/// Calls fn(TypeTag<Low>) where x is of 16 bits beside an f32 sum.
+template <typename Fn>
+void kernels_between(DType low, const Fn& fn) {
+  low == DType::kBF16 ? fn(TypeTag<BFloat16>{}) : fn(TypeTag<Float16>{});
+}
+
 /// The node of the sum, with the op's inputs: x, residual, gamma, beta. The gradient of the
 /// normalised result does not come as dy but through hand_over, so that one kernel sees both.
 class SumNode final : public Node {
  public:
   SumNode(const Tensor& sum, const std::array<const Tensor*, 4>& inputs, Saved saved_sum,
           Saved gamma, Saved mean, Saved rstd)
-      : Node("residual_layer_norm", sum, edges_.data(), 4),
-        kept_(Kept{std::move(saved_sum), std::move(gamma), std::move(mean), std::move(rstd)}) {
+      : Node(kOp, sum, edges_.data(), 4),
+        kept_(Kept{std::move(saved_sum), std::move(gamma), std::move(mean), std::move(rstd)}),
+        x_dtype_(inputs[0]->dtype()) {
     for (size_t i = 0; i < inputs.size(); ++i) {
       if (inputs[i]->requires_grad()) edges_[i] = edge_to(*inputs[i]);
     }
@@ -29,10 +43,15 @@ class SumNode final : public Node {
 
   void apply(const Tensor& dsum, Tensor* dx) override {
     const Tensor dy = std::exchange(dy_, Tensor());
-    Tensor d = dsum;
-    if (dy.defined()) d = through_norm(dy, dsum, dx);
-    if (edges_[0]) dx[0] = d;
-    if (edges_[1]) dx[1] = d;
+    if (dy.defined()) {
+      through_norm(dy, dsum, dx);
+    } else {
+      dx[0] = cast(dsum, x_dtype_);
+      dx[1] = dsum;
+    }
+    for (size_t i : {0, 1}) {
+      if (!edges_[i]) dx[i] = Tensor();
+    }
   }
   void release_saved() override {
     kept_.reset();
@@ -44,31 +63,43 @@ class SumNode final : public Node {
     Saved sum, gamma, mean, rstd;
   };
 
-  Tensor through_norm(const Tensor& dy, const Tensor& dsum, Tensor* dx) {
+  /// All four gradients, from those of both results.
+  void through_norm(const Tensor& dy, const Tensor& dsum, Tensor* dx) {
     const Tensor sum = kept_->sum(), gamma = dense(kept_->gamma());
     const Tensor &mean = kept_->mean(), &rstd = kept_->rstd();
     const Tensor carried = dsum.defined() ? dense(dsum) : dsum;
     const TensorOptions options{sum.dtype(), sum.device()};
-    Tensor d = empty(sum.shape(), options);
+    dx[1] = empty(sum.shape(), options);
+    const bool between = x_dtype_ != sum.dtype();
+    dx[0] = between ? empty(sum.shape(), {x_dtype_, sum.device()}) : dx[1];
     for (size_t i : {2, 3}) {
       if (edges_[i]) dx[i] = GradientHome(*edges_[i]).empty({sum.size(-1)}, options);
     }
-    dispatch_floating("residual_layer_norm", sum.dtype(), [&](auto tag) {
+    if (between) {
+      kernels_between(x_dtype_, [&](auto tag) {
+        using Low = typename decltype(tag)::type;
+        kernels::residual_layer_norm_between_backward<Low>(
+            Cpu{}, as_rows<const float>(sum), gamma.data<float>(), mean.data<float>(),
+            rstd.data<float>(), as_rows<const Low>(dy), rows_or_null<const float>(carried),
+            as_rows<float>(dx[1]), as_rows<Low>(dx[0]), detail::data_or_null<float>(dx[2]),
+            detail::data_or_null<float>(dx[3]));
+      });
+      return;
+    }
+    dispatch_floating(kOp, sum.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
-      MatrixView<const T> dsum_rows{nullptr, 0, 0, 0};
-      if (carried.defined()) dsum_rows = as_rows<const T>(carried);
       on_device(sum.device(), [&](auto device) {
         kernels::residual_layer_norm_backward<T>(
             device, as_rows<const T>(sum), gamma.data<T>(), mean.data<Acc<T>>(),
-            rstd.data<Acc<T>>(), as_rows<const T>(dy), dsum_rows, as_rows<T>(d),
-            edges_[2] ? dx[2].data<T>() : nullptr, edges_[3] ? dx[3].data<T>() : nullptr);
+            rstd.data<Acc<T>>(), as_rows<const T>(dy), rows_or_null<const T>(carried),
+            as_rows<T>(dx[1]), detail::data_or_null<T>(dx[2]), detail::data_or_null<T>(dx[3]));
       });
     });
-    return d;
   }
 
   std::array<Ref<Node>, 4> edges_;
   std::optional<Kept> kept_;
+  DType x_dtype_;  // that of the sum, or 16 bits beside f32
   Tensor dy_;
 };
 
@@ -76,7 +107,7 @@ class SumNode final : public Node {
 class NormalisedNode final : public Node {
  public:
   NormalisedNode(const Tensor& y, Ref<SumNode> sum)
-      : Node("residual_layer_norm", y, edges_.data(), 1), edges_{Ref<Node>(sum)} {}
+      : Node(kOp, y, edges_.data(), 1), edges_{Ref<Node>(sum)} {}
 
   void apply(const Tensor& dy, Tensor* /*dx*/) override {
     static_cast<SumNode*>(edges_[0].get())->hand_over(dy);
@@ -87,37 +118,40 @@ class NormalisedNode final : public Node {
   std::array<Ref<Node>, 1> edges_;
 };
 
-}  // namespace
-
-NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
-                                  const Tensor& beta, double eps) {
-  detail::check_defined("residual_layer_norm",
-                        {{"x", &x}, {"residual", &residual}, {"gamma", &gamma}, {"beta", &beta}});
-  if (const auto in = detail::autocast<"residual_layer_norm">(x, residual, gamma, beta)) {
-    return residual_layer_norm(in[0], in[1], in[2], in[3], eps);
-  }
-  require(x.rank() >= 1 && x.shape() == residual.shape(), "residual_layer_norm",
+/// x and residual of one dtype, or x of 16 bits beside f32; y is of x's dtype, sum of residual's.
+NormalisedSum computed(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                       const Tensor& beta, double eps) {
+  require(x.rank() >= 1 && x.shape() == residual.shape(), kOp,
           "x and residual must both be [.., features], got ", x.shape(), " and ", residual.shape());
-  require(x.dtype() == residual.dtype() && x.device() == residual.device(), "residual_layer_norm",
-          "x and residual must agree, x is ", x.dtype(), " on ", x.device(), " but residual is ",
-          residual.dtype(), " on ", residual.device());
-  detail::check_norm_factor("residual_layer_norm", "gamma", gamma, x);
-  detail::check_norm_factor("residual_layer_norm", "beta", beta, x);
+  require(x.device() == residual.device(), kOp, "x and residual must agree, x is on ", x.device(),
+          " but residual is on ", residual.device());
+  detail::check_norm_factor(kOp, "gamma", gamma, residual);
+  detail::check_norm_factor(kOp, "beta", beta, residual);
   const Tensor a = dense(x), b = dense(residual), scale = dense(gamma), shift = dense(beta);
-  const TensorOptions options{x.dtype(), x.device()};
-  NormalisedSum result{empty(x.shape(), options), empty(x.shape(), options)};
+  const TensorOptions options{residual.dtype(), x.device()};
+  NormalisedSum result{empty(x.shape(), options), empty(x.shape(), {x.dtype(), x.device()})};
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
   const TensorOptions statistics{acc_dtype(x.dtype()), x.device()};
   const Tensor mean = empty(rows, statistics), rstd = empty(rows, statistics);
-  dispatch_floating("residual_layer_norm", x.dtype(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    on_device(x.device(), [&](auto device) {
-      kernels::residual_layer_norm<T>(
-          device, as_rows<const T>(a), as_rows<const T>(b), scale.data<T>(), shift.data<T>(), eps,
-          as_rows<T>(result.sum), as_rows<T>(result.y), mean.data<Acc<T>>(), rstd.data<Acc<T>>());
+  if (x.dtype() != residual.dtype()) {
+    kernels_between(x.dtype(), [&](auto tag) {
+      using Low = typename decltype(tag)::type;
+      kernels::residual_layer_norm_between<Low>(
+          Cpu{}, as_rows<const Low>(a), as_rows<const float>(b), scale.data<float>(),
+          shift.data<float>(), eps, as_rows<float>(result.sum), as_rows<Low>(result.y),
+          mean.data<float>(), rstd.data<float>());
     });
-  });
+  } else {
+    dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+      using T = typename decltype(tag)::type;
+      on_device(x.device(), [&](auto device) {
+        kernels::residual_layer_norm<T>(
+            device, as_rows<const T>(a), as_rows<const T>(b), scale.data<T>(), shift.data<T>(), eps,
+            as_rows<T>(result.sum), as_rows<T>(result.y), mean.data<Acc<T>>(), rstd.data<Acc<T>>());
+      });
+    });
+  }
   const std::array<const Tensor*, 4> inputs{&x, &residual, &gamma, &beta};
   const bool needs_grad =
       std::any_of(inputs.begin(), inputs.end(), [](const Tensor* t) { return t->requires_grad(); });
@@ -127,6 +161,41 @@ NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const
   result.sum.set_autograd_meta(node);
   result.y.set_autograd_meta(make_ref<NormalisedNode>(result.y, node));
   return result;
+}
+
+/// All of it in f32, and y rounded for the product behind it. On the CPU the operand that a product
+/// gave is read as it is, beside the residual stream in f32.
+NormalisedSum under_autocast(const std::array<const Tensor*, 4>& in, double eps) {
+  const DType low = detail::autocast_state.dtype;
+  const auto wide = [](const Tensor& x) { return to(x, DType::kF32); };
+  const Tensor &x = *in[0], &residual = *in[1], gamma = wide(*in[2]), beta = wide(*in[3]);
+  NormalisedSum result;
+  if (x.device().is_cpu() && x.dtype() == low) {
+    result = computed(x, wide(residual), gamma, beta, eps);
+  } else if (x.device().is_cpu() && residual.dtype() == low) {
+    result = computed(residual, wide(x), gamma, beta, eps);
+  } else {
+    result = computed(wide(x), wide(residual), gamma, beta, eps);
+  }
+  result.y = to(result.y, low);
+  return result;
+}
+
+}  // namespace
+
+NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                                  const Tensor& beta, double eps) {
+  detail::check_defined(kOp,
+                        {{"x", &x}, {"residual", &residual}, {"gamma", &gamma}, {"beta", &beta}});
+  const std::array<const Tensor*, 4> in{&x, &residual, &gamma, &beta};
+  if (detail::autocast_state.is_on() && std::ranges::all_of(in, [](const Tensor* t) {
+        return is_floating(t->dtype()) && t->dtype() != DType::kF64;
+      })) {
+    return under_autocast(in, eps);
+  }
+  require(x.dtype() == residual.dtype(), kOp, "x and residual must agree, x is ", x.dtype(),
+          " but residual is ", residual.dtype());
+  return computed(x, residual, gamma, beta, eps);
 }
 
 }  // namespace trireme

@@ -149,7 +149,8 @@ void keep_large(Header* block) noexcept {
   LargeBlocks& blocks = large_blocks();
   std::lock_guard lock(blocks.mutex);
   try {
-    blocks.free.emplace(block->bytes, block);
+    // Ahead of its equals: the next tensor of this size gets memory that may still be in the cache.
+    blocks.free.emplace_hint(blocks.free.lower_bound(block->bytes), block->bytes, block);
     blocks.cached += static_cast<int64_t>(block->bytes);
   } catch (const std::bad_alloc&) {
     to_system(block);

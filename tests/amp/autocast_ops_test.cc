@@ -236,6 +236,7 @@ DType expected(Precision precision, DType low, DType a, std::optional<DType> b) 
   if (is(DType::kF64)) return DType::kF64;
   switch (precision) {
     case Precision::kLow:
+    case Precision::kF32ToLow:
       return low;
     case Precision::kF32:
     case Precision::kF32Inside:
@@ -282,7 +283,8 @@ TEST(AutocastTable, HoldsForEveryOp) {
       check(row, low, DType::kF32, DType::kF32);
       check(row, low, low, low);
       check(row, low, DType::kF64, DType::kF64);
-      const bool converts = row.precision <= Precision::kWidest;
+      const bool converts =
+          row.precision <= Precision::kWidest || row.precision == Precision::kF32ToLow;
       if (converts && calls().at(std::string(row.op)).takes_b) {
         check(row, low, DType::kF32, low);
         check(row, low, low, DType::kF32);
