@@ -66,29 +66,41 @@ Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
       wrt(x, [op, g, shape = x.shape()](const Tensor& dy) { return spread(op, dy, shape, g); }));
 }
 
+/// Calls fn with the memory of max pooling's places, which are bytes or i32.
+template <typename Fn>
+void with_places(const Tensor& where, const Fn& fn) {
+  if (where.dtype() == DType::kU8) return fn(where.data<uint8_t>());
+  fn(where.data<int32_t>());
+}
+
 }  // namespace
 
 Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
   const Pool2dGeometry g = geometry_of("max_pool2d", x, options);
   const Tensor image = dense(x);
   Tensor y = empty({g.batch, g.rows.out, g.cols.out, g.channels}, {x.dtype(), x.device()});
-  const Tensor where = empty(y.shape(), {DType::kI32, x.device()});
+  const bool has_bytes = g.rows.kernel * g.cols.kernel <= kernels::kMostBytePlaces;
+  const Tensor where = empty(y.shape(), {has_bytes ? DType::kU8 : DType::kI32, x.device()});
   dispatch_floating("max_pool2d", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), where.data<int32_t>());
+      with_places(where, [&](auto* places) {
+        kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), places);
+      });
     });
   });
   return attach("max_pool2d", std::move(y),
                 wrt(x, [g, where = save(where), shape = x.shape()](const Tensor& dy) {
                   const Tensor upstream = dense(dy);
-                  const Tensor& places = where();
+                  const Tensor& kept = where();
                   Tensor dx = empty(shape, {dy.dtype(), dy.device()});
                   dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
                     using T = typename decltype(tag)::type;
                     on_device(dy.device(), [&](auto device) {
-                      kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(),
-                                                      places.data<int32_t>(), dx.data<T>());
+                      with_places(kept, [&](const auto* places) {
+                        kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(), places,
+                                                        dx.data<T>());
+                      });
                     });
                   });
                   return dx;
