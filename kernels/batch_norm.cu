@@ -15,6 +15,7 @@
 
 #include "core/cuda/memory.h"
 #include "kernels/batch_norm_whole.h"
+#include "kernels/conv2d_norm.h"
 #include "kernels/cuda/batch_norm_body.h"
 #include "kernels/cuda/column_sums.cuh"
 #include "kernels/cuda/row.h"
@@ -104,6 +105,12 @@ void move_running(Cuda device, const RunningMoments<A>& running, int64_t channel
                   A eps, const A* mean, const A* rstd) {
   launch_packs<1>(kOp, device, channels, MoveRunningBody<A>{running, rows, eps, mean, rstd});
 }
+template <typename A>
+void fold_norm(Cuda device, int64_t channels, const FoldedNorm<A>& norm) {
+  launch_packs<1>(kOp, device, channels, norm);
+}
+template void fold_norm(Cuda, int64_t, const FoldedNorm<float>&);
+template void fold_norm(Cuda, int64_t, const FoldedNorm<double>&);
 template void move_running(Cuda, const RunningMoments<float>&, int64_t, int64_t, float,
                            const float*, const float*);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/nn/layers.h"
+#include "core/ops/conv2d_norm.h"
 
 namespace trireme {
 
@@ -18,6 +19,8 @@ class Conv2d : public Module {
          const init::Initializer& initializer = {});
   Tensor forward(const Tensor& x) const;
   const Tensor& weight() const { return weight_; }
+  const Conv2dOptions& options() const { return options_; }
+  bool has_bias() const { return bias_.defined(); }
 
  private:
   Conv2dOptions options_;
@@ -35,10 +38,17 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) const;
   /// relu(forward(x) + residual), fused. residual: like x, or undefined.
   Tensor forward_relu(const Tensor& x, const Tensor& residual = {}) const;
+  /// forward(conv.forward(x)) and relu(forward(conv.forward(x)) + residual): one op in evaluation,
+  /// if the convolution has no bias (core/ops/conv2d_norm.h).
+  Tensor forward_behind(const Conv2d& conv, const Tensor& x) const;
+  Tensor forward_relu_behind(const Conv2d& conv, const Tensor& x,
+                             const Tensor& residual = {}) const;
   const Tensor& weight() const { return weight_; }
 
  private:
   BatchNormOptions options() const;
+  bool joins(const Conv2d& conv) const { return !is_training() && !conv.has_bias(); }
+  FrozenNorm frozen() const { return {weight_, bias_, running_mean_, running_var_, eps_}; }
 
   double momentum_, eps_;
   Tensor weight_, bias_;

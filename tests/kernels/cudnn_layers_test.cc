@@ -1,4 +1,4 @@
-// The graphs of batch norm and pooling that we hand to cuDNN mean what our
+// The graphs of batch norm, pooling and normalised convolutions that we hand to cuDNN mean what our
 // contracts say: computed on host memory they equal the CPU kernels.
 
 #include <gtest/gtest.h>
@@ -6,7 +6,9 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/conv2d_norm.h"
 #include "kernels/cudnn_batch_norm.h"
+#include "kernels/cudnn_conv2d.h"
 #include "kernels/cudnn_pool2d.h"
 #include "tests/kernels/cudnn_interpreter.h"
 #include "tests/kernels/host_device.h"
@@ -160,6 +162,35 @@ TEST(CudnnPool2d, EqualsTheCpuKernelAndItsPlaces) {
                                   Pool2dGeometry{1, 4, windows(5, 2, 3, 0), windows(9, 4, 1, 2)}}) {
     check_pool<uint8_t>(g, CUDNN_DATA_INT8);
     check_pool<int32_t>(g, CUDNN_DATA_INT32);
+  }
+}
+
+void check_conv2d_norm(const Conv2dGeometry& g, NormEnd end) {
+  SCOPED_TRACE(::testing::Message() << "end " << static_cast<int>(end));
+  Library library;
+  const int64_t out = g.batch * g.out_height() * g.out_width() * g.out_channels;
+  const int64_t taps = g.out_channels * g.kernel_h * g.kernel_w * (g.in_channels / g.groups);
+  const Values x = draw(g.batch * g.height * g.width * g.in_channels, 1), weight = draw(taps, 2);
+  const Values residual = draw(out, 3), gamma = draw(g.out_channels, 4);
+  const Values beta = draw(g.out_channels, 5), mean = draw(g.out_channels, 6);
+  Values var = draw(g.out_channels, 7);
+  for (float& v : var) v = v * v;
+  Values scale(gamma.size()), shift(gamma.size()), y(residual.size()), want = y;
+  const FoldedNorm<float> norm{gamma.data(), beta.data(),  mean.data(), var.data(),
+                               1e-3f,        scale.data(), shift.data()};
+  conv2d_norm<float>(Cpu{}, {g, end, norm, x.data(), weight.data(), residual.data(), want.data()});
+  const CudnnConv2d conv{CudnnConvolution::kForward, g, CUDNN_DATA_FLOAT, 16};
+  CudnnBuilt built = build_conv2d_norm(library.cudnn->graph("conv2d"), conv, end, {});
+  library.cudnn->run(
+      built, {x.data(), weight.data(), scale.data(), shift.data(), residual.data(), y.data()},
+      nullptr);
+  expect_near(y, want, 2e-4, "y");
+}
+
+TEST(CudnnConv2dNorm, EqualsTheConvolutionAndThePassesBehindIt) {
+  for (NormEnd end : {NormEnd::kPlain, NormEnd::kRelu, NormEnd::kAddRelu}) {
+    check_conv2d_norm({2, 5, 6, 3, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1}, end);
+    check_conv2d_norm({1, 7, 5, 4, 6, 3, 2, 2, 1, 1, 0, 1, 2, 2}, end);
   }
 }
 
