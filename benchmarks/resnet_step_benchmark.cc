@@ -2,7 +2,7 @@
 //
 //   build/release/bin/resnet_step_benchmark [--threads 2] [--depth 18] [--batch 64] [--size 32]
 //   resnet_step_benchmark --device cuda --depth 50 --stem imagenet --classes 1000 --size 224
-//                         --batch 256 --precision bf16 [--graph]
+//                         --batch 256 --precision bf16 [--graph] [--evaluate]
 //
 // Default: ResNet-18 with the stem for small images, 32 x 32 x 3, 10 classes, SGD with momentum,
 // f32, on the CPU: 3.3 GFLOP per image (3 times 2 x 0.56 G multiply-adds). Images are random
@@ -23,6 +23,7 @@ int run(const std::vector<std::string>& words) {
   flags.warmup = 2;
   int64_t depth = 18, batch = 64, size = 32, classes = 10;
   std::string stem = "small";
+  bool evaluates = false;
   ArgParser parser("resnet_step_benchmark", "[flags]", "Times ResNet training steps.");
   add_flags(parser, flags);
   parser.add("--depth", &depth, "18, 34 or 50");
@@ -31,6 +32,7 @@ int run(const std::vector<std::string>& words) {
   parser.add("--classes", &classes, "labels").at_least(2);
   parser.add("--batch", &batch, "images per step").at_least(1);
   parser.add("--size", &size, "rows and columns of an image").at_least(8);
+  parser.add("--evaluate", &evaluates, "forward only, as in evaluation");
   if (parser.parse(words).wants_help) {
     std::cout << parser.help();
     return 0;
@@ -44,6 +46,10 @@ int run(const std::vector<std::string>& words) {
   ResNet model(config, generator, {dtype});
   model.to(device);
   const Tensor images = randn({batch, size, size, 3}, generator, {dtype, device});
+  if (evaluates) {
+    time_evaluation(flags, device, model, images);
+    return 0;
+  }
   time_classifier(flags, device, model, {.lr = 0.1, .momentum = 0.9}, 5e-4, images,
                   labels_in_turn(batch, classes, device));
   return 0;

@@ -34,6 +34,16 @@ void sum_rows(int64_t rows, int64_t cols, int64_t count, A* out, const Fn& fn) {
   }
 }
 
+/// The normalised values [i, ..) of a row.
+template <typename T, typename Part>
+Vec<T> normalised(const Part& part, const T* row, int64_t i, const Acc<T>* mean, const Acc<T>* rstd,
+                  const Acc<T>* gamma, const Acc<T>* beta) {
+  Vec<T> v = (part.load(row + i) - part.load(mean + i)) * part.load(rstd + i);
+  if (gamma) v *= part.load(gamma + i);
+  if (beta) v += part.load(beta + i);
+  return v;
+}
+
 /// y[r, i] = finish(r, i, part, normalised x[r, i]).
 template <typename T, typename Finish>
 void normalise(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T>* rstd,
@@ -43,10 +53,7 @@ void normalise(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T>* r
     const T* from = x.row(r);
     T* to = y.row(r);
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      Vec<T> v = (part.load(from + i) - part.load(mean + i)) * part.load(rstd + i);
-      if (gamma) v *= part.load(gamma + i);
-      if (beta) v += part.load(beta + i);
-      part.store(to + i, finish(r, i, part, v));
+      part.store(to + i, finish(r, i, part, normalised<T>(part, from, i, mean, rstd, gamma, beta)));
     });
   });
 }
@@ -69,6 +76,28 @@ void gradient_sums(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T
   });
   std::copy_n(both, x.cols, dgamma);
   std::copy_n(both + x.cols, x.cols, dbeta);
+}
+
+/// dx from upstream(r, i, part), the gradient of the normalised values.
+template <typename T, typename Upstream>
+void input_gradient(const MatrixView<const T>& x, const Acc<T>* mean, const Acc<T>* rstd,
+                    const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
+                    const MatrixView<T>& dx, const Upstream& upstream) {
+  using A = Acc<T>;
+  const A per_row = A{1} / static_cast<A>(x.rows);
+  each_row(x.rows, x.cols, [&](int64_t r) {
+    const T* from = x.row(r);
+    T* to = dx.row(r);
+    each_vector<T>(x.cols, [&](int64_t i, auto part) {
+      const Vec<T> scale = part.load(rstd + i);
+      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * scale;
+      Vec<T> v =
+          upstream(r, i, part) - (part.load(dbeta + i) + xhat * part.load(dgamma + i)) * per_row;
+      v *= scale;
+      if (gamma) v *= part.load(gamma + i);
+      part.store(to + i, v);
+    });
+  });
 }
 
 }  // namespace
@@ -143,22 +172,34 @@ void batch_norm_relu_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const 
 }
 
 template <typename T>
+void batch_norm_before_relu_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                                 const Acc<T>* gamma, const Acc<T>* beta, MatrixView<const T> dy,
+                                 Acc<T>* dgamma, Acc<T>* dbeta) {
+  gradient_sums<T>(x, mean, rstd, dgamma, dbeta, [&](int64_t r, int64_t i, auto part) {
+    const Vec<T> none{}, d = part.load(dy.row(r) + i);
+    const Vec<T> v = normalised<T>(part, x.row(r), i, mean, rstd, gamma, beta);
+    return Vec<T>(v <= none ? none : d);
+  });
+}
+
+template <typename T>
 void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                                const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
                                MatrixView<const T> dy, MatrixView<T> dx) {
-  using A = Acc<T>;
-  const A per_row = A{1} / static_cast<A>(x.rows);
-  each_row(x.rows, x.cols, [&](int64_t r) {
-    const T *from = x.row(r), *g = dy.row(r);
-    T* to = dx.row(r);
-    each_vector<T>(x.cols, [&](int64_t i, auto part) {
-      const Vec<T> scale = part.load(rstd + i);
-      const Vec<T> xhat = (part.load(from + i) - part.load(mean + i)) * scale;
-      Vec<T> v = part.load(g + i) - (part.load(dbeta + i) + xhat * part.load(dgamma + i)) * per_row;
-      v *= scale;
-      if (gamma) v *= part.load(gamma + i);
-      part.store(to + i, v);
-    });
+  input_gradient<T>(x, mean, rstd, gamma, dgamma, dbeta, dx,
+                    [&](int64_t r, int64_t i, auto part) { return part.load(dy.row(r) + i); });
+}
+
+template <typename T>
+void batch_norm_before_relu_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean,
+                                           const Acc<T>* rstd, const Acc<T>* gamma,
+                                           const Acc<T>* beta, const Acc<T>* dgamma,
+                                           const Acc<T>* dbeta, MatrixView<const T> dy,
+                                           MatrixView<T> dx) {
+  input_gradient<T>(x, mean, rstd, gamma, dgamma, dbeta, dx, [&](int64_t r, int64_t i, auto part) {
+    const Vec<T> none{}, d = part.load(dy.row(r) + i);
+    const Vec<T> v = normalised<T>(part, x.row(r), i, mean, rstd, gamma, beta);
+    return Vec<T>(v <= none ? none : d);
   });
 }
 
@@ -174,6 +215,12 @@ void batch_norm_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean, c
   template void batch_norm_relu_sums(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,       \
                                      MatrixView<const T>, MatrixView<const T>, MatrixView<T>,      \
                                      Acc<T>*, Acc<T>*);                                            \
+  template void batch_norm_before_relu_sums(Cpu, MatrixView<const T>, const Acc<T>*,               \
+                                            const Acc<T>*, const Acc<T>*, const Acc<T>*,           \
+                                            MatrixView<const T>, Acc<T>*, Acc<T>*);                \
+  template void batch_norm_before_relu_input_gradient(                                             \
+      Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, const Acc<T>*,        \
+      const Acc<T>*, const Acc<T>*, MatrixView<const T>, MatrixView<T>);                           \
   template void batch_norm_input_gradient(Cpu, MatrixView<const T>, const Acc<T>*, const Acc<T>*,  \
                                           const Acc<T>*, const Acc<T>*, const Acc<T>*,             \
                                           MatrixView<const T>, MatrixView<T>)

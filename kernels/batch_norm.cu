@@ -1,6 +1,6 @@
-// Our own kernels and not cuDNN's: the passes of the CPU kernel under the same contract, with the
-// statistics in the caller's hands (SyncBatchNorm sums them over ranks in between), deterministic,
-// and at the speed of memory.
+// Our own kernels, beside cuDNN's (kernels/batch_norm_cuda.cc chooses): the passes of the CPU
+// kernel under the same contract, with the statistics in the caller's hands between them,
+// deterministic, any number of channels, and at the speed of memory.
 //
 // A block of 256 threads takes 32 lanes of W = 16-byte accesses beside each other and 8 rows above
 // each other, its chunk of rows four at a time; sums of chunks are added in order by a second
@@ -8,12 +8,14 @@
 // elements of x: moments read 1 (deviations from a mean guessed from 32 rows: one pass, no
 // cancellation), normalising reads 1 and writes 1, the sums of the gradient read 2, its last pass
 // reads 2 and writes 1: 3 forward and 5 backward; ResNet-50 in bf16 has 11.1 M elements per
-// image: 41 us at 4.3 TB/s. With relu the sums read the result too and write what is left of the
-// gradient, 3 and 7, and 4 and 7 with a residual; relu, addition and their gradients on their own
+// image: 41 us at 4.3 TB/s. relu costs nothing more: where it lets through is computed again from
+// x. With a residual forward is 4, and backward 7, because the sums read the result and write what
+// is left of the gradient, which is the residual's; relu, addition and their gradients on their own
 // would add 2 and 3, or 5 and 3, to 3 and 5.
 
 #include "core/cuda/memory.h"
-#include "kernels/batch_norm.h"
+#include "kernels/batch_norm_whole.h"
+#include "kernels/conv2d_norm.h"
 #include "kernels/cuda/batch_norm_body.h"
 #include "kernels/cuda/column_sums.cuh"
 #include "kernels/cuda/row.h"
@@ -98,6 +100,20 @@ void batch_moments(Cuda device, MatrixView<const T> x, Acc<T> eps, RunningMoment
       x);
 }
 
+template <typename A>
+void move_running(Cuda device, const RunningMoments<A>& running, int64_t channels, int64_t rows,
+                  A eps, const A* mean, const A* rstd) {
+  launch_packs<1>(kOp, device, channels, MoveRunningBody<A>{running, rows, eps, mean, rstd});
+}
+template <typename A>
+void fold_norm(Cuda device, int64_t channels, const FoldedNorm<A>& norm) {
+  launch_packs<1>(kOp, device, channels, norm);
+}
+template void fold_norm(Cuda, int64_t, const FoldedNorm<float>&);
+template void fold_norm(Cuda, int64_t, const FoldedNorm<double>&);
+template void move_running(Cuda, const RunningMoments<float>&, int64_t, int64_t, float,
+                           const float*, const float*);
+
 template <typename T>
 void batch_norm(Cuda device, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                 const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y) {
@@ -181,6 +197,41 @@ void batch_norm_input_gradient(Cuda device, MatrixView<const T> x, const Acc<T>*
       x, dy, dx);
 }
 
+template <typename T>
+void batch_norm_before_relu_sums(Cuda device, MatrixView<const T> x, const Acc<T>* mean,
+                                 const Acc<T>* rstd, const Acc<T>* gamma, const Acc<T>* beta,
+                                 MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta) {
+  if (x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd, gamma, beta),
+      [&](auto width, int64_t abreast) {
+        const GradientTerms<T> plain{
+            x.data, dy.data, x.row_stride * abreast, dy.row_stride * abreast, x.cols, mean, rstd};
+        launch_gradient_sums<decltype(width)::value>(
+            device, x.rows, x.cols, abreast, BeforeReluTerms<T>{plain, gamma, beta}, dgamma, dbeta);
+      },
+      x, dy);
+}
+
+template <typename T>
+void batch_norm_before_relu_input_gradient(Cuda device, MatrixView<const T> x, const Acc<T>* mean,
+                                           const Acc<T>* rstd, const Acc<T>* gamma,
+                                           const Acc<T>* beta, const Acc<T>* dgamma,
+                                           const Acc<T>* dbeta, MatrixView<const T> dy,
+                                           MatrixView<T> dx) {
+  if (x.rows == 0 || x.cols == 0) return;
+  with_width<T>(
+      are_aligned(mean, rstd, gamma, beta, dgamma, dbeta),
+      [&](auto width, int64_t abreast) {
+        launch_apply<decltype(width)::value>(
+            device, x.rows / abreast, x.cols * abreast,
+            InputGradientBody<T, true>{x.data, dy.data, dx.data, x.row_stride * abreast,
+                                       dy.row_stride * abreast, dx.row_stride * abreast, x.cols,
+                                       x.rows, mean, rstd, gamma, dgamma, dbeta, beta});
+      },
+      x, dy, dx);
+}
+
 #define TRIREME_INSTANTIATE(T)                                                                     \
   template void batch_moments(Cuda, MatrixView<const T>, Acc<T>, RunningMoments<Acc<T>>, Acc<T>*,  \
                               Acc<T>*);                                                            \
@@ -193,6 +244,12 @@ void batch_norm_input_gradient(Cuda device, MatrixView<const T> x, const Acc<T>*
   template void batch_norm_relu_sums(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*,      \
                                      MatrixView<const T>, MatrixView<const T>, MatrixView<T>,      \
                                      Acc<T>*, Acc<T>*);                                            \
+  template void batch_norm_before_relu_sums(Cuda, MatrixView<const T>, const Acc<T>*,              \
+                                            const Acc<T>*, const Acc<T>*, const Acc<T>*,           \
+                                            MatrixView<const T>, Acc<T>*, Acc<T>*);                \
+  template void batch_norm_before_relu_input_gradient(                                             \
+      Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, const Acc<T>*, const Acc<T>*,       \
+      const Acc<T>*, const Acc<T>*, MatrixView<const T>, MatrixView<T>);                           \
   template void batch_norm_input_gradient(Cuda, MatrixView<const T>, const Acc<T>*, const Acc<T>*, \
                                           const Acc<T>*, const Acc<T>*, const Acc<T>*,             \
                                           MatrixView<const T>, MatrixView<T>)

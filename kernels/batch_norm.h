@@ -50,7 +50,8 @@ template <typename T>
 void batch_norm(Cuda, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                 const Acc<T>* gamma, const Acc<T>* beta, MatrixView<T> y);
 
-/// y = relu(what batch_norm gives + residual). residual.data may be null: nothing is added.
+/// y = relu(what batch_norm gives + residual). residual.data may be null: nothing is added. y may
+/// be x.
 template <typename T>
 void batch_norm_relu(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                      const Acc<T>* gamma, const Acc<T>* beta, MatrixView<const T> residual,
@@ -90,5 +91,29 @@ template <typename T>
 void batch_norm_input_gradient(Cuda, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
                                const Acc<T>* gamma, const Acc<T>* dgamma, const Acc<T>* dbeta,
                                MatrixView<const T> dy, MatrixView<T> dx);
+
+/// The same two passes behind relu(batch_norm(x)), which had no residual: in both, dy counts only
+/// where what relu took is above 0, which is computed again from x. So nothing is read of y,
+/// nothing written in between. beta may be null. dx must not be dy.
+template <typename T>
+void batch_norm_before_relu_sums(Cpu, MatrixView<const T> x, const Acc<T>* mean, const Acc<T>* rstd,
+                                 const Acc<T>* gamma, const Acc<T>* beta, MatrixView<const T> dy,
+                                 Acc<T>* dgamma, Acc<T>* dbeta);
+template <typename T>
+void batch_norm_before_relu_sums(Cuda, MatrixView<const T> x, const Acc<T>* mean,
+                                 const Acc<T>* rstd, const Acc<T>* gamma, const Acc<T>* beta,
+                                 MatrixView<const T> dy, Acc<T>* dgamma, Acc<T>* dbeta);
+template <typename T>
+void batch_norm_before_relu_input_gradient(Cpu, MatrixView<const T> x, const Acc<T>* mean,
+                                           const Acc<T>* rstd, const Acc<T>* gamma,
+                                           const Acc<T>* beta, const Acc<T>* dgamma,
+                                           const Acc<T>* dbeta, MatrixView<const T> dy,
+                                           MatrixView<T> dx);
+template <typename T>
+void batch_norm_before_relu_input_gradient(Cuda, MatrixView<const T> x, const Acc<T>* mean,
+                                           const Acc<T>* rstd, const Acc<T>* gamma,
+                                           const Acc<T>* beta, const Acc<T>* dgamma,
+                                           const Acc<T>* dbeta, MatrixView<const T> dy,
+                                           MatrixView<T> dx);
 
 }  // namespace trireme::kernels

@@ -1,6 +1,7 @@
 #include "kernels/cudnn_api.h"
 
 #include <array>
+#include <utility>
 
 #include "core/base/error.h"
 #include "core/base/shared_library.h"
@@ -35,8 +36,9 @@ const CudnnApi& cudnn_api() {
   return api;
 }
 
-ScopedCudnnApi::ScopedCudnnApi(const CudnnApi& table) { replacement = &table; }
-ScopedCudnnApi::~ScopedCudnnApi() { replacement = nullptr; }
+ScopedCudnnApi::ScopedCudnnApi(const CudnnApi& table)
+    : before_(std::exchange(replacement, &table)) {}
+ScopedCudnnApi::~ScopedCudnnApi() { replacement = before_; }
 
 bool is_unsupported(cudnnStatus_t status) {
   return CUDNN_STATUS_CATEGORY(status) == CUDNN_STATUS_NOT_SUPPORTED;

@@ -35,6 +35,9 @@ class ScopedCudnnApi {
   explicit ScopedCudnnApi(const CudnnApi& table);
   ~ScopedCudnnApi();
   ScopedCudnnApi(const ScopedCudnnApi&) = delete;
+
+ private:
+  const CudnnApi* before_;
 };
 
 /// Throws CudaError `op: what failed, status; what cuDNN says` unless `status` is success.

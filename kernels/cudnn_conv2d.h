@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "kernels/batch_norm_whole.h"
 #include "kernels/conv2d.h"
 #include "kernels/cudnn_library.h"
 
@@ -23,5 +24,12 @@ CudnnKey key_of(const CudnnConv2d& conv);
 /// Arguments: x (or dx), weight (or dweight), y (or dy), bias (without has_bias: not looked at).
 /// Each direction writes the one it is named after. Sums in f32, or f64 for f64.
 CudnnBuilt build_conv2d(CudnnGraph graph, const CudnnConv2d& conv, const CudnnFilter& filter);
+
+CudnnKey key_of_conv2d_norm(const CudnnConv2d& conv, NormEnd end);
+
+/// y = end(conv scale + shift), all in f32 before it is rounded. Arguments: x, weight, scale, shift
+/// (f32, one number per channel of y), residual (only kAddRelu), y. Forward, without bias.
+CudnnBuilt build_conv2d_norm(CudnnGraph graph, const CudnnConv2d& conv, NormEnd end,
+                             const CudnnFilter& filter);
 
 }  // namespace trireme::kernels

@@ -59,15 +59,19 @@ void CudnnGraph::add_operation(CudnnDescriptor operation) {
   operations_.push_back(std::move(operation));
 }
 
+void CudnnGraph::set_ports(CudnnDescriptor& operation, std::initializer_list<Port> ports) const {
+  for (const Port& port : ports) {
+    if (port.tensor.uid >= 0) operation.set(port.name, at(port.tensor));
+  }
+}
+
 void CudnnGraph::add_operation(const std::string& name, cudnnBackendDescriptorType_t type,
                                cudnnBackendAttributeName_t role, CudnnDescriptor what,
                                std::initializer_list<Port> ports) {
   what.finalize();
   CudnnDescriptor operation = make(name, type);
   operation.set(role, what);
-  for (const Port& port : ports) {
-    if (port.tensor.uid >= 0) operation.set(port.name, at(port.tensor));
-  }
+  set_ports(operation, ports);
   parts_->push_back(std::move(what));
   add_operation(std::move(operation));
 }
@@ -83,6 +87,18 @@ void CudnnGraph::pointwise(const std::string& name, cudnnPointwiseMode_t mode, C
                  {CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b},
                  {CUDNN_ATTR_OPERATION_POINTWISE_TDESC, t},
                  {CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y}});
+}
+
+void CudnnGraph::pointwise_gradient(const std::string& name, cudnnPointwiseMode_t mode,
+                                    CudnnTensor dx, CudnnTensor dy, CudnnTensor x) {
+  CudnnDescriptor what = make(name, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
+  what.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
+  what.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  add_operation(name, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR,
+                CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, std::move(what),
+                {{CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x},
+                 {CUDNN_ATTR_OPERATION_POINTWISE_DYDESC, dy},
+                 {CUDNN_ATTR_OPERATION_POINTWISE_DXDESC, dx}});
 }
 
 void CudnnGraph::index(const std::string& name, int64_t axis, CudnnTensor y, CudnnTensor like) {

@@ -42,6 +42,21 @@ struct CudnnConvolutionShape {
   CudnnDims padding, stride, dilation;  // one per spatial dimension
 };
 
+/// Batch normalisation of x: statistics and factors are [1, channels, 1, 1]. With epsilon it is a
+/// training step, which writes mean and inv_variance; without, they are read.
+struct CudnnBatchNormPorts {
+  CudnnTensor x, scale, bias, mean, inv_variance, epsilon, y;
+};
+/// Its gradients, where mean and inv_variance are those of x.
+struct CudnnBatchNormGradientPorts {
+  CudnnTensor x, dy, scale, mean, inv_variance, dx, dscale, dbias;
+};
+
+enum class CudnnPool { kMax, kAverage };  // of what a window holds of the image
+struct CudnnPoolShape {
+  CudnnDims window, padding, stride;  // one per spatial dimension
+};
+
 /// Which kernels are refused.
 struct CudnnFilter {
   bool deterministic = false;  // those whose sums have no fixed order
@@ -82,6 +97,9 @@ class CudnnGraph {
   /// y = mode(x), mode(x, b), or, for kSelect, b where t is false.
   void pointwise(const std::string& name, cudnnPointwiseMode_t mode, CudnnTensor y, CudnnTensor x,
                  CudnnTensor b = {}, CudnnTensor t = {}, cudnnDataType_t math = CUDNN_DATA_FLOAT);
+  /// dx = the gradient of mode at x.
+  void pointwise_gradient(const std::string& name, cudnnPointwiseMode_t mode, CudnnTensor dx,
+                          CudnnTensor dy, CudnnTensor x);
   /// y = the index of each element along `axis`.
   void index(const std::string& name, int64_t axis, CudnnTensor y, CudnnTensor like);
   /// y = x reduced over the dimensions in which y has extent 1.
@@ -93,6 +111,14 @@ class CudnnGraph {
   /// Forward y = conv(x, w); the gradients write x or w. Sums in `math`.
   void convolution(CudnnConvolution kind, const CudnnConvolutionShape& shape, CudnnTensor x,
                    CudnnTensor w, CudnnTensor y, cudnnDataType_t math);
+  void batch_norm(const CudnnBatchNormPorts& ports);
+  void batch_norm_gradient(const CudnnBatchNormGradientPorts& ports);
+  /// With `where` of y's extents: the place of the largest element in its window, row by row, the
+  /// first of equal ones. Required by the gradient of kMax.
+  void pool(CudnnPool kind, const CudnnPoolShape& shape, CudnnTensor x, CudnnTensor y,
+            CudnnTensor where = {});
+  void pool_gradient(CudnnPool kind, const CudnnPoolShape& shape, CudnnTensor dy, CudnnTensor dx,
+                     CudnnTensor where = {});
 
   /// Up to filter.most plans, cuDNN's favourite first; none where it has no kernel for the graph.
   /// Ends the graph. Kernels may be compiled in here, which takes seconds.
@@ -110,6 +136,7 @@ class CudnnGraph {
     cudnnBackendAttributeName_t name;
     CudnnTensor tensor;
   };
+  void set_ports(CudnnDescriptor& operation, std::initializer_list<Port> ports) const;
   /// One that does `what`, its attribute `role`.
   void add_operation(const std::string& name, cudnnBackendDescriptorType_t type,
                      cudnnBackendAttributeName_t role, CudnnDescriptor what,

@@ -5,11 +5,14 @@
 #include <utility>
 
 #include "core/base/error.h"
+#include "core/base/log.h"
 
 namespace trireme::kernels {
 namespace {
 
 constexpr int kRepeats = 3;
+
+void warn(const CudaError& error) { log_warning(error.what(), "; our own kernels are used"); }
 
 }  // namespace
 
@@ -42,28 +45,37 @@ void CudnnLibrary::launch(const CudnnPlan& plan, const std::vector<CudnnBinding>
   plan.run(handle_, bindings, workspace.data());
 }
 
+double CudnnLibrary::keep_fastest(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings,
+                                  CUstream_st* stream) {
+  double best = std::numeric_limits<double>::infinity();
+  size_t fastest = 0;
+  for (size_t i = 0; i < built.plans.size(); ++i) {
+    const double ms =
+        device_.milliseconds(stream, kRepeats, [&] { launch(built.plans[i], bindings, stream); });
+    if (ms < best) {
+      best = ms;
+      fastest = i;
+    }
+  }
+  std::swap(built.plans[0], built.plans[fastest]);
+  built.plans.resize(1);
+  built.is_chosen = true;
+  return best;
+}
+
 void CudnnLibrary::choose(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings,
                           CUstream_st* stream) {
   if (options_.tune && built.plans.size() > 1) {
-    if (!device_.can_time(stream)) return;  // the next call may choose
-    double best = std::numeric_limits<double>::infinity();
-    size_t fastest = 0;
-    for (size_t i = 0; i < built.plans.size(); ++i) {
-      const double ms =
-          device_.milliseconds(stream, kRepeats, [&] { launch(built.plans[i], bindings, stream); });
-      if (ms < best) {
-        best = ms;
-        fastest = i;
-      }
-    }
-    std::swap(built.plans[0], built.plans[fastest]);
+    if (device_.can_time(stream)) keep_fastest(built, bindings, stream);
+    return;  // else the next call may choose
   }
-  built.is_chosen = true;
   built.plans.resize(1);
+  built.is_chosen = true;
 }
 
-void CudnnLibrary::run(CudnnBuilt& built, std::initializer_list<const void*> pointers,
-                       CUstream_st* stream) {
+std::vector<CudnnBinding> CudnnLibrary::bind(const CudnnBuilt& built,
+                                             std::initializer_list<const void*> pointers,
+                                             CUstream_st* stream) {
   TRIREME_ASSERT(!built.plans.empty() && pointers.size() == built.arguments.size());
   std::vector<CudnnBinding> bindings;
   const CudnnTensor* argument = built.arguments.data();
@@ -72,9 +84,46 @@ void CudnnLibrary::run(CudnnBuilt& built, std::initializer_list<const void*> poi
     ++argument;
   }
   check_cudnn(api_, "cudnn", "cudnnSetStream", api_.SetStream(handle_, stream));
+  return bindings;
+}
+
+void CudnnLibrary::run(CudnnBuilt& built, std::initializer_list<const void*> pointers,
+                       CUstream_st* stream) {
+  const std::vector<CudnnBinding> bindings = bind(built, pointers, stream);
   if (!built.is_chosen) choose(built, bindings, stream);
   launch(built.plans[0], bindings, stream);
   device_.check_launch(built.plans[0].op(), stream);
+}
+
+bool CudnnLibrary::run_unless_slower(const CudnnKey& key, const std::function<CudnnBuilt()>& build,
+                                     std::initializer_list<const void*> pointers,
+                                     CUstream_st* stream, const std::function<void()>& rival) {
+  const bool by_time = options_.norm_and_pool == CudnnUse::kFastest;
+  if (options_.norm_and_pool == CudnnUse::kOwn || (by_time && !options_.tune)) return false;
+  CudnnBuilt& found = built(key, [&]() -> CudnnBuilt {
+    try {
+      return build();
+    } catch (const CudaError& error) {
+      warn(error);
+      return {};
+    }
+  });
+  if (found.plans.empty()) return false;
+  if (!found.is_chosen && by_time) {
+    if (!device_.can_time(stream)) return false;
+    double ms = std::numeric_limits<double>::infinity();
+    try {
+      ms = keep_fastest(found, bind(found, pointers, stream), stream);
+    } catch (const CudaError& error) {
+      warn(error);
+    }
+    if (device_.milliseconds(stream, kRepeats, rival) <= ms) {
+      found.plans.clear();
+      return false;
+    }
+  }
+  run(found, pointers, stream);
+  return true;
 }
 
 }  // namespace trireme::kernels

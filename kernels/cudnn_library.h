@@ -16,10 +16,18 @@
 
 namespace trireme::kernels {
 
+/// Who computes what our own kernels can compute, too: TRIREME_NORM_AND_POOL.
+enum class CudnnUse {
+  kFastest,  // whoever is faster for the shape; our own kernels where nothing can be timed
+  kCudnn,    // cuDNN wherever it has a kernel
+  kOwn,
+};
+
 struct CudnnOptions {
   bool tf32 = false;          // TRIREME_ALLOW_TF32
   bool tune = true;           // TRIREME_TUNE
   bool deterministic = true;  // TRIREME_DETERMINISTIC
+  CudnnUse norm_and_pool = CudnnUse::kFastest;
 };
 
 /// Everything about a call that its graph depends on; begins with a number for the operation.
@@ -53,10 +61,27 @@ class CudnnLibrary {
   /// timed in the first call: running one again must give the same.
   void run(CudnnBuilt& built, std::initializer_list<const void*> pointers, CUstream_st* stream);
 
+  /// Queues the graph that `build` makes for `key`. False, and nothing queued, where cuDNN refuses
+  /// it, or where `rival`, our kernels for the same results, are to compute them: they are faster,
+  /// or the options say so. `rival` is called to be timed only, and each may run several times:
+  /// what is written must not depend on how often. A graph that cannot be built is a line in the
+  /// log.
+  bool run_unless_slower(const CudnnKey& key, const std::function<CudnnBuilt()>& build,
+                         std::initializer_list<const void*> pointers, CUstream_st* stream,
+                         const std::function<void()>& rival);
+
   /// The calling thread's, on device `index`.
   static CudnnLibrary& of(int index);
+  /// The same; null on machines without a usable cuDNN, which the log says once.
+  static CudnnLibrary* find(int index);
 
  private:
+  /// Also makes the stream current.
+  std::vector<CudnnBinding> bind(const CudnnBuilt& built,
+                                 std::initializer_list<const void*> pointers, CUstream_st* stream);
+  /// Times the plans and keeps the fastest; its milliseconds.
+  double keep_fastest(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings,
+                      CUstream_st* stream);
   void choose(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings, CUstream_st* stream);
   void launch(const CudnnPlan& plan, const std::vector<CudnnBinding>& bindings,
               CUstream_st* stream);

@@ -1,11 +1,21 @@
 #include <array>
 #include <memory>
+#include <string>
 
+#include "core/base/error.h"
+#include "core/base/log.h"
 #include "core/base/settings.h"
 #include "core/cuda/device.h"
 #include "kernels/cudnn_library.h"
 
 namespace trireme::kernels {
+namespace {
+
+CudnnUse parse_use(const std::string& text) {
+  return text == "own" ? CudnnUse::kOwn : text == "cudnn" ? CudnnUse::kCudnn : CudnnUse::kFastest;
+}
+
+}  // namespace
 
 CudnnLibrary& CudnnLibrary::of(int index) {
   thread_local std::array<std::unique_ptr<CudnnLibrary>, cuda::kMaxDevices> libraries;
@@ -15,9 +25,22 @@ CudnnLibrary& CudnnLibrary::of(int index) {
         cudnn_api(), library_device(index),
         CudnnOptions{.tf32 = get_setting("TRIREME_ALLOW_TF32") == "1",
                      .tune = get_setting("TRIREME_TUNE") == "on",
-                     .deterministic = get_setting("TRIREME_DETERMINISTIC") == "1"});
+                     .deterministic = get_setting("TRIREME_DETERMINISTIC") == "1",
+                     .norm_and_pool = parse_use(get_setting("TRIREME_NORM_AND_POOL"))});
   }
   return *library;
+}
+
+CudnnLibrary* CudnnLibrary::find(int index) {
+  thread_local bool is_missing = false;
+  if (is_missing) return nullptr;
+  try {
+    return &of(index);
+  } catch (const CudaError& error) {
+    is_missing = true;
+    log_info("batch norm and pooling use our own kernels: ", error.what());
+    return nullptr;
+  }
 }
 
 }  // namespace trireme::kernels

@@ -11,7 +11,12 @@ namespace {
 /// The rows and columns that one output pixel sees.
 struct Window {
   int64_t row_begin, row_end, col_begin, col_end;
-  int64_t out;  // offset of channel 0 of the output pixel, in elements
+  int64_t out;       // offset of channel 0 of the output pixel, in elements
+  int64_t row, col;  // of the output pixel
+
+  int64_t place(const Pool2dGeometry& g, int64_t r, int64_t c) const {
+    return (r - g.rows.origin(row)) * g.cols.kernel + c - g.cols.origin(col);
+  }
 };
 /// What each element of a window counts for in its mean.
 template <typename T>
@@ -24,7 +29,7 @@ void each_window(const Pool2dGeometry& g, const Fn& fn) {
   int64_t out = 0;
   for (int64_t r = 0; r < g.rows.out; ++r) {
     for (int64_t c = 0; c < g.cols.out; ++c, out += g.channels) {
-      fn(Window{g.rows.begin(r), g.rows.end(r), g.cols.begin(c), g.cols.end(c), out});
+      fn(Window{g.rows.begin(r), g.rows.end(r), g.cols.begin(c), g.cols.end(c), out, r, c});
     }
   }
 }
@@ -41,17 +46,17 @@ int64_t out_elements(const Pool2dGeometry& g) { return g.rows.out * g.cols.out *
 
 }  // namespace
 
-template <typename T>
-void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where) {
+template <typename T, typename Place>
+void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, Place* where) {
   each_image(g, [&](int64_t image) {
     const T* from = x + image * in_elements(g);
     each_window(g, [&](const Window& w) {
       T* most = y + image * out_elements(g) + w.out;
-      int32_t* place = where + image * out_elements(g) + w.out;
+      Place* place = where + image * out_elements(g) + w.out;
       for (int64_t r = w.row_begin; r < w.row_end; ++r) {
         for (int64_t c = w.col_begin; c < w.col_end; ++c) {
-          const auto at = static_cast<int32_t>(r * g.cols.size + c);
-          const T* pixel = from + at * g.channels;
+          const auto at = static_cast<Place>(w.place(g, r, c));
+          const T* pixel = from + (r * g.cols.size + c) * g.channels;
           if (r == w.row_begin && c == w.col_begin) {
             std::copy_n(pixel, g.channels, most);
             std::fill_n(place, g.channels, at);
@@ -69,17 +74,24 @@ void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where) 
   });
 }
 
-template <typename T>
-void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx) {
+template <typename T, typename Place>
+void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const Place* where, T* dx) {
   each_image(g, [&](int64_t image) {
     Acc<T>* to = unfinished_row(Scratch::kBlock, dx + image * in_elements(g), in_elements(g));
     std::fill_n(to, in_elements(g), Acc<T>{0});
-    const int64_t first = image * out_elements(g);
-    for (int64_t i = 0; i < out_elements(g); i += g.channels) {
-      for (int64_t k = 0; k < g.channels; ++k) {
-        to[where[first + i + k] * g.channels + k] += dy[first + i + k];
+    each_window(g, [&](const Window& w) {
+      const T* from = dy + image * out_elements(g) + w.out;
+      const Place* place = where + image * out_elements(g) + w.out;
+      for (int64_t r = w.row_begin; r < w.row_end; ++r) {
+        for (int64_t c = w.col_begin; c < w.col_end; ++c) {
+          const auto at = static_cast<Place>(w.place(g, r, c));
+          Acc<T>* pixel = to + (r * g.cols.size + c) * g.channels;
+          for (int64_t k = 0; k < g.channels; ++k) {
+            pixel[k] += place[k] == at ? static_cast<Acc<T>>(from[k]) : Acc<T>{0};
+          }
+        }
       }
-    }
+    });
     finish_row(to, dx + image * in_elements(g), in_elements(g));
   });
 }
@@ -124,14 +136,19 @@ void avg_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, T* dx) {
   });
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                 \
-  template void max_pool2d(Cpu, const Pool2dGeometry&, const T*, T*, int32_t*);                \
-  template void max_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, const int32_t*, T*); \
-  template void avg_pool2d(Cpu, const Pool2dGeometry&, const T*, T*);                          \
-  template void avg_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, T*);
-TRIREME_INSTANTIATE(float)
-TRIREME_INSTANTIATE(double)
-TRIREME_INSTANTIATE(BFloat16)
-TRIREME_INSTANTIATE(Float16)
+#define TRIREME_INSTANTIATE_PLACE(T, Place)                                   \
+  template void max_pool2d(Cpu, const Pool2dGeometry&, const T*, T*, Place*); \
+  template void max_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, const Place*, T*)
+#define TRIREME_INSTANTIATE(T)                                        \
+  TRIREME_INSTANTIATE_PLACE(T, uint8_t);                              \
+  TRIREME_INSTANTIATE_PLACE(T, int32_t);                              \
+  template void avg_pool2d(Cpu, const Pool2dGeometry&, const T*, T*); \
+  template void avg_pool2d_backward(Cpu, const Pool2dGeometry&, const T*, T*)
+TRIREME_INSTANTIATE(double);
+TRIREME_INSTANTIATE(float);
+TRIREME_INSTANTIATE(BFloat16);
+TRIREME_INSTANTIATE(Float16);
+#undef TRIREME_INSTANTIATE
+#undef TRIREME_INSTANTIATE_PLACE
 
 }  // namespace trireme::kernels

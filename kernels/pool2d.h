@@ -26,6 +26,8 @@ struct Windows {
     const int64_t last = o * stride - pad + kernel;
     return last > size ? size : last;
   }
+  /// Where window o begins, in the padding too; not of adaptive windows.
+  TRIREME_HD int64_t origin(int64_t o) const { return o * stride - pad; }
   /// Windows [first_over(i), end_over(i)) are those that may hold input i.
   TRIREME_HD int64_t first_over(int64_t i) const {
     if (adaptive) return i * out / size;
@@ -44,17 +46,22 @@ struct Pool2dGeometry {
   Windows rows, cols;
 };
 
-/// y = largest element of each window, the first of equal ones; `where` [like y] is its place
-/// row * cols.size + col in the image, for the gradient. NaN wins.
-template <typename T>
-void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, int32_t* where);
-template <typename T>
-void max_pool2d(Cuda, const Pool2dGeometry& g, const T* x, T* y, int32_t* where);
-/// dx[where] += dy, 0 elsewhere.
-template <typename T>
-void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx);
-template <typename T>
-void max_pool2d_backward(Cuda, const Pool2dGeometry& g, const T* dy, const int32_t* where, T* dx);
+/// y = largest element of each window, the first of equal ones; `where` [like y] is its place in
+/// the window, r * cols.kernel + c, for the gradient; the padding counts, so that one window's
+/// places are as another's. NaN wins. Place is uint8_t, enough for kMostBytePlaces, or int32_t. The
+/// windows must not be adaptive.
+template <typename T, typename Place>
+void max_pool2d(Cpu, const Pool2dGeometry& g, const T* x, T* y, Place* where);
+template <typename T, typename Place>
+void max_pool2d(Cuda, const Pool2dGeometry& g, const T* x, T* y, Place* where);
+/// dx = the sum of the dy whose `where` is the pixel.
+template <typename T, typename Place>
+void max_pool2d_backward(Cpu, const Pool2dGeometry& g, const T* dy, const Place* where, T* dx);
+template <typename T, typename Place>
+void max_pool2d_backward(Cuda, const Pool2dGeometry& g, const T* dy, const Place* where, T* dx);
+
+/// Elements of a window up to which places are bytes; cuDNN's have a sign.
+inline constexpr int64_t kMostBytePlaces = 127;
 
 /// y = mean of each window, its part in the padding not counted.
 template <typename T>

@@ -3,7 +3,7 @@
 
     OMP_WAIT_POLICY=passive python3 resnet_step.py [--threads 2] [--batch 64] [--steps 10]
     python3 resnet_step.py --device cuda --depth 50 --stem imagenet --classes 1000 --size 224 \\
-        --batch 256 --precision bf16
+        --batch 256 --precision bf16 [--evaluate]
 
 Channels last, as PyTorch advises for convolutions. Needs torch only.
 """
@@ -16,6 +16,12 @@ import step_timing
 from models import ResNet
 
 
+def evaluate(options, model, run, images):
+    model.eval()
+    with torch.no_grad(), step_timing.autocast(options):
+        return run(images).sum()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -25,6 +31,7 @@ def main():
     parser.add_argument("--classes", type=int, default=10)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--evaluate", action="store_true", help="forward only, as in evaluation")
     options = parser.parse_args()
     step_timing.start(options)
     torch.backends.cudnn.benchmark = True  # algorithms by timing, as ours are
@@ -36,8 +43,12 @@ def main():
         memory_format=torch.channels_last)
     targets = torch.arange(options.batch, device=options.device) % options.classes
     run = step_timing.compiled(options, model)
-    seconds = step_timing.seconds_per_step(options, optimizer,
-                                           lambda: F.cross_entropy(run(images), targets))
+    if options.evaluate:
+        seconds = step_timing.seconds_per_call(options,
+                                               lambda: evaluate(options, model, run, images))
+    else:
+        seconds = step_timing.seconds_per_step(options, optimizer,
+                                               lambda: F.cross_entropy(run(images), targets))
     step_timing.report(options, seconds, options.batch, "images")
 
 

@@ -51,6 +51,15 @@ def rows_for_cuda(quick):
             {"compile": ["gpt_step.py"] + xl + ["--compile"]}, least=47_700, goal="57,000"),
         Row("ResNet-50, 224, batch 256, bf16, images/s", ["resnet_step_benchmark"] + resnet + steps,
             {"eager": ["resnet_step.py"] + resnet + steps}, musts={"eager": 1.0}, goal="6,000"),
+        Row("ResNet-50, whose batch norms and pooling, images/s",
+            ["resnet_step_benchmark"] + resnet + steps,
+            {"our own": ["TRIREME_NORM_AND_POOL=own", "resnet_step_benchmark"] + resnet + steps,
+             "cuDNN's": ["TRIREME_NORM_AND_POOL=cudnn", "resnet_step_benchmark"] + resnet + steps}),
+        Row("ResNet-50, evaluation, images/s",
+            ["resnet_step_benchmark", "--evaluate"] + resnet + steps,
+            {"eager": ["resnet_step.py", "--evaluate"] + resnet + steps,
+             "not joined": ["TRIREME_NORM_AND_POOL=own", "resnet_step_benchmark", "--evaluate"]
+                           + resnet + steps}),
         Row("MLP, batch 128, graph, images/s", ["mlp_step_benchmark", "--graph"] + many,
             {"eager": ["mlp_step.py"] + many,
              "CUDA graphs": ["mlp_step.py", "--cuda-graphs"] + many},
@@ -157,6 +166,12 @@ class Runner:
     def measure(self, words):
         """What a command printed, as numbers by name."""
         device = self.options.device
+        # As PyTorch by default: gradients of attention and convolution may add in any order.
+        environment = {**os.environ, "TRIREME_DETERMINISTIC": "0"}
+        while "=" in words[0]:  # NAME=value before the command
+            name, value = words[0].split("=", 1)
+            environment[name] = value
+            words = words[1:]
         if words[0].endswith(".py"):
             command = [sys.executable, os.path.join(HERE, words[0]), "--device", device, "--json"]
         elif words[0] in ("op_overhead_benchmark", "kernels_benchmark"):
@@ -165,8 +180,6 @@ class Runner:
                 command.append(f"--device={device}")
         else:
             command = [os.path.join(self.options.bin, words[0]), "--device", device, "--json"]
-        # As PyTorch by default: gradients of attention and convolution may add in any order.
-        environment = {**os.environ, "TRIREME_DETERMINISTIC": "0"}
         done = subprocess.run(command + words[1:], capture_output=True, text=True, check=False,
                               env=environment)
         if done.returncode != 0:

@@ -70,8 +70,11 @@ def seconds_per_step(options, optimizer, loss_of):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return loss
 
+    return seconds_per_call(options, step)
+
+
+def seconds_per_call(options, step):
     for _ in range(options.warmup):
         step()
     if is_cuda(options):

@@ -35,9 +35,9 @@ struct ConvNorm {
            TensorOptions options)
       : conv(trireme::conv(in, out, kernel, stride, generator, options)),
         norm(out, 0.1, 1e-5, options) {}
-  Tensor forward(const Tensor& x) const { return norm.forward(conv.forward(x)); }
+  Tensor forward(const Tensor& x) const { return norm.forward_behind(conv, x); }
   Tensor forward_relu(const Tensor& x, const Tensor& residual = {}) const {
-    return norm.forward_relu(conv.forward(x), residual);
+    return norm.forward_relu_behind(conv, x, residual);
   }
   Conv2d conv;
   BatchNorm norm;
@@ -130,7 +130,7 @@ ResNet::ResNet(const ResNetConfig& config, Generator& generator, TensorOptions o
 Tensor ResNet::forward(const Tensor& images) const {
   require(images.rank() == 4 && images.size(3) == config_.in_channels, "resnet",
           "images must be [batch, height, width, ", config_.in_channels, "], got ", images.shape());
-  Tensor x = bn1_.forward_relu(conv1_.forward(images));
+  Tensor x = bn1_.forward_relu_behind(conv1_, images);
   if (config_.stem == Stem::kImageNet) {
     x = max_pool2d(x, {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}});
   }

@@ -109,6 +109,19 @@ Tensor BatchNorm::forward_relu(const Tensor& x, const Tensor& residual) const {
   return batch_norm_relu(x, residual, weight_, bias_, running_mean_, running_var_, options());
 }
 
+Tensor BatchNorm::forward_behind(const Conv2d& conv, const Tensor& x) const {
+  if (!joins(conv)) return forward(conv.forward(x));
+  const TraceRange range("conv2d_batch_norm");
+  return conv2d_batch_norm(x, conv.weight(), conv.options(), frozen(), false);
+}
+
+Tensor BatchNorm::forward_relu_behind(const Conv2d& conv, const Tensor& x,
+                                      const Tensor& residual) const {
+  if (!joins(conv)) return forward_relu(conv.forward(x), residual);
+  const TraceRange range("conv2d_batch_norm_relu");
+  return conv2d_batch_norm(x, conv.weight(), conv.options(), frozen(), true, residual);
+}
+
 GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps, TensorOptions options)
     : groups_(groups),
       eps_(eps),

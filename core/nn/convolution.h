@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/nn/layers.h"
+#include "core/ops/conv2d_norm.h"
 
 namespace trireme {
 
@@ -32,6 +33,7 @@ class Conv2d : public Convolution {
          Conv2dOptions options = {}, Bias bias = Bias::kYes, TensorOptions tensor_options = {},
          const init::Initializer& initializer = {});
   Tensor forward(const Tensor& x) const;
+  const Conv2dOptions& options() const { return options_; }
 
  private:
   Conv2dOptions options_;
@@ -83,10 +85,17 @@ class BatchNorm : public Module {
   Tensor forward(const Tensor& x) const;
   /// relu(forward(x) + residual), fused. residual: like x, or undefined.
   Tensor forward_relu(const Tensor& x, const Tensor& residual = {}) const;
+  /// forward(conv.forward(x)) and relu(forward(conv.forward(x)) + residual): one op in evaluation,
+  /// if the convolution has no bias (core/ops/conv2d_norm.h).
+  Tensor forward_behind(const Conv2d& conv, const Tensor& x) const;
+  Tensor forward_relu_behind(const Conv2d& conv, const Tensor& x,
+                             const Tensor& residual = {}) const;
   const Tensor& weight() const { return weight_; }
 
  private:
   BatchNormOptions options() const;
+  bool joins(const Conv2d& conv) const { return !is_training() && !conv.bias(); }
+  FrozenNorm frozen() const { return {weight_, bias_, running_mean_, running_var_, eps_}; }
 
   double momentum_, eps_;
   Tensor weight_, bias_;

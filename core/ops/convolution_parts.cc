@@ -42,6 +42,7 @@ void check_windows(const char* op, const Tensor& x, const Tensor& weight, const 
                    const WindowOptions& o) {
   check_defined(op, {{"x", &x}, {"weight", &weight}});
   check_operands(op, x, weight);
+  require(is_floating(x.dtype()), op, "x must be floating, got ", x.dtype(), x.shape());
   const bool is_image = o.dims() == 2;
   require(x.rank() == o.dims() + 2, op, "x must be ",
           is_image ? "[batch, height, width, channels]" : "[batch, length, channels]", ", got ",
@@ -63,6 +64,26 @@ void check_conv_bias(const char* op, const Tensor& bias, int64_t channels, const
   check_operands(op, weight, bias);
   require(bias.shape() == Shape{channels}, op, "bias must be [", channels, "] for a weight of ",
           weight.shape(), ", got ", bias.shape());
+}
+
+Conv2dGeometry checked_geometry(const char* op, const Tensor& x, const Tensor& weight,
+                                const Tensor& bias, const WindowOptions& o) {
+  check_windows(op, x, weight,
+                o.dims() == 2 ? "[out, kernel height, kernel width, in / groups]"
+                              : "[out, kernel, in / groups]",
+                o);
+  require(x.size(-1) == weight.size(-1) * o.groups && weight.size(0) % o.groups == 0, op,
+          "channels of x ", x.shape(), " must be those of weight ", weight.shape(), " times ",
+          o.groups, " groups, and the groups must divide the output channels");
+  for (int i = 0; i < o.dims(); ++i) {
+    const int64_t dilation = o.dilation[static_cast<size_t>(i)];
+    const int64_t padding = o.padding[static_cast<size_t>(i)];
+    require(dilation * (weight.size(1 + i) - 1) < x.size(1 + i) + 2 * padding, op, "the kernel of ",
+            weight.shape(), " with dilation ", dilation, " must fit into x ", x.shape(),
+            " padded by ", padding);
+  }
+  check_conv_bias(op, bias, weight.size(0), weight);
+  return geometry_of(x.shape(), weight, o);
 }
 
 Conv2dGeometry geometry_of(const Shape& image, const Tensor& weight, const WindowOptions& o) {

@@ -40,6 +40,10 @@ void check_windows(const char* op, const Tensor& x, const Tensor& weight, const 
 /// bias is undefined or [channels].
 void check_conv_bias(const char* op, const Tensor& bias, int64_t channels, const Tensor& weight);
 
+/// All of that for the operands of convolve, and that they fit; op is the name in errors.
+Conv2dGeometry checked_geometry(const char* op, const Tensor& x, const Tensor& weight,
+                                const Tensor& bias, const WindowOptions& options);
+
 /// For a checked weight [result channels, kernel .., image channels / groups].
 Conv2dGeometry geometry_of(const Shape& image, const Tensor& weight, const WindowOptions& options);
 

@@ -17,6 +17,20 @@ inline void check_norm_factor(const char* op, const char* what, const Tensor& fa
           " but x is ", x.dtype(), " on ", x.device());
 }
 
+/// `t` is undefined, or [channels] like x's last dimension, on x's device, of the dtype in which x
+/// is summed or of `also`: beside 16-bit x, factors and statistics may be f32.
+inline void check_channel_factor(const char* op, const char* what, const Tensor& t, const Tensor& x,
+                                 DType also) {
+  if (!t) return;
+  const DType wide = acc_dtype(x.dtype());
+  require(t.dtype() == wide || t.dtype() == also, op, what, " must be ", wide, " for x of ",
+          x.dtype(), ", got ", t.dtype(), "; convert with to()");
+  require(t.device() == x.device(), op, "devices differ, x is on ", x.device(), " but ", what,
+          " is on ", t.device());
+  require(t.shape() == Shape{x.size(-1)}, op, what, " must be [", x.size(-1), "] for x of ",
+          x.shape(), ", got ", t.shape());
+}
+
 template <typename T>
 T* data_or_null(const Tensor& x) {
   return x ? x.data<T>() : nullptr;

@@ -1,11 +1,14 @@
 #include "kernels/pool2d.h"
 
 #include <limits>
+#include <vector>
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
+#include "core/tensor/create.h"
+#include "core/tensor/transfer.h"
 
 namespace trireme {
 namespace {
@@ -66,6 +69,34 @@ Tensor average(const char* op, const Tensor& x, const Pool2dGeometry& g) {
       wrt(x, [op, g, shape = x.shape()](const Tensor& dy) { return spread(op, dy, shape, g); }));
 }
 
+/// Calls fn with the memory of max pooling's places, which are bytes or i32.
+template <typename Fn>
+void with_places(const Tensor& where, const Fn& fn) {
+  if (where.dtype() == DType::kU8) return fn(where.data<uint8_t>());
+  fn(where.data<int32_t>());
+}
+
+/// The pixels that the places in each window are, i64 [batch, windows, channels].
+Tensor pixels_of(const Tensor& where, const Pool2dGeometry& g) {
+  const auto pixel = [&](int64_t r, int64_t c) { return r * g.cols.size + c; };
+  std::vector<int64_t> in_window, origins;
+  for (int64_t r = 0; r < g.rows.kernel; ++r) {
+    for (int64_t c = 0; c < g.cols.kernel; ++c) in_window.push_back(pixel(r, c));
+  }
+  for (int64_t r = 0; r < g.rows.out; ++r) {
+    for (int64_t c = 0; c < g.cols.out; ++c) {
+      origins.push_back(pixel(g.rows.origin(r), g.cols.origin(c)));
+    }
+  }
+  const auto there = [&](const std::vector<int64_t>& values, const Shape& shape) {
+    return to_device(from_vector(values, shape), where.device());
+  };
+  const int64_t windows = g.rows.out * g.cols.out;
+  const Tensor places = reshape(cast(where, DType::kI64), {where.numel()});
+  const Tensor offsets = index_select(there(in_window, {g.rows.kernel * g.cols.kernel}), 0, places);
+  return reshape(offsets, {g.batch, windows, g.channels}) + there(origins, {windows, 1});
+}
+
 /// The gradient of max_pool2d: dy, each element where the largest of its window lies, and zeros.
 /// Linear in dy; its own gradient fetches the elements back.
 Tensor scattered(const Tensor& dy, const Tensor& where, const Shape& shape,
@@ -75,18 +106,16 @@ Tensor scattered(const Tensor& dy, const Tensor& where, const Shape& shape,
   dispatch_floating("max_pool2d", dy.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(dy.device(), [&](auto device) {
-      kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(), where.data<int32_t>(),
-                                      dx.data<T>());
+      with_places(where, [&](const auto* places) {
+        kernels::max_pool2d_backward<T>(device, g, upstream.data<T>(), places, dx.data<T>());
+      });
     });
   });
   return attach(
       differentiable("max_pool2d"), std::move(dx),
       wrt(dy, [g, where = save(where)](const Tensor& d) {
-        const Shape windows = where().shape();
-        const Shape places{g.batch, g.rows.out * g.cols.out, g.channels};
         const Tensor pixels = reshape(d, {g.batch, g.rows.size * g.cols.size, g.channels});
-        const Tensor at = reshape(cast(where(), DType::kI64), places);
-        return reshape(gather(pixels, 1, at), windows);
+        return reshape(gather(pixels, 1, pixels_of(where(), g)), where().shape());
       }));
 }
 
@@ -96,11 +125,14 @@ Tensor max_pool2d(const Tensor& x, Pool2dOptions options) {
   const Pool2dGeometry g = geometry_of("max_pool2d", x, options);
   const Tensor image = dense(x);
   Tensor y = empty({g.batch, g.rows.out, g.cols.out, g.channels}, {x.dtype(), x.device()});
-  const Tensor where = empty(y.shape(), {DType::kI32, x.device()});
+  const bool has_bytes = g.rows.kernel * g.cols.kernel <= kernels::kMostBytePlaces;
+  const Tensor where = empty(y.shape(), {has_bytes ? DType::kU8 : DType::kI32, x.device()});
   dispatch_floating("max_pool2d", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), where.data<int32_t>());
+      with_places(where, [&](auto* places) {
+        kernels::max_pool2d<T>(device, g, image.data<T>(), y.data<T>(), places);
+      });
     });
   });
   return attach(differentiable("max_pool2d"), std::move(y),

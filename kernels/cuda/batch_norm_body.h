@@ -94,6 +94,21 @@ struct MomentFinish {
   }
 };
 
+/// Moves `running` by moments that are known.
+template <typename A>
+struct MoveRunningBody {
+  RunningMoments<A> running;
+  int64_t rows;
+  A eps;
+  const A* mean;
+  const A* rstd;
+  template <int N>
+  TRIREME_HD void run(int64_t c) const {
+    const A var = A(1) / (rstd[c] * rstd[c]) - eps;
+    move_running(running, c, rows, mean[c], var < 0 ? A(0) : var);  // NaN stays
+  }
+};
+
 /// dy xhat and dy.
 template <typename T>
 struct GradientTerms {
@@ -140,6 +155,45 @@ struct ReluGradientTerms {
   }
 };
 
+template <int W, typename A>
+TRIREME_HD void load_or(const A* from, int64_t c, A otherwise, A (&values)[W]) {
+  if (from) return load_values<W>(from + c, values);
+  for (int k = 0; k < W; ++k) values[k] = otherwise;
+}
+
+/// What is left of dy behind relu of the normalised values, whose factors are `scale` (with rstd)
+/// and `shift`. NaN leaves dy.
+template <typename A>
+TRIREME_HD A before_relu(A x, A mean, A scale, A shift, A dy) {
+  return (x - mean) * scale + shift <= 0 ? A(0) : dy;
+}
+
+/// The sums of that.
+template <typename T>
+struct BeforeReluTerms {
+  static constexpr int kSums = 2;
+  GradientTerms<T> plain;
+  const Acc<T>* gamma;
+  const Acc<T>* beta;
+  template <int W>
+  TRIREME_HD void operator()(int64_t r, int64_t c, Acc<T> (&terms)[2][W]) const {
+    using A = Acc<T>;
+    const int64_t column = c % plain.cols;
+    A x[W], mean[W], rstd[W], weight[W], shift[W];
+    load_values<W>(plain.x + r * plain.x_stride + c, x);
+    load_values<W>(plain.dy + r * plain.dy_stride + c, terms[1]);
+    load_values<W>(plain.mean + column, mean);
+    load_values<W>(plain.rstd + column, rstd);
+    load_or<W>(gamma, column, A(1), weight);
+    load_or<W>(beta, column, A(0), shift);
+    TRIREME_UNROLL
+    for (int k = 0; k < W; ++k) {
+      terms[1][k] = before_relu(x[k], mean[k], rstd[k] * weight[k], shift[k], terms[1][k]);
+      terms[0][k] = (x[k] - mean[k]) * rstd[k] * terms[1][k];
+    }
+  }
+};
+
 /// Adds up the wide columns that are one column: sums [2, abreast, cols] -> first, second.
 template <typename A>
 struct FoldBody {
@@ -158,12 +212,6 @@ struct FoldBody {
     second[c] = b;
   }
 };
-
-template <int W, typename A>
-TRIREME_HD void load_or(const A* from, int64_t c, A otherwise, A (&values)[W]) {
-  if (from) return load_values<W>(from + c, values);
-  for (int k = 0; k < W; ++k) values[k] = otherwise;
-}
 
 /// y = (x - mean) rstd gamma + beta.
 template <typename T>
@@ -230,18 +278,19 @@ struct NormalizeReluBody {
   }
 };
 
-/// dx = gamma rstd (dy - dbeta / rows - xhat dgamma / rows).
-template <typename T>
+/// dx = gamma rstd (dy - dbeta / rows - xhat dgamma / rows); with kRelu, of what is left of dy.
+template <typename T, bool kRelu = false>
 struct InputGradientBody {
   using A = Acc<T>;
   const T *x, *dy;
   T* dx;
   int64_t x_stride, dy_stride, dx_stride, cols, rows;
   const A *mean, *rstd, *gamma, *dgamma, *dbeta;
+  const A* beta = nullptr;  // with kRelu
 
   template <int W>
   struct Columns {
-    A mean[W], scale[W], slope[W], shift[W];
+    A mean[W], scale[W], slope[W], shift[W], beta[W];
   };
   template <int W>
   TRIREME_HD Columns<W> columns(int64_t c) const {
@@ -253,6 +302,7 @@ struct InputGradientBody {
     load_values<W>(dgamma + c % cols, p.slope);
     load_values<W>(dbeta + c % cols, p.shift);
     load_or<W>(gamma, c % cols, A(1), weight);
+    if constexpr (kRelu) load_or<W>(beta, c % cols, A(0), p.beta);
     for (int k = 0; k < W; ++k) {
       p.scale[k] = inverse[k] * weight[k];
       p.slope[k] *= inverse[k] * per_row;
@@ -267,6 +317,7 @@ struct InputGradientBody {
     load_values<W>(dy + r * dy_stride + c, g);
     TRIREME_UNROLL
     for (int k = 0; k < W; ++k) {
+      if constexpr (kRelu) g[k] = before_relu(v[k], p.mean[k], p.scale[k], p.beta[k], g[k]);
       v[k] = (g[k] - p.shift[k] - (v[k] - p.mean[k]) * p.slope[k]) * p.scale[k];
     }
     store_values<W>(dx + r * dx_stride + c, v);

@@ -28,12 +28,12 @@ TRIREME_HD PixelAt pixel_at(int64_t i, int64_t rows, int64_t cols, int64_t chann
           static_cast<int64_t>(element - pixel * n)};
 }
 
-template <typename T, typename Index>
+template <typename T, typename Index, typename Place>
 struct MaxPoolBody {
   Pool2dGeometry g;
   const T* x;
   T* y;
-  int32_t* where;
+  Place* where;
 
   template <int W>
   TRIREME_HD void run(int64_t i) const {
@@ -41,14 +41,15 @@ struct MaxPoolBody {
     const PixelAt o = pixel_at<Index>(i, g.rows.out, g.cols.out, g.channels);
     const T* image = x + o.image * g.rows.size * g.cols.size * g.channels + o.channel;
     A most[W] = {};
-    Pack<int32_t, W> place{};
+    Pack<Place, W> place{};
     bool is_first = true;
+    const int64_t top = g.rows.origin(o.row), left = g.cols.origin(o.col);
     const int64_t row_end = g.rows.end(o.row), col_end = g.cols.end(o.col);
     for (int64_t r = g.rows.begin(o.row); r < row_end; ++r) {
       for (int64_t c = g.cols.begin(o.col); c < col_end; ++c) {
-        const auto at = static_cast<int32_t>(r * g.cols.size + c);
+        const auto at = static_cast<Place>((r - top) * g.cols.kernel + c - left);
         A v[W];
-        load_values<W>(image + at * g.channels, v);
+        load_values<W>(image + (r * g.cols.size + c) * g.channels, v);
         TRIREME_UNROLL
         for (int k = 0; k < W; ++k) {
           // False for a NaN in most only: that stays.
@@ -64,18 +65,17 @@ struct MaxPoolBody {
   }
 };
 
-template <typename T, typename Index>
+template <typename T, typename Index, typename Place>
 struct MaxPoolBackwardBody {
   Pool2dGeometry g;
   const T* dy;
-  const int32_t* where;
+  const Place* where;
   T* dx;
 
   template <int W>
   TRIREME_HD void run(int64_t i) const {
     using A = Acc<T>;
     const PixelAt p = pixel_at<Index>(i, g.rows.size, g.cols.size, g.channels);
-    const auto own = static_cast<int32_t>(p.row * g.cols.size + p.col);
     const int64_t image = p.image * g.rows.out * g.cols.out * g.channels + p.channel;
     A sum[W] = {};
     const int64_t row_end = g.rows.end_over(p.row), col_end = g.cols.end_over(p.col);
@@ -85,6 +85,8 @@ struct MaxPoolBackwardBody {
         A v[W];
         load_values<W>(dy + at, v);
         const auto place = load_pack<W>(where + at);
+        const auto own = static_cast<Place>((p.row - g.rows.origin(r)) * g.cols.kernel + p.col -
+                                            g.cols.origin(c));
         TRIREME_UNROLL
         for (int k = 0; k < W; ++k) sum[k] += place.v[k] == own ? v[k] : A(0);
       }

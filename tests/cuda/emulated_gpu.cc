@@ -22,6 +22,7 @@ class EmulatedGpu : public ::testing::Environment {
   EmulatedGpu() {
     setenv("TRIREME_TEST_DEVICE", "cuda", 1);
     setenv("TRIREME_TUNE", "off", 1);  // nothing here has a speed
+    setenv("TRIREME_NORM_AND_POOL", "cudnn", 0);
   }
   void SetUp() override {
     gpu_ = std::make_unique<Gpu>();

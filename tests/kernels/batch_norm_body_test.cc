@@ -155,6 +155,30 @@ void check(int64_t rows, int64_t cols, int64_t padding, double offset, bool has_
     expect_near(g, want_g, 0);
     expect_near(dgamma, want_dgamma, 1e-8);
     expect_near(dbeta, want_dbeta, 1e-10);
+    if (has_residual) continue;
+
+    // Without a residual neither g nor y is needed: x says where relu let through.
+    batch_norm_input_gradient(Cpu{}, vx, want_mean.data(), rstd.data(), gamma, want_dgamma.data(),
+                              want_dbeta.data(),
+                              MatrixView<const double>{want_g.data(), rows, cols, stride},
+                              MatrixView<double>{want_dx.data(), rows, cols, stride});
+    sums = column_sums<W>(rows / abreast, wide, BeforeReluTerms<double>{terms, gamma, beta});
+    each_column(cols, FoldBody<double>{sums.data(), cols, abreast, dgamma.data(), dbeta.data()});
+    expect_near(dgamma, want_dgamma, 1e-8);
+    expect_near(dbeta, want_dbeta, 1e-10);
+    apply<W>(rows / abreast, wide,
+             InputGradientBody<double, true>{x.data(), dy.data(), dx.data(), stride * abreast,
+                                             stride * abreast, stride * abreast, cols, rows,
+                                             want_mean.data(), rstd.data(), gamma,
+                                             want_dgamma.data(), want_dbeta.data(), beta});
+    expect_near(dx, want_dx, 1e-9);
+    batch_norm_before_relu_sums(Cpu{}, vx, want_mean.data(), rstd.data(), gamma, beta, vdy,
+                                dgamma.data(), dbeta.data());
+    expect_near(dgamma, want_dgamma, 1e-8);
+    batch_norm_before_relu_input_gradient(Cpu{}, vx, want_mean.data(), rstd.data(), gamma, beta,
+                                          dgamma.data(), dbeta.data(), vdy,
+                                          MatrixView<double>{dx.data(), rows, cols, stride});
+    expect_near(dx, want_dx, 1e-9);
   }
 }
 
@@ -168,6 +192,25 @@ TEST(BatchNormBody, EqualsTheCpuKernel) {
     check<4>(600, 160, 0, 0, has_gamma);   // two column blocks
     check<1>(5000, 3, 0, 1e6, has_gamma);  // a mean far from zero
   }
+}
+
+// Behind cuDNN, running averages are moved by the moments that it gives.
+TEST(BatchNormBody, RunningMomentsMoveAsTheyDoWithTheMoments) {
+  constexpr int64_t kRows = 50, kCols = 7;
+  constexpr double kEps = 1e-3;
+  const auto x = draw(kRows * kCols, 1, 2);
+  std::vector<double> mean(kCols), rstd(kCols);
+  auto running_mean = draw(kCols, 5, 0), running_var = draw(kCols, 6, 2);
+  auto want_mean = running_mean, want_var = running_var;
+  batch_moments(Cpu{}, MatrixView<const double>{x.data(), kRows, kCols, kCols}, kEps,
+                RunningMoments<double>{want_mean.data(), want_var.data(), 0.25}, mean.data(),
+                rstd.data());
+  each_column(
+      kCols,
+      MoveRunningBody<double>{
+          {running_mean.data(), running_var.data(), 0.25}, kRows, kEps, mean.data(), rstd.data()});
+  expect_near(running_mean, want_mean, 1e-14);
+  expect_near(running_var, want_var, 1e-13);
 }
 
 TEST(BatchNormBody, NarrowMatricesPutRowsAbreastAsFarAsTheyDivide) {

@@ -6,98 +6,14 @@
 #include <functional>
 #include <limits>
 
-#include "core/base/half.h"
+#include "tests/kernels/cudnn_interpreted_layers.h"
 
 namespace trireme::testing {
 namespace {
 
 using Described = CudnnDescribed;
-using Index = std::vector<int64_t>;
-
-double load(const void* data, int64_t at, cudnnDataType_t type) {
-  switch (type) {
-    case CUDNN_DATA_DOUBLE:
-      return static_cast<const double*>(data)[at];
-    case CUDNN_DATA_BFLOAT16:
-      return static_cast<const BFloat16*>(data)[at];
-    case CUDNN_DATA_HALF:
-      return static_cast<const Float16*>(data)[at];
-    case CUDNN_DATA_INT32:
-      return static_cast<const int32_t*>(data)[at];
-    case CUDNN_DATA_BOOLEAN:
-      return static_cast<const bool*>(data)[at];
-    default:
-      return static_cast<const float*>(data)[at];
-  }
-}
-void store(void* data, int64_t at, cudnnDataType_t type, double value) {
-  switch (type) {
-    case CUDNN_DATA_DOUBLE:
-      static_cast<double*>(data)[at] = value;
-      return;
-    case CUDNN_DATA_BFLOAT16:
-      static_cast<BFloat16*>(data)[at] = BFloat16(value);
-      return;
-    case CUDNN_DATA_HALF:
-      static_cast<Float16*>(data)[at] = Float16(value);
-      return;
-    case CUDNN_DATA_INT32:
-      static_cast<int32_t*>(data)[at] = static_cast<int32_t>(value);
-      return;
-    case CUDNN_DATA_BOOLEAN:
-      static_cast<bool*>(data)[at] = value != 0;
-      return;
-    default:
-      static_cast<float*>(data)[at] = static_cast<float>(value);
-  }
-}
-
-/// A tensor: extents and strides, and memory that is the caller's or a temporary's.
-struct Tensor {
-  Index extents, strides;
-  cudnnDataType_t type;
-  void* data;
-
-  /// The element at `index`, or the one that stands for it where an extent is 1.
-  int64_t at(const Index& index) const {
-    int64_t offset = 0;
-    for (size_t d = 0; d < extents.size(); ++d) {
-      if (extents[d] > 1) offset += index[d] * strides[d];
-    }
-    return offset;
-  }
-  double get(const Index& index) const { return load(data, at(index), type); }
-  void set(const Index& index, double value) const { store(data, at(index), type, value); }
-};
-
-void each_index(const Index& extents, const std::function<void(const Index&)>& fn) {
-  Index index(extents.size(), 0);
-  for (;;) {
-    fn(index);
-    size_t d = extents.size();
-    while (d > 0 && ++index[d - 1] == extents[d - 1]) index[--d] = 0;
-    if (d == 0) return;
-  }
-}
-
-/// Zeros of some shape to sum in.
-class Wide {
- public:
-  explicit Wide(const Index& extents) : extents_(extents) {
-    int64_t count = 1;
-    for (int64_t e : extents) count *= e;
-    values_.resize(static_cast<size_t>(count));
-  }
-  double& operator[](const Index& index) {
-    int64_t at = 0;
-    for (size_t d = 0; d < extents_.size(); ++d) at = at * extents_[d] + index[d];
-    return values_[static_cast<size_t>(at)];
-  }
-
- private:
-  Index extents_;
-  std::vector<double> values_;
-};
+using Index = HostIndex;
+using Tensor = HostTensor;
 
 double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
   switch (mode) {
@@ -115,6 +31,8 @@ double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
       return std::log(x);
     case CUDNN_POINTWISE_IDENTITY:
       return x;
+    case CUDNN_POINTWISE_RELU_FWD:
+      return x > 0 || x != x ? x : 0;
     case CUDNN_POINTWISE_CMP_GE:
       return x >= b;
     case CUDNN_POINTWISE_BINARY_SELECT:
@@ -140,6 +58,7 @@ class Interpreter {
       case CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR:
         return run_reshape(op);
       default:
+        if (interpret_layer(op, [&](int name) { return tensor(op, name); })) return;
         return run_convolution(op);
     }
   }
@@ -168,6 +87,12 @@ class Interpreter {
     const Described& what = *op.descriptor(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
     const auto mode = what.value<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE);
     const Tensor x = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_XDESC);
+    if (mode == CUDNN_POINTWISE_RELU_BWD) {
+      const Tensor dy = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC);
+      const Tensor dx = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_DXDESC);
+      return each_index(dx.extents,
+                        [&](const Index& i) { dx.set(i, x.get(i) <= 0 ? 0 : dy.get(i)); });
+    }
     const Tensor y = tensor(op, CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
     const auto optional = [&](int name) { return op.has(name) ? tensor(op, name) : x; };
     const Tensor b = optional(CUDNN_ATTR_OPERATION_POINTWISE_BDESC);

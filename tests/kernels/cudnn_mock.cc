@@ -35,6 +35,8 @@ size_t size_of_type(cudnnBackendAttributeType_t type) {
     case CUDNN_TYPE_VOID_PTR:
     case CUDNN_TYPE_BACKEND_DESCRIPTOR:
       return 8;
+    case CUDNN_TYPE_FRACTION:
+      return 16;
     default:
       return 4;  // f32 and the enumerations
   }
@@ -183,7 +185,7 @@ std::vector<int64_t> CudnnDescribed::numbers(int name) const {
   const auto at = attributes.find(name);
   if (at == attributes.end()) return {};
   const auto* first = reinterpret_cast<const int64_t*>(at->second.bytes.data());
-  return {first, first + at->second.count};
+  return {first, first + at->second.bytes.size() / sizeof(int64_t)};
 }
 
 const CudnnDescribed* CudnnDescribed::descriptor(int name, size_t index) const {

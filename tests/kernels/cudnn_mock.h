@@ -26,7 +26,7 @@ struct CudnnDescribed {
   };
   std::map<int, Attribute> attributes;
 
-  std::vector<int64_t> numbers(int name) const;
+  std::vector<int64_t> numbers(int name) const;  // a fraction is two of them
   const CudnnDescribed* descriptor(int name, size_t index = 0) const;
   bool has(int name) const { return attributes.contains(name); }
   template <typename T>

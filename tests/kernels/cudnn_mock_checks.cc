@@ -51,19 +51,77 @@ bool is_convolution(const Described& op, const Described* x, const Described* w,
   return fits;
 }
 
+bool is_training(const Described& norm) {
+  return norm.value<cudnnBackendNormFwdPhase_t>(CUDNN_ATTR_OPERATION_NORM_FWD_PHASE) ==
+         CUDNN_NORM_FWD_TRAINING;
+}
+
+/// Every tensor is x's size, one number per channel, or a scalar, and none is missing.
+bool is_batch_norm(const Described& op, const CudnnPorts& ports) {
+  const bool forward = op.type == CUDNN_BACKEND_OPERATION_NORM_FORWARD_DESCRIPTOR;
+  const size_t in = forward && is_training(op) ? 4 : 5;
+  const size_t out = forward ? (is_training(op) ? 3 : 1) : 3;
+  const auto x = extents(ports.in[0]);
+  bool fits = ports.in.size() == in && ports.all_out().size() == out && x.size() == 4 &&
+              extents(ports.out) == x;
+  for (const auto& list : {ports.in, ports.more_out}) {
+    for (const Described* t : list) fits = fits && broadcasts(extents(t), x);
+  }
+  const std::vector<int64_t> channel{1, x[1], 1, 1};
+  for (const Described* t : ports.more_out) fits = fits && extents(t) == channel;
+  return fits;
+}
+
+bool is_pooling(const Described& op, const CudnnPorts& ports) {
+  const bool forward = op.type == CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR;
+  const Described& what = *op.descriptor(forward ? CUDNN_ATTR_OPERATION_RESAMPLE_FWD_DESC
+                                                 : CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DESC);
+  const auto x = extents(forward ? ports.in[0] : ports.out);
+  const auto y = extents(forward ? ports.out : ports.in[0]);
+  const auto fraction = [&](int name, size_t d) { return what.numbers(name).at(2 * d); };
+  bool fits = x.size() == 4 && y.size() == 4 && x[0] == y[0] && x[1] == y[1];
+  for (size_t d = 0; fits && d < 2; ++d) {
+    const int64_t padded = x[d + 2] + fraction(CUDNN_ATTR_RESAMPLE_PRE_PADDINGS, d) +
+                           fraction(CUDNN_ATTR_RESAMPLE_POST_PADDINGS, d);
+    fits = y[d + 2] == (padded - fraction(CUDNN_ATTR_RESAMPLE_WINDOW_DIMS, d)) /
+                               fraction(CUDNN_ATTR_RESAMPLE_STRIDES, d) +
+                           1;
+  }
+  for (const Described* t : ports.more_out) fits = fits && extents(t) == y;
+  const bool is_max =
+      what.value<cudnnResampleMode_t>(CUDNN_ATTR_RESAMPLE_MODE) == CUDNN_RESAMPLE_MAXPOOL;
+  const bool has_place = !forward && ports.in.size() == 2;
+  if (has_place) fits = fits && extents(ports.in[1]) == y;
+  return fits && (forward || has_place == is_max);
+}
+
 }  // namespace
 
+std::vector<const CudnnDescribed*> CudnnPorts::all_out() const {
+  std::vector<const Described*> all = more_out;
+  all.push_back(out);
+  return all;
+}
+
 CudnnPorts ports_of(const Described& op) {
-  const auto ports = [&](std::initializer_list<int> in, int out) {
+  const auto ports = [&](std::initializer_list<int> in, int out,
+                         std::initializer_list<int> more = {}) {
     CudnnPorts found;
     for (int name : in) {
       if (op.has(name)) found.in.push_back(op.descriptor(name));
     }
     found.out = op.descriptor(out);
+    for (int name : more) {
+      if (op.has(name)) found.more_out.push_back(op.descriptor(name));
+    }
     return found;
   };
   switch (op.type) {
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
+      if (op.has(CUDNN_ATTR_OPERATION_POINTWISE_DXDESC)) {
+        return ports({CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_DYDESC},
+                     CUDNN_ATTR_OPERATION_POINTWISE_DXDESC);
+      }
       return ports({CUDNN_ATTR_OPERATION_POINTWISE_XDESC, CUDNN_ATTR_OPERATION_POINTWISE_BDESC,
                     CUDNN_ATTR_OPERATION_POINTWISE_TDESC},
                    CUDNN_ATTR_OPERATION_POINTWISE_YDESC);
@@ -86,6 +144,35 @@ CudnnPorts ports_of(const Described& op) {
       return ports({CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
                     CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X},
                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW);
+    case CUDNN_BACKEND_OPERATION_NORM_FORWARD_DESCRIPTOR:
+      if (is_training(op)) {
+        return ports(
+            {CUDNN_ATTR_OPERATION_NORM_FWD_XDESC, CUDNN_ATTR_OPERATION_NORM_FWD_SCALE_DESC,
+             CUDNN_ATTR_OPERATION_NORM_FWD_BIAS_DESC, CUDNN_ATTR_OPERATION_NORM_FWD_EPSILON_DESC},
+            CUDNN_ATTR_OPERATION_NORM_FWD_YDESC,
+            {CUDNN_ATTR_OPERATION_NORM_FWD_MEAN_DESC,
+             CUDNN_ATTR_OPERATION_NORM_FWD_INV_VARIANCE_DESC});
+      }
+      return ports(
+          {CUDNN_ATTR_OPERATION_NORM_FWD_XDESC, CUDNN_ATTR_OPERATION_NORM_FWD_SCALE_DESC,
+           CUDNN_ATTR_OPERATION_NORM_FWD_BIAS_DESC, CUDNN_ATTR_OPERATION_NORM_FWD_MEAN_DESC,
+           CUDNN_ATTR_OPERATION_NORM_FWD_INV_VARIANCE_DESC},
+          CUDNN_ATTR_OPERATION_NORM_FWD_YDESC);
+    case CUDNN_BACKEND_OPERATION_NORM_BACKWARD_DESCRIPTOR:
+      return ports(
+          {CUDNN_ATTR_OPERATION_NORM_BWD_XDESC, CUDNN_ATTR_OPERATION_NORM_BWD_DYDESC,
+           CUDNN_ATTR_OPERATION_NORM_BWD_SCALE_DESC, CUDNN_ATTR_OPERATION_NORM_BWD_MEAN_DESC,
+           CUDNN_ATTR_OPERATION_NORM_BWD_INV_VARIANCE_DESC},
+          CUDNN_ATTR_OPERATION_NORM_BWD_DXDESC,
+          {CUDNN_ATTR_OPERATION_NORM_BWD_DSCALE_DESC, CUDNN_ATTR_OPERATION_NORM_BWD_DBIAS_DESC});
+    case CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR:
+      return ports({CUDNN_ATTR_OPERATION_RESAMPLE_FWD_XDESC},
+                   CUDNN_ATTR_OPERATION_RESAMPLE_FWD_YDESC,
+                   {CUDNN_ATTR_OPERATION_RESAMPLE_FWD_IDXDESC});
+    case CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR:
+      return ports(
+          {CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DYDESC, CUDNN_ATTR_OPERATION_RESAMPLE_BWD_IDXDESC},
+          CUDNN_ATTR_OPERATION_RESAMPLE_BWD_DXDESC);
     default:
       return {};
   }
@@ -97,7 +184,7 @@ std::map<int64_t, const CudnnDescribed*> tensors_in_memory(const Described& grap
   for (int64_t i = 0; i < operations; ++i) {
     CudnnPorts ports =
         ports_of(*graph.descriptor(CUDNN_ATTR_OPERATIONGRAPH_OPS, static_cast<size_t>(i)));
-    ports.in.push_back(ports.out);
+    for (const Described* t : ports.all_out()) ports.in.push_back(t);
     for (const Described* t : ports.in) {
       if (!t->value<bool>(CUDNN_ATTR_TENSOR_IS_VIRTUAL)) {
         tensors[t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID)] = t;
@@ -128,7 +215,9 @@ std::string check_operation(const Described& op) {
   for (const Described* t : ports.in) {
     if (!t->is_final) return "operand not finalised";
   }
-  if (!ports.out->is_final) return "result not finalised";
+  for (const Described* t : ports.all_out()) {
+    if (!t->is_final) return "result not finalised";
+  }
   const auto out = extents(ports.out);
   switch (op.type) {
     case CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR:
@@ -148,6 +237,12 @@ std::string check_operation(const Described& op) {
       for (int64_t e : out) after *= e;
       return before == after ? "" : "reshape to another size";
     }
+    case CUDNN_BACKEND_OPERATION_NORM_FORWARD_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_NORM_BACKWARD_DESCRIPTOR:
+      return is_batch_norm(op, ports) ? "" : "batch norm of shapes that do not fit";
+    case CUDNN_BACKEND_OPERATION_RESAMPLE_FWD_DESCRIPTOR:
+    case CUDNN_BACKEND_OPERATION_RESAMPLE_BWD_DESCRIPTOR:
+      return is_pooling(op, ports) ? "" : "pooling of shapes that do not fit";
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR:
       return is_convolution(op, ports.in[0], ports.in[1], ports.out)
                  ? ""
@@ -178,11 +273,11 @@ std::string check_graph(const Described& graph) {
         return concat("temporary ", uid, " read before it is written");
       }
     }
-    const int64_t uid = ports.out->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
-    if (!known.emplace(uid, ports.out).second && known[uid] != ports.out) {
-      return "number used twice";
+    for (const Described* t : ports.all_out()) {
+      const int64_t uid = t->value<int64_t>(CUDNN_ATTR_TENSOR_UNIQUE_ID);
+      if (!known.emplace(uid, t).second && known[uid] != t) return "number used twice";
+      if (!written.insert(uid).second) return concat("tensor ", uid, " written twice");
     }
-    if (!written.insert(uid).second) return concat("tensor ", uid, " written twice");
   }
   return "";
 }

@@ -15,6 +15,9 @@ namespace trireme::testing {
 struct CudnnPorts {
   std::vector<const CudnnDescribed*> in;
   const CudnnDescribed* out = nullptr;  // null: the descriptor is no operation
+  std::vector<const CudnnDescribed*> more_out;
+
+  std::vector<const CudnnDescribed*> all_out() const;
 };
 CudnnPorts ports_of(const CudnnDescribed& op);
 

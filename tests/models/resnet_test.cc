@@ -117,6 +117,29 @@ TEST(BatchNorm, WithReluEqualsTheOpsOnTheirOwn) {
   }
 }
 
+// Evaluation joins each convolution with its normalisation where nothing is recorded.
+TEST(ResNet, EvaluatesTheSameWithAndWithoutHistory) {
+  Generator generator(1);
+  for (const bool bottleneck : {false, true}) {
+    ResNetConfig config = tiny();
+    config.bottleneck = bottleneck;
+    ResNet model(config, generator);
+    const Tensor images = randn({2, 8, 8, 2}, generator);
+    for (const auto& [name, t] : model.named_parameters()) {
+      const NoGrad no_grad;
+      if (t.rank() == 1) copy_inplace(t, rand(t.shape(), generator));  // no factor is 0 or 1
+    }
+    model.forward(images);  // moves the running statistics
+    model.eval();
+    const auto with_history = model.forward(images).detach().to_vector<float>();
+    NoGrad no_grad;
+    const auto without = model.forward(images).to_vector<float>();
+    for (size_t i = 0; i < without.size(); ++i) {
+      EXPECT_NEAR(without[i], with_history[i], 1e-4 * (1 + std::abs(with_history[i]))) << i;
+    }
+  }
+}
+
 TEST(BatchNorm, AveragesStatisticsWhileTrainingOnly) {
   BatchNorm norm(1, 0.25);
   const Tensor x = from_vector<float>({1, 3, 5, 7}, {4, 1});  // mean 4, unbiased variance 20/3

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/ops/conv2d_norm.h"
 #include "core/ops/ops.h"
 #include "tests/ops/image_reference.h"
 #include "tests/ops/op_cases.h"
@@ -145,6 +146,51 @@ OpCase batch_norm_case(const std::string& name, const Shape& x, bool has_factors
   return row;
 }
 
+/// In evaluation, with running statistics that are constants of the row. Gradients are those of the
+/// ops that it is made of; a forward without history is conv2d_norm's own.
+OpCase conv2d_norm_case(const std::string& name, const Shape& x, const Shape& weight, End end,
+                        Conv2dOptions o = {}) {
+  constexpr double kEps = 1e-3, kMean = 0.25, kVar = 1.5;
+  const int64_t channels = weight[0];
+  Shape none = x, sum{x[0], extent(x[1], weight[1], o.stride[0], o.padding[0]),
+                      extent(x[2], weight[2], o.stride[1], o.padding[1]), channels};
+  none[0] = 0;
+  const bool has_residual = end == End::kReluOfSum;
+  OpCase row{.name = "conv2d_batch_norm_" + name,
+             .inputs = {real(x), real(weight), real({channels}), real({channels})},
+             .op =
+                 [=](const Tensors& in) {
+                   const TensorOptions like{acc_dtype(in[0].dtype()), in[0].device()};
+                   const FrozenNorm norm{in[2], in[3], full({in[1].size(0)}, kMean, like),
+                                         full({in[1].size(0)}, kVar, like), kEps};
+                   return conv2d_batch_norm(in[0], in[1], o, norm, end != End::kPlain,
+                                            has_residual ? in[4] : Tensor());
+                 },
+             .reference =
+                 [=](const Arrays& in) {
+                   Array y = conv2d_reference(o)({in[0], in[1]});
+                   for (int64_t i = 0; i < y.shape.product(); ++i) {
+                     const int64_t c = i % y.shape.back();
+                     double& v = y[i];
+                     v = (v - kMean) / std::sqrt(kVar + kEps) * in[2][c] + in[3][c];
+                     if (has_residual) v += in[4][i];
+                     if (end != End::kPlain) v = std::max(v, 0.0);
+                   }
+                   return y;
+                 },
+             .tolerance = 1e-5,
+             // In passes the convolution is rounded before its mean is subtracted.
+             .roundings = 8,
+             .differentiable_once = "conv2d",
+             .empty_shapes = {{none, weight, {channels}, {channels}}},
+             .one_shapes = kNotApplicable};
+  if (!has_residual) return row;
+  row.inputs.push_back(real(sum));
+  sum[0] = 0;
+  row.empty_shapes->push_back(sum);
+  return row;
+}
+
 }  // namespace
 
 std::vector<OpCase> image_cases() {
@@ -170,6 +216,10 @@ std::vector<OpCase> image_cases() {
       batch_norm_case("residual_rows", {150, 21}, true, true, End::kReluOfSum),
       batch_norm_case("residual_no_factors", {6, 3}, false, true, End::kReluOfSum),
       batch_norm_case("residual_running", {3, 2, 2, 5}, true, false, End::kReluOfSum),
+      conv2d_norm_case("plain_running", {2, 5, 6, 3}, {4, 3, 3, 3}, End::kPlain),
+      conv2d_norm_case("relu_running", {2, 5, 6, 3}, {4, 3, 3, 3}, End::kRelu, {.padding = {1, 1}}),
+      conv2d_norm_case("residual_running", {1, 7, 8, 2}, {3, 3, 3, 2}, End::kReluOfSum,
+                       {.stride = {2, 3}, .padding = {1, 1}}),
   };
 }
 

@@ -8,6 +8,13 @@ export TRIREME_TEST_DEVICE=$DEVICE
 table='Table/*'
 [ "$QUICK" = 1 ] && table='Table/Op.EqualsReference/*softmax*:Table/OpGradient.*/*norm*'
 check "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
+# What either cuDNN or our own kernels may compute, by each of them.
+if is_gpu; then
+  for whose in cudnn own; do
+    check env TRIREME_NORM_AND_POOL=$whose "$BIN/ops_test" --gtest_brief=1 \
+      --gtest_filter='Table/*batch_norm*:Table/*pool2d*'
+  done
+fi
 check "$BIN/autograd_test" --gtest_brief=1
 if is_gpu; then
   # All but what bad_input.sh runs, and GpuRanks, which needs two GPUs.
