@@ -8,6 +8,17 @@ namespace trireme {
 
 using detail::parameter;
 
+namespace {
+
+/// A buffer of [channels] in the precision that statistics have, counted with the parameters as
+/// after Module::to.
+Tensor channel_buffer(int64_t channels, double value, TensorOptions options) {
+  const MemoryKindGuard kind(MemoryKind::kParameters);
+  return full({channels}, value, {acc_dtype(options.dtype), options.device});
+}
+
+}  // namespace
+
 Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
                Conv2dOptions options, Bias bias, TensorOptions tensor_options,
                const init::Initializer& initializer)
@@ -35,8 +46,8 @@ BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOption
       eps_(eps),
       weight_(parameter({channels}, options)),
       bias_(parameter({channels}, options)),
-      running_mean_(zeros({channels}, {acc_dtype(options.dtype), options.device})),
-      running_var_(ones({channels}, {acc_dtype(options.dtype), options.device})) {
+      running_mean_(channel_buffer(channels, 0, options)),
+      running_var_(channel_buffer(channels, 1, options)) {
   init::ones(weight_);
   init::zeros(bias_);
   register_parameter("weight", weight_);
