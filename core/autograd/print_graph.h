@@ -1,4 +1,5 @@
-// The recorded graph behind a tensor, as text and for Graphviz.
+// The recorded graph behind a tensor, as text and for Graphviz. Threads may print a graph at a
+// time, but not while one runs backward over it.
 
 #pragma once
 
