@@ -4,6 +4,7 @@
 //                                             [--precision f32|bf16|f16|bf16-pure]
 //   training_step_benchmark --device cuda --size gpt2 --vocab-multiple 128 --batch 64
 //                           --precision bf16 [--graph] [--ddp on|off|both]
+//                           [--recompute-blocks]
 //   TRIREME_BACKEND=mpi mpirun -np 2 build/release/bin/training_step_benchmark
 //
 // Default: 4 layers, 256 wide, 4 heads, context 256, batch 8 per rank, vocabulary 256, AdamW, f32,
