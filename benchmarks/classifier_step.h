@@ -69,7 +69,6 @@ void time_classifier(const StepFlags& flags, Device device, Model& model, SgdOpt
   if (flags.graph) optimizer.keep_schedule_on_device();
   GradScaler scaler;
   const Step step = prepare(flags, device, [&] {
-    const MemoryKindGuard kind(MemoryKind::kActivations);
     const Tensor loss = [&] {
       const Autocast autocast(precision.autocast);
       const Tensor mean = cross_entropy(model.forward(images), labels);

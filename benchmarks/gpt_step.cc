@@ -26,7 +26,6 @@ GptStep::GptStep(const GptConfig& config, int64_t batch, const Precision& precis
 }
 
 Tensor GptStep::forward() {
-  const MemoryKindGuard kind(MemoryKind::kActivations);
   const Autocast autocast(precision_.autocast);
   const Tensor mean = model_.loss(inputs_, inputs_);
   return precision_.scales_loss ? scaler_.scaled(mean) : mean;

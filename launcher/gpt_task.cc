@@ -21,6 +21,7 @@ GptConfig config_for(const GptOptions& o, int64_t vocab_size) {
   config.dropout = o.dropout;
   config.vocab_size = vocab_size;
   config.vocab_multiple = o.vocab_multiple;
+  config.recompute_blocks = o.recompute_blocks;
   return config;
 }
 

@@ -272,6 +272,9 @@ void add_flags(ArgParser& parser, GptOptions& o) {
            "pad the rows of the embedding, which is the output layer, to a multiple of this")
       .at_least(1)
       .at_most(kMostOfSize);
+  parser.add("--recompute-blocks", &o.recompute_blocks,
+             "keep the input of each block instead of its activations, and run the block again in "
+             "backward: less memory, a third more time");
   add_text_flags(parser, o.text);
 }
 

@@ -87,6 +87,7 @@ struct GptOptions {
   int64_t context = 0;
   double dropout = 0.0;
   int64_t vocab_multiple = 1;
+  bool recompute_blocks = false;
   TextOptions text = {};
 };
 

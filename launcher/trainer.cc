@@ -12,7 +12,6 @@
 #include "core/data/loader.h"
 #include "core/ops/ops.h"
 #include "core/optim/clip.h"
-#include "core/tensor/allocator.h"
 #include "distributed/finite_check.h"
 #include "distributed/replica_check.h"
 #include "launcher/rank_setup.h"
@@ -162,7 +161,6 @@ Trainer::Outcome Trainer::run() {
 }
 
 void Trainer::step(int64_t step, Loader& loader) {
-  const MemoryKindGuard kind(MemoryKind::kActivations);
   report_.step_begins();
   QueuedStep now{.step = step,
                  .batch = next_batch(loader),

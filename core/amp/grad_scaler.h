@@ -1,9 +1,9 @@
 // GradScaler: keeps the small gradients of f16 above zero.
 //
-//   backward(scaler.scaled(loss));                       // gradients are scale() times too large
+//   backward(scaler.scaled(loss));  // gradients are scale() times too large
 //   const GradientNorm g = clip_grad_norm(parameters, max_norm, scaler.scale());
-//   optimizer.step(g.factor);                            // 0, which changes nothing, if it
-//   overflowed scaler.update(std::isfinite(g.norm.item()));
+//   optimizer.step(g.factor);  // 0, which changes nothing, where gradients overflowed
+//   scaler.update(std::isfinite(g.norm.item()));
 //
 // The scale falls when gradients overflow and rises again after many steps without: so it stays
 // just below what f16 can hold. On a GPU item() waits; a DelayedScalar that is read a step later

@@ -65,6 +65,17 @@ std::vector<const Node*> on_paths(std::span<const Ref<Node>> roots,
   return result;
 }
 
+/// Hooks that are given a gradient of `node` and may return another.
+void run_replacing(const char* what, const Node& node,
+                   HookList<std::function<Tensor(const Tensor&)>>& hooks, Tensor& dy) {
+  hooks.run([&](const auto& hook) {
+    if (Tensor replaced = hook(dy); replaced.defined()) {
+      check_gradient(what, node.name(), replaced, node);
+      dy = std::move(replaced);
+    }
+  });
+}
+
 }  // namespace
 
 BackwardPass::BackwardPass(Mode mode)
@@ -271,12 +282,12 @@ void BackwardPass::run_node(Node* node) {
     capture(*node, dy);
     if (!node->runs_) return;
   }
-  if (hooks && dy.defined()) hooks->pre.run([&](const auto& hook) { hook(dy); });
+  if (hooks && dy.defined()) run_replacing("a pre hook of", *node, hooks->pre, dy);
   require_unused(*node);  // a hook may have run this part of the graph since it was counted
   if (is_leaf(node)) {
     LeafNode& leaf = static_cast<LeafNode&>(*node);
     mode_.create_graph ? leaf.accumulate_recorded(dy) : leaf.accumulate(std::move(dy));
-    if (hooks) hooks->post.run([](const auto& hook) { hook(); });
+    if (hooks) hooks->accumulated.run([](const auto& hook) { hook(); });
     return;
   }
   const std::span<Ref<Node>> edges = node->edges();
@@ -288,7 +299,7 @@ void BackwardPass::run_node(Node* node) {
     const TraceRange range(node->name());
     apply(*node, dy, dx);
   }
-  if (hooks) hooks->post.run([](const auto& hook) { hook(); });
+  if (hooks && !hooks->post.empty()) run_hooks_after(*node, *hooks, {dx, edges.size()}, dy);
   if (!mode_.retain_graph && !node->saves_nothing()) {
     node->release_saved();
     node->released_ = true;
@@ -308,14 +319,26 @@ void BackwardPass::capture(const Node& node, const Tensor& dy) {
 }
 
 void BackwardPass::run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& dy) const {
-  hooks.tensor.run([&](const auto& hook) {
-    if (Tensor replaced = hook(dy); replaced.defined()) {
-      check_gradient("a tensor hook of", node.name(), replaced, node);
-      dy = std::move(replaced);
-    }
-  });
+  run_replacing("a tensor hook of", node, hooks.tensor, dy);
   if (hooks.retain && !asks_) {
     hooks.retained = hooks.retained.defined() ? sum_gradients(hooks.retained, dy) : dy;
+  }
+}
+
+void BackwardPass::run_hooks_after(const Node& node, NodeHooks& hooks, std::span<Tensor> dx,
+                                   const Tensor& dy) {
+  const std::vector<Tensor> given(dx.begin(), dx.end());
+  hooks.post.run([&](const auto& hook) { hook(dx, dy); });
+  for (size_t i = 0; i < dx.size(); ++i) {
+    Node* const to = node.edges()[i].get();
+    if (!to || dx[i].is_same(given[i])) continue;
+    if (dx[i].defined()) check_gradient("a post hook of", node.name(), dx[i], *to);
+    if (!is_leaf(to)) continue;
+    // What the formula may have written into the leaf's own memory counts no more.
+    if (dx[i].defined() && given[i].defined() && dx[i].storage() == given[i].storage()) {
+      dx[i] = clone_detached(dx[i]);
+    }
+    static_cast<LeafNode*>(to)->withdraw_offer();
   }
 }
 

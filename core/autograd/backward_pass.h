@@ -52,6 +52,8 @@ class BackwardPass {
   void run_node(Node* node);
   void capture(const Node& node, const Tensor& dy);
   void run_hooks_before(const Node& node, NodeHooks& hooks, Tensor& dy) const;
+  static void run_hooks_after(const Node& node, NodeHooks& hooks, std::span<Tensor> dx,
+                              const Tensor& dy);
   void apply(Node& node, const Tensor& dy, Tensor* dx) const;
   void apply_watched(Node& node, const Tensor& dy, Tensor* dx) const;
   void apply_formula(Node& node, const Tensor& dy, Tensor* dx) const;

@@ -12,6 +12,8 @@
 //
 // The graph is the one that forward recorded: hooks fire as without checkpoint, grad(),
 // retain_graph, create_graph and unused parameters mean what they always mean, and regions nest.
+// Threads may checkpoint each a graph of its own; a region runs again on the thread that called
+// backward, under that thread's guards but for Autocast and recording.
 
 #pragma once
 

@@ -29,7 +29,9 @@
 //
 // (Run by tests/autograd/doc_snippets_test.cc.) One Function object serves one call: members
 // set in forward are there in backward. backward runs with recording on under create_graph and can
-// then be differentiated itself, unless is_differentiable() says otherwise.
+// then be differentiated itself, unless is_differentiable() says otherwise. forward runs on the
+// thread that calls apply_function, backward on the one that calls backward(): each once at a time
+// for one object, but objects of one class may run on several threads at a time.
 
 #pragma once
 

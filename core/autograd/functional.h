@@ -1,5 +1,5 @@
 // Derivatives of small functions as tensors. Each runs `fn` on fresh leaves that share memory with
-// what it is given; nobody's grad() changes.
+// what it is given; nobody's grad() changes. Several threads may call them at a time.
 
 #pragma once
 

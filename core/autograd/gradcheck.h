@@ -2,7 +2,8 @@
 //
 // For fixed random v it compares the gradient of sum(v * f(x)) that backward gives with
 // (f(x + eps) - f(x - eps)) / (2 eps) for every element of every input, in f64. Defaults follow the
-// usual choice for double precision: eps 1e-6, absolute 1e-5, relative 1e-3.
+// usual choice for double precision: eps 1e-6, absolute 1e-5, relative 1e-3. Inputs are moved in
+// place meanwhile, so no other thread may use them.
 
 #pragma once
 

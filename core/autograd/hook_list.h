@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -58,10 +59,10 @@ class HookList {
 struct ForwardCall;
 
 struct NodeHooks {
-  HookList<std::function<Tensor(const Tensor&)>> tensor;
-  HookList<std::function<void(const Tensor&)>> pre;
-  HookList<std::function<void()>> post;
-  std::shared_ptr<const ForwardCall> call;  // of a node that was recorded under AnomalyMode
+  HookList<std::function<Tensor(const Tensor&dy)>> tensor, pre;
+  HookList<std::function<void(std::span<Tensor> dx, const Tensor& dy)>> post;
+  HookList<std::function<void()>> accumulated;  // of a leaf
+  std::shared_ptr<const ForwardCall> call;      // of a node that was recorded under AnomalyMode
   bool retain = false;
   Tensor retained;
 };

@@ -31,18 +31,18 @@ HookHandle register_hook(const Tensor& x, std::function<Tensor(const Tensor&)> h
 
 HookHandle register_accumulate_hook(const Tensor& leaf, std::function<void()> hook) {
   return add_hook<std::function<void()>>(leaf_node("register_accumulate_hook", leaf),
-                                         &NodeHooks::post, std::move(hook));
+                                         &NodeHooks::accumulated, std::move(hook));
 }
 
-HookHandle register_pre_hook(const Tensor& x, std::function<void(const Tensor&)> hook) {
+HookHandle register_pre_hook(const Tensor& x, std::function<Tensor(const Tensor&)> hook) {
   require(!x.is_leaf(), "register_pre_hook", "needs the result of an op, got a leaf");
   return add_hook(node_of("register_pre_hook", x), &NodeHooks::pre, std::move(hook));
 }
 
-HookHandle register_post_hook(const Tensor& x, std::function<void()> hook) {
+HookHandle register_post_hook(const Tensor& x,
+                              std::function<void(std::span<Tensor>, const Tensor&)> hook) {
   require(!x.is_leaf(), "register_post_hook", "needs the result of an op, got a leaf");
-  return add_hook<std::function<void()>>(node_of("register_post_hook", x), &NodeHooks::post,
-                                         std::move(hook));
+  return add_hook(node_of("register_post_hook", x), &NodeHooks::post, std::move(hook));
 }
 
 void retain_grad(const Tensor& x) {

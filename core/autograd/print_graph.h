@@ -1,4 +1,5 @@
-// The recorded graph behind a tensor, as text and for Graphviz.
+// The recorded graph behind a tensor, as text and for Graphviz. Several threads may print it at
+// a time, but not while one of them runs backward over it.
 
 #pragma once
 

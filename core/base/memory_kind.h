@@ -9,11 +9,11 @@ namespace trireme {
 
 /// What a block is for. Set for a scope by MemoryKindGuard; shown in metrics.
 enum class MemoryKind : uint8_t {
-  kOther,
+  kOther,  // under no guard, and no tensor
   kParameters,
   kGradients,
   kOptimizer,
-  kActivations,
+  kActivations,  // under no guard: a program needs none for what its ops make
   kCommunication,
   kWorkspace,
 };

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/autograd/checkpointing.h"
 #include "core/autograd/no_grad.h"
+#include "core/autograd/saved_tensor_hooks.h"
 #include "core/base/trace_range.h"
 #include "core/nn/init.h"
 
@@ -71,6 +73,20 @@ NormalisedSum Gpt::Block::forward(const NormalisedSum& x, const LayerNorm& next)
   return next.forward(h.sum, mlp.forward(h.y));
 }
 
+NormalisedSum Gpt::Block::forward_recomputed(const NormalisedSum& x, const LayerNorm& next) const {
+  // A region keeps its inputs. The second one is the norm of the first, and is made from it again.
+  const SavedTensorHooks norm_from_sum([&](const Tensor& input) -> SavedTensorHooks::Unpack {
+    if (input.raw_data() != x.y.raw_data()) return [input] { return input; };
+    return [this, sum = x.sum.detach()] { return ln_1.forward(sum); };
+  });
+  const auto region = [this, &next](const std::vector<Tensor>& in) {
+    const NormalisedSum result = forward({in[0], in[1]}, next);
+    return std::vector<Tensor>{result.sum, result.y};
+  };
+  const std::vector<Tensor> results = checkpoint(region, {x.sum, x.y});
+  return {results[0], results[1]};
+}
+
 Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
     : config_(checked(config)),
       wte_(config.vocab_rows(), config.dim, generator, options),
@@ -114,7 +130,9 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   NormalisedSum x{embedded, blocks_[0].ln_1.forward(embedded)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const bool is_last = i + 1 == blocks_.size();
-    x = blocks_[i].forward(x, is_last ? ln_f_ : blocks_[i + 1].ln_1);
+    const LayerNorm& next = is_last ? ln_f_ : blocks_[i + 1].ln_1;
+    x = config_.recompute_blocks ? blocks_[i].forward_recomputed(x, next)
+                                 : blocks_[i].forward(x, next);
   }
   return x.y;
 }

@@ -28,6 +28,10 @@ struct GptConfig {
   /// wte gets rows for vocab_size rounded up to a multiple of this: 128 makes the output layer's
   /// product faster on a GPU. The additional rows are no tokens and never learn.
   int64_t vocab_multiple = 1;
+  /// Forward keeps the residual stream in front of each block, and backward runs the block again
+  /// (core/autograd/checkpointing.h): about a third more arithmetic, and of all blocks but one a
+  /// sixteenth of the activations. Same losses and gradients. The model must live until backward.
+  bool recompute_blocks = false;
 
   int64_t vocab_rows() const;  // of wte
 };
@@ -72,6 +76,8 @@ class Gpt : public Module {
     /// x.sum is the residual stream, x.y the same normalised by ln_1; returns the stream behind
     /// this block, normalised by `next`: each addition and the norm behind it are one pass.
     NormalisedSum forward(const NormalisedSum& x, const LayerNorm& next) const;
+    /// The same, run again in backward; x.sum is all that is kept until then.
+    NormalisedSum forward_recomputed(const NormalisedSum& x, const LayerNorm& next) const;
     LayerNorm ln_1;
     CausalSelfAttention attn;
     LayerNorm ln_2;

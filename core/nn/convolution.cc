@@ -17,6 +17,13 @@ int64_t of_group(const char* op, int64_t channels, int64_t groups, const char* w
   return channels / groups;
 }
 
+/// A buffer of [channels] in the precision that statistics have, counted with the parameters as
+/// after Module::to.
+Tensor channel_buffer(int64_t channels, double value, TensorOptions options) {
+  const MemoryKindGuard kind(MemoryKind::kParameters);
+  return full({channels}, value, {acc_dtype(options.dtype), options.device});
+}
+
 }  // namespace
 
 Convolution::Convolution(const Shape& weight, int64_t out, init::Fan to_input, Generator& generator,
@@ -85,8 +92,8 @@ BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOption
       eps_(eps),
       weight_(parameter({channels}, options)),
       bias_(parameter({channels}, options)),
-      running_mean_(zeros({channels}, {acc_dtype(options.dtype), options.device})),
-      running_var_(ones({channels}, {acc_dtype(options.dtype), options.device})) {
+      running_mean_(channel_buffer(channels, 0, options)),
+      running_var_(channel_buffer(channels, 1, options)) {
   init::ones(weight_);
   init::zeros(bias_);
   register_parameter("weight", weight_);

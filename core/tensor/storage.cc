@@ -6,6 +6,8 @@
 namespace trireme {
 
 Ref<Storage> Storage::allocate(int64_t bytes, Device device) {
+  const MemoryKind asked = current_memory_kind();
+  const MemoryKindGuard kind(asked == MemoryKind::kOther ? MemoryKind::kActivations : asked);
   return Ref<Storage>::adopt(new Storage(allocate_on(device, bytes), bytes, device, nullptr));
 }
 

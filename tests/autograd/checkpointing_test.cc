@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "core/amp/autocast.h"
 #include "core/autograd/backward.h"
 #include "core/autograd/no_grad.h"
@@ -95,6 +97,31 @@ TEST(Checkpoint, DrawsTheSameRandomNumbersAndMovesNoGenerator) {
   Generator a(3), b(3);
   EXPECT_EQ(run(true, a), run(false, b));
   EXPECT_EQ(a.offset(), b.offset());
+}
+
+// Tapes of random numbers in tapes, three deep, with draws before, between and behind the regions.
+TEST(Checkpoint, NestedRegionsDrawTheSameRandomNumbers) {
+  const auto run = [](bool checkpointed, Generator& generator) {
+    const auto region = [&](const auto& fn, const Tensor& h) {
+      return checkpointed ? checkpoint(fn, {h}) : fn({h});
+    };
+    const auto drop = [&](const Tensor& h) { return tanh(dropout(h, 0.1, generator)); };
+    const auto inner = [&](const Tensors& in) { return drop(drop(in[0])); };
+    const auto middle = [&](const Tensors& in) {
+      return drop(region(inner, drop(region(inner, in[0]))));
+    };
+    const auto outer = [&](const Tensors& in) { return drop(region(middle, drop(in[0]))); };
+    const Tensor x = leaf(std::vector<double>(256, 1.0));
+    Tensor y = region(outer, x);
+    y = region(outer, drop(y));
+    backward(sum(y));
+    return values(x.grad());
+  };
+  Generator a(3), b(3);
+  const std::vector<double> plain = run(false, b);
+  EXPECT_EQ(run(true, a), plain);
+  EXPECT_EQ(a.offset(), b.offset());
+  EXPECT_GT(*std::max_element(plain.begin(), plain.end()), 0);
 }
 
 TEST(Checkpoint, ComputesAgainInThePrecisionOfForward) {
@@ -228,7 +255,6 @@ TEST(Checkpoint, LowersThePeakOfActivations) {
     double after_forward, peak;  // in tensors of one activation
   };
   const auto use = [&](bool checkpointed) {
-    const MemoryKindGuard activations(MemoryKind::kActivations);
     const auto kind = static_cast<size_t>(MemoryKind::kActivations);
     const Tensor x = full({kElements}, 0.5, {DType::kF64}).set_requires_grad();
     reset_peak_memory();

@@ -291,6 +291,7 @@ TEST(Function, ABackwardInsideABackwardMayMeetItHalfWay) {
   // Runs when the other result has handed over its gradient already.
   auto hook = register_pre_hook(first, [&](const Tensor&) {
     if (inner.empty()) inner = values(grad({y[0]}, {a}, {.retain_graph = true})[0]);
+    return Tensor();
   });
   const Tensor late = y[1] * 1.0;
   backward(sum(first + late), {.retain_graph = true});

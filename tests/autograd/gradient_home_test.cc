@@ -118,7 +118,8 @@ TEST_P(GradientHomeOf, IsTheSlotOfAnOpsOwnLeaf) {
     fill_inplace(in.slot, 99);
     const auto [y, l] = loss(in.leaf);
     std::vector<double> behind_the_formula;  // before the leaf is given anything
-    auto hook = register_post_hook(y, [&] { behind_the_formula = in.slot.to_vector<double>(); });
+    auto hook = register_post_hook(
+        y, [&](auto, const Tensor&) { behind_the_formula = in.slot.to_vector<double>(); });
     if (row.name.starts_with("residual")) {
       hook.remove();  // there another node has the formula
       backward(l);

@@ -79,7 +79,7 @@ TEST(Grad, RunsOnlyWhatLeadsToAnInput) {
   const Tensor aside = w * 5.0;
   const Tensor y = sum(x * x + aside);
   int ran = 0, accumulated = 0, seen = 0;
-  auto a = register_post_hook(aside, [&] { ++ran; });
+  auto a = register_post_hook(aside, [&](auto, const Tensor&) { ++ran; });
   auto b = register_accumulate_hook(x, [&] { ++accumulated; });
   auto c = register_hook(x, [&](const Tensor& dx) { return ++seen, dx * 10.0; });
   EXPECT_THAT(values(grad({y}, {x}, {.retain_graph = true})[0]), ElementsAre(40));
@@ -120,6 +120,7 @@ TEST(Grad, RunsInsideABackward) {
   auto handle = register_pre_hook(y, [&](const Tensor&) {
     const EnableGrad record;
     inner = values(grad({sum(w * w * x)}, {w})[0]);
+    return Tensor();
   });
   backward(sum(y));
   EXPECT_THAT(inner, ElementsAre(20));

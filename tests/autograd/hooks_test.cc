@@ -12,7 +12,9 @@ namespace trireme {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::test_device;
+using ::testing::ThrowsMessage;
 
 Tensor leaf(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
@@ -36,17 +38,89 @@ TEST(Hooks, RunInDocumentedOrder) {
   std::vector<std::string> order;
   const Tensor x = leaf({1});
   const Tensor y = x * 2.0;
-  auto a = register_post_hook(y, [&] { order.push_back("post"); });
-  auto b = register_pre_hook(y, [&](const Tensor&) { order.push_back("pre"); });
+  retain_grad(y);
+  const auto retained = [&] { return y.grad().defined() ? concat(y.grad().item()) : "nothing"; };
+  auto a = register_post_hook(y, [&](std::span<Tensor> dx, const Tensor& dy) {
+    order.push_back(concat("post of ", dy.item(), " gave ", dx[0].item()));
+  });
+  auto b = register_pre_hook(y, [&](const Tensor& dy) {
+    order.push_back(concat("pre of ", dy.item(), ", retained ", retained()));
+    return dy + 4.0;
+  });
   auto c = register_hook(y, [&](const Tensor&) { return order.push_back("tensor 1"), Tensor(); });
-  auto d = register_hook(y, [&](const Tensor&) { return order.push_back("tensor 2"), Tensor(); });
+  auto d = register_hook(y, [&](const Tensor& dy) {
+    order.push_back(concat("tensor 2, retained ", retained()));
+    return dy * 3.0;
+  });
   auto e =
       register_accumulate_hook(x, [&] { order.push_back(concat("leaf has ", x.grad().item())); });
   auto f =
       register_hook(x, [&](const Tensor&) { return order.push_back("leaf tensor"), Tensor(); });
   backward(sum(y));
-  EXPECT_THAT(order,
-              ElementsAre("tensor 1", "tensor 2", "pre", "post", "leaf tensor", "leaf has 2"));
+  EXPECT_THAT(order, ElementsAre("tensor 1", "tensor 2, retained nothing", "pre of 3, retained 3",
+                                 "post of 7 gave 14", "leaf tensor", "leaf has 14"));
+  EXPECT_EQ(y.grad().item(), 3) << "what a pre hook changes is not what is retained";
+}
+
+TEST(Hooks, APostHookReplacesWhatTheFormulaGave) {
+  const Tensor x = leaf({2}), w = leaf({3}), b = leaf({4});
+  const Tensor y = x * w * b;
+  auto hook = register_post_hook(y, [&](std::span<Tensor> dx, const Tensor& dy) {
+    ASSERT_EQ(dx.size(), 2u);
+    dx[0] = dx[0] * 10.0 + dy;  // of x * w
+    dx[1] = Tensor();           // of b
+  });
+  backward(sum(y));
+  EXPECT_EQ(x.grad().item(), (4 * 10 + 1) * 3);
+  EXPECT_EQ(w.grad().item(), (4 * 10 + 1) * 2);
+  EXPECT_FALSE(b.grad().defined());
+}
+
+TEST(Hooks, APostHookReplacesWhatWasWrittenIntoALeafsSlot) {
+  const Tensor x = from_vector<double>({1, 2}, {1, 2}, test_device());
+  const Tensor w = from_vector<double>({5, 6, 7, 8}, {2, 2}, test_device()).set_requires_grad();
+  GradientSlot slot(w);
+  slot.set(full({2, 2}, 99, {DType::kF64, test_device()}));
+  const auto gradient_with = [&](const std::function<Tensor(const Tensor& dw)>& change) {
+    Tensor(w).zero_grad();
+    const Tensor y = linear(x, w);
+    auto hook =
+        register_post_hook(y, [&](std::span<Tensor> dx, const Tensor&) { dx[1] = change(dx[1]); });
+    backward(sum(y));
+    return w.grad().defined() ? w.grad().to_vector<double>() : std::vector<double>{};
+  };
+  EXPECT_THAT(gradient_with([](const Tensor& dw) { return dw; }), ElementsAre(1, 1, 2, 2));
+  EXPECT_THAT(gradient_with([](const Tensor& dw) { return dw * 3.0; }), ElementsAre(3, 3, 6, 6));
+  EXPECT_THAT(gradient_with([](const Tensor& dw) { return transpose(dw, 0, 1); }),
+              ElementsAre(1, 2, 1, 2));
+  EXPECT_THAT(gradient_with([](const Tensor&) { return Tensor(); }), ElementsAre());
+}
+
+TEST(Hooks, NodeHooksOfSecondOrderGradientsAreRecorded) {
+  const Tensor x = leaf({2});
+  const Tensor y = x * x * x;
+  auto pre = register_pre_hook(y, [](const Tensor& dy) { return dy * 5.0; });
+  auto post = register_post_hook(
+      y, [&](std::span<Tensor> dx, const Tensor&) { dx[0] = dx[0] * x.detach(); });
+  // dy = 5; of x * x: 5 x held fixed times x; of the last factor 5 x^2.
+  const Tensor first = grad({sum(y)}, {x}, {.create_graph = true})[0];
+  EXPECT_EQ(first.item(), 5 * 2 * 2 * 2 * 2 + 5 * 2 * 2);
+  EXPECT_EQ(grad({first}, {x})[0].item(), 5 * 2 * 2 * 4 + 5 * 2 * 2);
+}
+
+TEST(Hooks, NodeHooksMustGiveWhatFits) {
+  const Tensor x = leaf({2});
+  const Tensor y = exp(x);
+  {
+    auto hook = register_pre_hook(y, [](const Tensor&) { return zeros({3}, {DType::kF64}); });
+    EXPECT_THAT(
+        [&] { backward(y, {.retain_graph = true}); },
+        ThrowsMessage<InvalidArgument>(HasSubstr("a pre hook of exp gave a gradient f64[3]")));
+  }
+  auto hook = register_post_hook(
+      y, [](std::span<Tensor> dx, const Tensor&) { dx[0] = zeros({1}, {DType::kF32}); });
+  EXPECT_THAT([&] { backward(y); }, ThrowsMessage<InvalidArgument>(
+                                        HasSubstr("a post hook of exp gave a gradient f32[1]")));
 }
 
 TEST(Hooks, AccumulateHookFiresOncePerBackward) {

@@ -209,6 +209,36 @@ TEST_F(TrainingOnEmulatedGpu, TrainsARecurrentNetworkInBf16) {
   });
 }
 
+TEST_F(TrainingOnEmulatedGpu, ComputesBlocksAgainWithTheSameBits) {
+  options_.steps = 7;  // a step that is captured is taken a few times before
+  for (const char* precision : {"f32", "bf16"}) {
+    for (const bool replayed : {false, true}) {
+      options_.precision = precision;
+      options_.cuda_graph = replayed;
+      std::vector<std::vector<double>> runs;
+      for (const bool recompute : {false, true}) {
+        const std::string out = dir_ / concat("again-", precision, replayed, recompute);
+        train(kGpu, out, [recompute](const TrainOptions& options) {
+          return make_gpt_task(options, {.size = "",
+                                         .layers = 3,
+                                         .heads = 2,
+                                         .dim = 16,
+                                         .context = 8,
+                                         .recompute_blocks = recompute});
+        });
+        auto& numbers = runs.emplace_back();
+        for (const auto& line : lines(out)) {
+          for (const char* name : {"loss", "grad_norm", "val_loss"}) {
+            if (line.contains(name)) numbers.push_back(line[name]);
+          }
+        }
+      }
+      EXPECT_GE(runs[0].size(), 15u);
+      EXPECT_EQ(runs[1], runs[0]) << precision << (replayed ? ", replayed" : "");
+    }
+  }
+}
+
 TEST_F(TrainingOnEmulatedGpu, WaitsForTheDeviceInNoStep) {
   for (const char* precision : {"f32", "bf16", "f16"}) {
     expect_no_waits_in_steps(2, 5, 1, precision);

@@ -125,6 +125,12 @@ TEST(Layers, CountTheirMemoryAsParameters) {
   EXPECT_GE(parameter_bytes() - before, 1024 * 1024 * 4);
 }
 
+TEST(BatchNorm, CountsItsBuffersAsParameters) {
+  const int64_t before = parameter_bytes();
+  const BatchNorm norm(1 << 16);
+  EXPECT_GE(parameter_bytes() - before, 4 * 4 << 16);  // two parameters, two buffers
+}
+
 TEST(Layers, RefuseSizesThatAreNotPositive) {
   Generator generator(1);
   EXPECT_THAT([&] { Linear(0, 3, generator); },

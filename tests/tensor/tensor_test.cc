@@ -168,6 +168,21 @@ TEST(Allocator, SaysWhatIsInUseWhereMemoryIsShort) {
   cpu_free(block);
 }
 
+TEST(Allocator, CountsATensorUnderNoGuardAsAnActivation) {
+  const auto in_use = [](MemoryKind kind) {
+    return memory_stats().allocated_bytes[static_cast<size_t>(kind)];
+  };
+  const int64_t activations = in_use(MemoryKind::kActivations), other = in_use(MemoryKind::kOther);
+  const Tensor x = empty({1 << 20});
+  const int64_t with_tensor = in_use(MemoryKind::kActivations);
+  EXPECT_GE(with_tensor - activations, 4 << 20);
+  EXPECT_EQ(in_use(MemoryKind::kOther), other);
+  void* const block = cpu_allocate(1 << 20);
+  EXPECT_EQ(in_use(MemoryKind::kActivations), with_tensor);
+  EXPECT_GE(in_use(MemoryKind::kOther) - other, 1 << 20);
+  cpu_free(block);
+}
+
 TEST(Allocator, KeepsNoMoreThanWasEverInUse) {
   reset_peak_memory();
   const int64_t before = memory_stats().total_allocated_bytes;

@@ -20,12 +20,13 @@ run() { # run NAME FLAGS...: on two ranks
     --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --out "$name" "$@" > "$name.log" 2>&1 ||
     { cat "$name.log"; exit 1; }
 }
-run first --steps 80 --lr 1e-2 --warmup 5 --eval-every 40 --log-every 10 --dropout 0.1 \
-  --sample 18 --prompt abc --temperature 0
+train_flags=(--steps 80 --lr 1e-2 --warmup 5 --eval-every 40 --log-every 10 --dropout 0.1)
+run first "${train_flags[@]}" --sample 18 --prompt abc --temperature 0
 # The model has seen nothing but this; without training, or with wrong weights, it says anything.
 sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
 grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
 
+run recomputed "${train_flags[@]}" --recompute-blocks
 run second --init-from first/checkpoints/step-00000080/model.safetensors --steps 1 --eval-every 1
 python3 - << 'END'
 from run_files import lines_of, summary_of
@@ -47,6 +48,10 @@ assert steps[-1]["loss"] < 1 < steps[0]["loss"], "it must learn"
 validations = [line for line in lines if "val_loss" in line]
 assert [line["step"] for line in validations] == [0, 40, 80]
 assert summary["val_loss"] == validations[-1]["val_loss"]
+
+losses = [line.get("loss", line.get("val_loss")) for line in lines]
+again = [line.get("loss", line.get("val_loss")) for line in lines_of("recomputed")]
+assert again == losses, (again, losses)
 
 start = lines_of("second")[0]
 assert start["step"] == 0
