@@ -4,7 +4,7 @@
 #include "core/nn/recurrent.h"
 #include "core/nn/sequential.h"
 #include "core/nn/transformer.h"
-#include "tests/golden/golden_ops.h"
+#include "tests/golden/convolution_arguments.h"
 
 namespace trireme::testing {
 namespace {
@@ -21,9 +21,6 @@ double eps(With with) { return with.at("eps"); }
 Bias bias_in(const Operands& in, const char* name = "bias") {
   return in.has(name) ? Bias::kYes : Bias::kNo;
 }
-std::array<int64_t, 2> pair(With with, const char* name, std::array<int64_t, 2> fallback) {
-  return with.value(name, fallback);
-}
 
 template <typename Layer>
 Tensors forward(Layer&& layer, Operands& in, const char* operand = "x") {
@@ -38,11 +35,27 @@ Tensors linear_layer(Operands& in, With) {
 
 Tensors conv_layer(Operands& in, With with) {
   const Shape shape = in["weight"].shape();
-  const int64_t groups = with.value("groups", 1);
-  const Conv2dOptions options{pair(with, "stride", {1, 1}), pair(with, "padding", {0, 0}),
-                              pair(with, "dilation", {1, 1}), groups};
-  return forward(Conv2d(shape[3] * groups, shape[0], {shape[1], shape[2]}, generator(), options,
-                        bias_in(in), in.options()),
+  return forward(Conv2d(shape[3] * groups_in(with), shape[0], {shape[1], shape[2]}, generator(),
+                        conv2d_options(with), bias_in(in), in.options()),
+                 in);
+}
+Tensors conv1d_layer(Operands& in, With with) {
+  const Shape shape = in["weight"].shape();
+  return forward(Conv1d(shape[2] * groups_in(with), shape[0], shape[1], generator(),
+                        conv1d_options(with), bias_in(in), in.options()),
+                 in);
+}
+Tensors transposed_layer(Operands& in, With with) {
+  const Shape shape = in["weight"].shape();
+  return forward(
+      ConvTranspose2d(shape[0], shape[3] * groups_in(with), {shape[1], shape[2]}, generator(),
+                      conv_transpose2d_options(with), bias_in(in), in.options()),
+      in);
+}
+Tensors transposed1d_layer(Operands& in, With with) {
+  const Shape shape = in["weight"].shape();
+  return forward(ConvTranspose1d(shape[0], shape[2] * groups_in(with), shape[1], generator(),
+                                 conv_transpose1d_options(with), bias_in(in), in.options()),
                  in);
 }
 
@@ -115,6 +128,9 @@ GoldenOps golden_modules() {
        }},
       {"BatchNorm", batch_norm_layer},
       {"Conv2d", conv_layer},
+      {"Conv1d", conv1d_layer},
+      {"ConvTranspose2d", transposed_layer},
+      {"ConvTranspose1d", transposed1d_layer},
       {"Lstm", lstm_layers},
       {"Gru", gru_layers},
       {"Rnn", rnn_layers},

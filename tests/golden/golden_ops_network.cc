@@ -1,7 +1,7 @@
 // Softmax, normalisations, images and losses: ops.h, losses.h.
 
 #include "core/ops/ops.h"
-#include "tests/golden/golden_ops.h"
+#include "tests/golden/convolution_arguments.h"
 
 namespace trireme::testing {
 namespace {
@@ -13,9 +13,6 @@ Reduction reduction(With with) {
   return name == "none" ? Reduction::kNone : name == "sum" ? Reduction::kSum : Reduction::kMean;
 }
 double eps(With with) { return with.value("eps", 1e-5); }
-std::array<int64_t, 2> pair(With with, const char* name, std::array<int64_t, 2> fallback) {
-  return with.value(name, fallback);
-}
 
 /// The plain mean goes through the op without options.
 Tensor entropy(Operands& in, With with) {
@@ -47,8 +44,8 @@ BatchNormOptions batch_norm_options(With with) {
 }
 
 Pool2dOptions pool_options(With with) {
-  return {pair(with, "kernel", {2, 2}), pair(with, "stride", {0, 0}),
-          pair(with, "padding", {0, 0})};
+  return {pair_in(with, "kernel", {2, 2}), pair_in(with, "stride", {0, 0}),
+          pair_in(with, "padding", {0, 0})};
 }
 
 GoldenOps loss_ops() {
@@ -125,9 +122,21 @@ GoldenOps golden_network_ops() {
        }},
       {"conv2d",
        [](Operands& in, With with) {
-         return Tensors{conv2d(in["x"], in["weight"], in["bias"],
-                               {pair(with, "stride", {1, 1}), pair(with, "padding", {0, 0}),
-                                pair(with, "dilation", {1, 1}), with.value("groups", 1)})};
+         return Tensors{conv2d(in["x"], in["weight"], in["bias"], conv2d_options(with))};
+       }},
+      {"conv1d",
+       [](Operands& in, With with) {
+         return Tensors{conv1d(in["x"], in["weight"], in["bias"], conv1d_options(with))};
+       }},
+      {"conv_transpose2d",
+       [](Operands& in, With with) {
+         return Tensors{
+             conv_transpose2d(in["x"], in["weight"], in["bias"], conv_transpose2d_options(with))};
+       }},
+      {"conv_transpose1d",
+       [](Operands& in, With with) {
+         return Tensors{
+             conv_transpose1d(in["x"], in["weight"], in["bias"], conv_transpose1d_options(with))};
        }},
       {"max_pool2d",
        [](Operands& in, With with) { return Tensors{max_pool2d(in["x"], pool_options(with))}; }},

@@ -24,6 +24,7 @@ namespace {
 const std::map<std::string, std::string> kNoCounterpart = {
     {"dropout", "its mask comes from Trireme's own generator; op_cases_network.cc has its row"},
     {"Dropout", "as dropout"},
+    {"Convolution", "the base of the four convolutions"},
     {"RecurrentLayers", "the base of Lstm, Gru and Rnn"},
     {"ModuleList", "computes nothing"},
 };

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torch.nn.utils.stateless import functional_call
 
 from formulas import packed, rms
+from convolutions import first, write_cases
 from golden import case, given, ints, real, write
 
 
@@ -136,6 +137,25 @@ for arguments in ({}, {"stride": [2, 1], "padding": [1, 2]}, {"groups": 2}):
     operands = {"x": real(2, 5, 6, 4), "weight": real(6, 3, 2, 4 // arguments.get("groups", 1))}
     case("Conv2d", conv, operands, slack=32, **arguments)
     case("Conv2d", conv, {**operands, "bias": real(6)}, slack=32, **arguments)
+
+
+def conv_module(kind):
+    def layer(x, weight, bias=None, **options):
+        transposed, groups = "Transpose" in kind, options.get("groups", 1)
+        inputs, outputs = weight.shape[0], weight.shape[-1] * groups
+        if not transposed:
+            inputs, outputs = outputs, inputs
+        net = getattr(nn, kind)(inputs, outputs, tuple(weight.shape[1:-1]), bias=bias is not None,
+                                **options)
+        parameters = {"weight": first(weight)} | ({} if bias is None else {"bias": bias})
+        return call(net, parameters, first(x)).movedim(1, -1).contiguous()
+
+    return layer
+
+
+NAMES = {"conv1d": "Conv1d", "conv_transpose1d": "ConvTranspose1d",
+         "conv_transpose2d": "ConvTranspose2d"}
+write_cases(lambda kind: conv_module(NAMES[kind]), NAMES.get, NAMES)
 
 
 def recurrent(kind, x, layers, both, hidden, lengths=None, h0=None, c0=None, nonlinearity=None,

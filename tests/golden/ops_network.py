@@ -3,6 +3,7 @@
 import torch
 from torch.nn import functional as F
 
+from convolutions import CASES, functional, write_cases
 from formulas import rms
 from golden import INF, NAN, WIDE, case, const, given, real, write
 
@@ -46,25 +47,7 @@ for shape, groups in (((2, 5, 6), 3), ((2, 3, 2, 4), 1), ((3, 4), 2), ((2, 3, 4)
     case("group_norm", group, {"x": real(*shape)}, groups=groups, eps=1e-3, slack=64)
 
 
-def conv(x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
-    y = F.conv2d(x.permute(0, 3, 1, 2).contiguous(), weight.permute(0, 3, 1, 2).contiguous(), bias,
-                 stride, padding, dilation, groups)
-    return y.permute(0, 2, 3, 1).contiguous()
-
-
-for x, weight, arguments in (
-        ((2, 5, 6, 3), (4, 3, 3, 3), {}),
-        ((1, 7, 5, 2), (3, 3, 2, 2), {"stride": [2, 1], "padding": [1, 2]}),
-        ((2, 6, 6, 4), (4, 3, 3, 2), {"groups": 2, "padding": [1, 1]}),
-        ((1, 7, 7, 2), (2, 3, 3, 2), {"dilation": [2, 3], "padding": [2, 3]}),
-        ((2, 4, 4, 3), (6, 3, 3, 1), {"groups": 3, "padding": [1, 1]}),
-        ((2, 4, 3, 5), (2, 1, 1, 5), {}),
-        ((1, 3, 3, 1), (1, 3, 3, 1), {}),
-        ((1, 8, 8, 3), (4, 7, 7, 3), {"stride": [2, 2], "padding": [3, 3]}),
-        ((0, 4, 4, 2), (3, 3, 3, 2), {})):
-    operands = {"x": real(*x), "weight": real(*weight, low=-0.5, high=0.5)}
-    case("conv2d", conv, operands, slack=32, **arguments)
-    case("conv2d", conv, {**operands, "bias": real(weight[0])}, slack=32, **arguments)
+write_cases(functional, lambda kind: kind, CASES)
 
 
 def pooled(function):
