@@ -117,6 +117,7 @@ Tensor convolve(const Conv2dGeometry& g, const Tensor& image, const Tensor& weig
     using T = typename decltype(tag)::type;
     kernels::conv2d(device, g, x.data<T>(), filter.data<T>(), data_or_null<T>(shift), y.data<T>());
   });
+  if (!is_recording()) return y;  // in a formula above all
   return attach_joint<3>(
       differentiable(is_image ? "conv2d" : "conv1d"), std::move(y), {&image, &weight, &bias},
       [g, image = save(image), weight = save(weight), dweight = GradientHome(weight),
@@ -141,6 +142,7 @@ Tensor convolve_transposed(const Conv2dGeometry& g, const Tensor& result, const 
     kernels::conv2d_input_gradient(device, g, y.data<T>(), filter.data<T>(), data_or_null<T>(shift),
                                    x.data<T>());
   });
+  if (!is_recording()) return x;
   return attach_joint<3>(
       differentiable(is_image ? "conv_transpose2d" : "conv_transpose1d"), std::move(x),
       {&result, &weight, &bias},
@@ -166,6 +168,7 @@ Tensor correlate(const Conv2dGeometry& g, const Tensor& image, const Tensor& res
     using T = typename decltype(tag)::type;
     kernels::conv2d_weight_gradient(device, g, x.data<T>(), y.data<T>(), weight.data<T>());
   });
+  if (!is_recording()) return weight;
   return attach(
       differentiable("conv2d_weight_gradient"), std::move(weight),
       wrt(image, [g, result = save(result)](

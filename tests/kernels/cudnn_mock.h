@@ -35,7 +35,7 @@ struct CudnnDescribed {
   }
 };
 
-/// What the mock does and has seen. Reset by CudnnMock's constructor.
+/// What all mocks do and have seen. Reset by CudnnMock's constructor.
 struct CudnnMockState {
   int live_objects = 0;
   int calls = 0;
@@ -59,7 +59,7 @@ class CudnnMock {
  public:
   CudnnMock();
   const kernels::CudnnApi& api() const { return api_; }
-  CudnnMockState& state();
+  static CudnnMockState& state();
 
  private:
   kernels::CudnnApi api_;
