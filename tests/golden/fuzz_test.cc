@@ -23,7 +23,9 @@ constexpr int kSteps = 50;
 
 TEST(Fuzz, ProgramsHaveTorchsLossAndGradients) {
   std::ifstream file(TRIREME_GOLDEN_DIR "/fuzz.json");
-  for (const auto& entry : nlohmann::json::parse(file)) {
+  const auto programs = nlohmann::json::parse(file);
+  ASSERT_EQ(programs.size(), 40u);
+  for (const auto& entry : programs) {
     SCOPED_TRACE(concat("seed ", entry.at("seed").get<int>()));
     const Program program = parse_program(entry);
     const Differentiated got = differentiate(program);
