@@ -33,6 +33,7 @@
 #include "core/data/token_windows.h"
 #include "core/models/gpt.h"
 #include "core/models/gpt_checkpoint.h"
+#include "core/models/llama_checkpoint.h"
 #include "core/models/lstm.h"
 #include "core/models/mlp.h"
 #include "core/models/resnet.h"
