@@ -24,6 +24,7 @@
 #include "core/checkpoint/directory_lock.h"
 #include "core/checkpoint/load_state.h"
 #include "core/checkpoint/safetensors.h"
+#include "core/checkpoint/safetensors_index.h"
 #include "core/cuda/graph.h"
 #include "core/data/idx.h"
 #include "core/data/image_files.h"

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "core/checkpoint/load_state.h"
-#include "core/checkpoint/safetensors.h"
+#include "core/checkpoint/safetensors_index.h"
 #include "core/models/gpt_checkpoint.h"
 #include "core/models/llama_checkpoint.h"
 #include "launcher/gpt_config.h"
@@ -23,7 +23,7 @@ struct InitialWeights {
 InitialWeights read_weights(const std::string& path) {
   if (path.empty()) return {};
   return read_named_input("--init-from", [&] {
-    InitialWeights weights{load_safetensors(path).tensors, {}};
+    InitialWeights weights{load_weights(path), {}};
     if (is_llama_checkpoint(weights.tensors)) {
       weights.llama =
           llama_config((std::filesystem::path(path).parent_path() / "config.json").string());

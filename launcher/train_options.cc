@@ -104,7 +104,9 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
            "auto goes on from the newest checkpoint in --out, never starts anew, PATH names a "
            "checkpoint")
       .value_name("auto|never|PATH");
-  parser.add("--init-from", &o.init_from, "safetensors file to take the initial weights from")
+  parser
+      .add("--init-from", &o.init_from,
+           "safetensors file to take the initial weights from; gpt: or the index of several")
       .value_name("FILE");
   parser
       .add("--checkpoint-every", &o.checkpoint_every,

@@ -54,6 +54,22 @@ for name in llama_tiny:19 llama_tiny_tied:11; do
 done
 says theirs "1 layers, 3 heads, 18 wide, 1 heads of keys and values, rms norm, norm epsilon 0.001, rotary base 10000, swiglu 24 wide, no biases, context 8"
 
+# The same through an index.
+mkdir parts
+cp "$golden"/llama_tiny/config.json parts
+cp "$golden"/llama_tiny/model.safetensors parts/model-00001-of-00001.safetensors
+head -c 3000 "$golden/llama_tiny/model.safetensors" | grep -ao '"\(model\|lm_head\)[a-z_.0-9]*"' > names
+printf '{"weight_map": {%s}}' "$(awk -v file=model-00001-of-00001.safetensors \
+  '{ printf "%s%s: \"%s\"", (NR > 1 ? "," : ""), $0, file }' names)" > parts/model.safetensors.index.json
+for name in whole indexed; do
+  path=$golden/llama_tiny/model.safetensors
+  [ $name = whole ] || path=parts/model.safetensors.index.json
+  run $name --data tokens.bin --vocab 19 --init-from "$path" --steps 1 --context 8 ||
+    { cat $name.log; exit 1; }
+  grep -o '"val_loss":[0-9.]*' $name/metrics.jsonl > $name.loss
+done
+cmp whole.loss indexed.loss
+
 refuses() { # refuses TEXT FLAGS...
   local text=$1 code=0
   shift
