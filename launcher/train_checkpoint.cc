@@ -54,6 +54,7 @@ void TrainCheckpoints::save(int64_t step, TrainingTask& task, const Optimizer& o
     snapshot.state.set_int("data.samples", task.training_data()->size());
     snapshot.state.set_string("data.augmentation", task.augmentation());
     snapshot.state.set_string("precision", options_.precision);
+    snapshot.state.set_string("architecture", task.architecture());
     schedule.save(snapshot.state);
     if (scaler) {
       snapshot.state.set_double(kScale, scaler->state().scale);
@@ -116,6 +117,13 @@ StateValues TrainCheckpoints::load(const std::string& path, TrainingTask& task,
   });
   convert_master_weights(snapshot.model, snapshot.optimizer, optimizer.state_dict());
   load_state(task.model().state_dict(), snapshot.model, Strictness::kExact, path);
+  if (snapshot.state.has("architecture")) {
+    const std::string before = snapshot.state.get_string("architecture");
+    if (before != task.architecture()) {
+      throw DataError(concat("resume: the model must be that of the checkpoint, ", before, ", got ",
+                             task.architecture(), ", in ", path));
+    }
+  }
   load_state(optimizer.state_dict(), snapshot.optimizer, Strictness::kExact, path);
   StateValues values = snapshot.state;
   values.set_int("step", snapshot.step);

@@ -28,7 +28,7 @@ constexpr char kUsage[] =
     "Trains a model on one rank, or on as many as started it: `trireme run -n 2 -- trireme-train\n"
     "gpt ...` on one node, `mpirun -np 4 trireme-train gpt ...` on one or several.\n"
     "\n"
-    "  gpt     a GPT-2-shaped language model, on text or token files\n"
+    "  gpt     a language model in the shape of GPT-2 or Llama, on text or token files\n"
     "  lstm    the same with recurrent layers\n"
     "  mlp     a classifier of images (IDX files, CIFAR-10, folders of PNG and JPEG), fully\n"
     "          connected\n"
@@ -123,8 +123,9 @@ int main_of(const std::vector<std::string>& words) {
   const std::string command = words.empty() ? "" : words.front();
   const std::vector<std::string> rest(words.begin() + (words.empty() ? 0 : 1), words.end());
   if (command == "gpt") {
-    return run<GptOptions>("gpt", "Trains a GPT-2-shaped language model on text or token files.",
-                           {}, {}, rest, make_gpt_task);
+    return run<GptOptions>(
+        "gpt", "Trains a language model in the shape of GPT-2 or Llama on text or token files.", {},
+        {}, rest, make_gpt_task);
   }
   if (command == "lstm") {
     return run<LstmOptions>("lstm", "Trains an LSTM language model on text or token files.", {}, {},

@@ -128,7 +128,9 @@ void add_flags(ArgParser& parser, TrainOptions& o) {
            "auto goes on from the newest checkpoint in --out, never starts anew, PATH names a "
            "checkpoint")
       .value_name("auto|never|PATH");
-  parser.add("--init-from", &o.init_from, "safetensors file to take the initial weights from")
+  parser
+      .add("--init-from", &o.init_from,
+           "safetensors file to take the initial weights from; gpt: or the index of several")
       .value_name("FILE");
   parser
       .add("--checkpoint-every", &o.checkpoint_every,
@@ -247,6 +249,47 @@ void add_flags(ArgParser& parser, LstmOptions& o) {
   add_text_flags(parser, o.text);
 }
 
+namespace {
+
+void add_architecture_flags(ArgParser& parser, GptOptions& o) {
+  parser
+      .add("--arch", &o.arch,
+           "llama: RMSNorm, rotary positions, SwiGLU, no biases, a head of its own; what is given "
+           "below wins. Llama weights in --init-from bring theirs, with all sizes, in the "
+           "config.json beside them")
+      .one_of({"gpt2", "llama"})
+      .default_text("gpt2");
+  const auto choice = [&](const char* flag, std::string* value, const char* about,
+                          std::vector<std::string> choices) {
+    const std::string usual = choices[0] + ", of llama " + choices[1];
+    parser.add(flag, value, about).one_of(std::move(choices)).default_text(usual);
+  };
+  choice("--norm", &o.norm, "normalisation in front of attention and feed-forward layers",
+         {"layer", "rms"});
+  choice("--position", &o.position, "how tokens know where they stand: by a table, or turned",
+         {"learned", "rotary"});
+  choice("--activation", &o.activation, "inside feed-forward layers; swiglu has a third matrix",
+         {"gelu", "swiglu"});
+  choice("--bias", &o.bias, "biases of linear layers and layer norms", {"yes", "no"});
+  choice("--head", &o.head, "tied: the output layer is the token table", {"tied", "untied"});
+  parser.add("--kv-heads", &o.kv_heads, "heads of keys and values; divides --heads")
+      .at_least(1)
+      .at_most(kMostOfSize)
+      .default_text("--heads");
+  parser.add("--intermediate", &o.intermediate, "width inside feed-forward layers")
+      .at_least(1)
+      .at_most(kMostOfSize)
+      .default_text("4 x --dim, of swiglu 8/3 x --dim up to a multiple of 64");
+  parser.add("--norm-eps", &o.norm_eps, "what a norm adds to the variance")
+      .above(0)
+      .default_text("1e-5");
+  parser.add("--rope-theta", &o.rope_theta, "base of rotary positions")
+      .above(0)
+      .default_text("10000");
+}
+
+}  // namespace
+
 void add_flags(ArgParser& parser, GptOptions& o) {
   parser.section("Model");
   parser
@@ -261,7 +304,8 @@ void add_flags(ArgParser& parser, GptOptions& o) {
   extent("--layers", &o.layers, "transformer blocks", "4");
   extent("--heads", &o.heads, "attention heads; divides --dim", "4");
   extent("--dim", &o.dim, "width of the residual stream", "128");
-  extent("--context", &o.context, "tokens per sequence", "64");
+  extent("--context", &o.context, "tokens per sequence", "64, of Llama weights theirs up to 1024");
+  add_architecture_flags(parser, o);
   parser
       .add("--dropout", &o.dropout,
            "probability, on embeddings, attention weights and residual branches")

@@ -79,12 +79,23 @@ struct TextOptions {
 };
 
 struct GptOptions {
-  std::string size;  // of core/models/gpt.h; "": none
+  std::string size;       // of core/models/gpt.h; "": none
+  std::string arch = {};  // gpt2 or llama; "": gpt2, or what the weights of --init-from are
   // 0: what `size` says, else 4, 4, 128 and 64.
   int64_t layers = 0;
   int64_t heads = 0;
   int64_t dim = 0;
   int64_t context = 0;
+  // 0 or "": what `arch` says.
+  int64_t kv_heads = 0;
+  int64_t intermediate = 0;
+  std::string norm = {};        // layer, rms
+  std::string activation = {};  // gelu, swiglu
+  std::string position = {};    // learned, rotary
+  std::string bias = {};        // yes, no
+  std::string head = {};        // tied, untied
+  double norm_eps = 0;
+  double rope_theta = 0;
   double dropout = 0.0;
   int64_t vocab_multiple = 1;
   bool recompute_blocks = false;

@@ -20,6 +20,9 @@ class TrainingTask {
   virtual const char* name() const = 0;  // "gpt"
   /// One line about model and data, printed once at the start.
   virtual std::string description() const = 0;
+  /// What of the model's options the shapes of its parameters do not tell, "" where they tell all:
+  /// a checkpoint keeps it, and a resumed run must have the same.
+  virtual std::string architecture() const { return ""; }
   virtual Module& model() = 0;
 
   virtual std::shared_ptr<const Dataset> training_data() const = 0;

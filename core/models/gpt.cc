@@ -8,6 +8,7 @@
 #include "core/autograd/saved_tensor_hooks.h"
 #include "core/base/trace_range.h"
 #include "core/nn/init.h"
+#include "core/tensor/copy.h"
 
 namespace trireme {
 namespace {
@@ -21,7 +22,34 @@ GptConfig checked(const GptConfig& c) {
           c.context, ", ", c.layers, ", ", c.heads, ", ", c.dim);
   require(c.vocab_multiple >= 1, "gpt", "vocab_multiple must be at least 1, got ",
           c.vocab_multiple);
+  require(c.hidden >= 0, "gpt", "hidden must not be negative, got ", c.hidden);
+  require(c.norm_eps > 0 && std::isfinite(c.norm_eps), "gpt",
+          "norm_eps must be positive and finite, got ", c.norm_eps);
+  require(c.rope_theta > 0 && std::isfinite(c.rope_theta), "gpt",
+          "rope_theta must be positive and finite, got ", c.rope_theta);
   return c;
+}
+
+SelfAttentionConfig attention_of(const GptConfig& c) {
+  return {.dim = c.dim,
+          .heads = c.heads,
+          .kv_heads = c.kv_heads,
+          .dropout = c.dropout,
+          .bias = c.bias,
+          .rope_theta =
+              c.position == PositionKind::kRotary ? std::optional(c.rope_theta) : std::nullopt};
+}
+
+FeedForwardConfig feed_forward_of(const GptConfig& c) {
+  return {.dim = c.dim,
+          .hidden = c.hidden,
+          .dropout = c.dropout,
+          .bias = c.bias,
+          .kind = c.feed_forward};
+}
+
+BlockNorm norm_of(const GptConfig& c, TensorOptions options) {
+  return {c.norm, c.dim, c.norm_eps, c.bias, options};
 }
 
 }  // namespace
@@ -48,36 +76,55 @@ GptConfig gpt2_config(std::string_view name) {
        "'");
 }
 
-int64_t num_parameters(const GptConfig& c) {
-  const int64_t norm = 2 * c.dim;
-  const int64_t attention = c.dim * 3 * c.dim + 3 * c.dim + c.dim * c.dim + c.dim;
-  const int64_t feed_forward = c.dim * 4 * c.dim + 4 * c.dim + 4 * c.dim * c.dim + c.dim;
-  return (c.vocab_rows() + c.context) * c.dim + c.layers * (2 * norm + attention + feed_forward) +
-         norm;
+GptConfig llama_shaped(GptConfig config) {
+  config.norm = NormKind::kRmsNorm;
+  config.feed_forward = FeedForwardKind::kSwiGlu;
+  config.position = PositionKind::kRotary;
+  config.bias = Bias::kNo;
+  config.is_head_tied = false;
+  return config;
+}
+
+int64_t num_parameters(const GptConfig& config) {
+  const GptConfig c = checked(config);
+  const int64_t bias = c.bias == Bias::kYes ? 1 : 0;
+  const int64_t norm = c.norm == NormKind::kLayerNorm ? (1 + bias) * c.dim : c.dim;
+  const int64_t kv_heads = c.kv_heads > 0 ? c.kv_heads : c.heads;
+  const int64_t packed = c.dim + 2 * kv_heads * (c.dim / c.heads);
+  const int64_t attention = (c.dim + bias) * packed + (c.dim + bias) * c.dim;
+  const int64_t hidden = feed_forward_of(c).hidden_width();
+  const int64_t inward = c.feed_forward == FeedForwardKind::kSwiGlu ? 2 : 1;
+  const int64_t feed_forward = inward * (c.dim + bias) * hidden + (hidden + bias) * c.dim;
+  const int64_t tables = c.vocab_rows() * (c.is_head_tied ? 1 : 2) +
+                         (c.position == PositionKind::kLearned ? c.context : 0);
+  return tables * c.dim + c.layers * (2 * norm + attention + feed_forward) + norm;
 }
 
 Gpt::Block::Block(const GptConfig& config, Generator& generator, TensorOptions options)
-    : ln_1(config.dim, 1e-5, options),
-      attn(config.dim, config.heads, config.dropout, generator, options),
-      ln_2(config.dim, 1e-5, options),
-      mlp(config.dim, config.dropout, generator, options) {
-  register_module("ln_1", ln_1);
+    : ln_1(norm_of(config, options)),
+      attn(attention_of(config), generator, options),
+      ln_2(norm_of(config, options)),
+      mlp(feed_forward_of(config), generator, options) {
+  register_module("ln_1", ln_1.module());
   register_module("attn", attn);
-  register_module("ln_2", ln_2);
+  register_module("ln_2", ln_2.module());
   register_module("mlp", mlp);
 }
 
-NormalisedSum Gpt::Block::forward(const NormalisedSum& x, const LayerNorm& next) const {
+NormalisedSum Gpt::Block::forward(const NormalisedSum& x, const BlockNorm& next) const {
   const TraceRange range("block");
   const NormalisedSum h = ln_2.forward(x.sum, attn.forward(x.y));
   return next.forward(h.sum, mlp.forward(h.y));
 }
 
-NormalisedSum Gpt::Block::forward_recomputed(const NormalisedSum& x, const LayerNorm& next) const {
+NormalisedSum Gpt::Block::forward_recomputed(const NormalisedSum& x, const BlockNorm& next) const {
   // A region keeps its inputs. The second one is the norm of the first, and is made from it again.
   const SavedTensorHooks norm_from_sum([&](const Tensor& input) -> SavedTensorHooks::Unpack {
     if (input.raw_data() != x.y.raw_data()) return [input] { return input; };
-    return [this, sum = x.sum.detach()] { return ln_1.forward(sum); };
+    // Under Autocast the fused norm rounds to 16 bits, and backward knows nothing of Autocast.
+    return [this, sum = x.sum.detach(), dtype = input.dtype()] {
+      return cast(ln_1.forward(sum), dtype);
+    };
   });
   const auto region = [this, &next](const std::vector<Tensor>& in) {
     const NormalisedSum result = forward({in[0], in[1]}, next);
@@ -90,17 +137,24 @@ NormalisedSum Gpt::Block::forward_recomputed(const NormalisedSum& x, const Layer
 Gpt::Gpt(const GptConfig& config, Generator& generator, TensorOptions options)
     : config_(checked(config)),
       wte_(config.vocab_rows(), config.dim, generator, options),
-      wpe_(config.context, config.dim, generator, options),
+      wpe_(config.position == PositionKind::kLearned
+               ? std::make_unique<Embedding>(config.context, config.dim, generator, options)
+               : nullptr),
       dropout_(config.dropout, generator),
-      ln_f_(config.dim, 1e-5, options) {
+      ln_f_(norm_of(config, options)) {
   for (int64_t i = 0; i < config.layers; ++i) {
     blocks_.add(config, generator, options);
   }
   register_module("wte", wte_);
-  register_module("wpe", wpe_);
+  if (wpe_) register_module("wpe", *wpe_);
   register_module("dropout", dropout_);
   register_module("h", blocks_);
-  register_module("ln_f", ln_f_);
+  register_module("ln_f", ln_f_.module());
+  if (!config.is_head_tied) {
+    lm_head_ =
+        std::make_unique<Linear>(config.dim, config.vocab_rows(), generator, Bias::kNo, options);
+    register_module("lm_head", *lm_head_);
+  }
   initialise(generator);
 }
 
@@ -125,8 +179,9 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   const int64_t time = ids.size(1);
   require(time >= 1 && time <= config_.context, "gpt", "time must be in [1, ", config_.context,
           "], the context, got ", time);
-  const Tensor positions = slice(wpe_.weight(), 0, 0, time);
-  const Tensor embedded = dropout_.forward(wte_.forward(ids) + positions);
+  Tensor tokens = wte_.forward(ids);
+  if (wpe_) tokens = tokens + slice(wpe_->weight(), 0, 0, time);
+  const Tensor embedded = dropout_.forward(tokens);
   NormalisedSum x{embedded, blocks_[0].ln_1.forward(embedded)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const bool is_last = i + 1 == blocks_.size();
@@ -139,7 +194,7 @@ Tensor Gpt::hidden(const Tensor& ids) const {
 
 Tensor Gpt::padded_logits(const Tensor& x) const {
   const TraceRange range("head");
-  return matmul(x, transpose(wte_.weight(), 0, 1));
+  return lm_head_ ? lm_head_->forward(x) : matmul(x, transpose(wte_.weight(), 0, 1));
 }
 
 Tensor Gpt::logits(const Tensor& x) const {
@@ -171,7 +226,8 @@ std::vector<int64_t> Gpt::generate(const std::vector<int64_t>& prompt, int64_t c
 }
 
 double Gpt::flops_per_token() const {
-  return 6.0 * static_cast<double>(num_parameters()) +
+  const int64_t only_read = lm_head_ ? wte_.weight().numel() : 0;
+  return 6.0 * static_cast<double>(num_parameters() - only_read) +
          6.0 * static_cast<double>(config_.layers * config_.dim * config_.context);
 }
 

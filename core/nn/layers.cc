@@ -39,12 +39,15 @@ Tensor Embedding::forward(const Tensor& ids) const {
   return embedding(weight_, ids);
 }
 
-LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options)
-    : weight_(parameter({features}, options)), bias_(parameter({features}, options)), eps_(eps) {
+LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options, Bias bias)
+    : weight_(parameter({features}, options)), eps_(eps) {
   init::ones(weight_);
-  init::zeros(bias_);
   register_parameter("weight", weight_);
-  register_parameter("bias", bias_);
+  if (bias == Bias::kYes) {
+    bias_ = parameter({features}, options);
+    init::zeros(bias_);
+    register_parameter("bias", bias_);
+  }
 }
 
 Tensor LayerNorm::forward(const Tensor& x) const {
@@ -54,7 +57,9 @@ Tensor LayerNorm::forward(const Tensor& x) const {
 
 NormalisedSum LayerNorm::forward(const Tensor& x, const Tensor& residual) const {
   const TraceRange range("layer_norm");
-  return residual_layer_norm(x, residual, weight_, bias_, eps_);
+  if (bias_) return residual_layer_norm(x, residual, weight_, bias_, eps_);
+  const Tensor sum = x + residual;
+  return {sum, layer_norm(sum, weight_, {}, eps_)};
 }
 
 RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
@@ -66,6 +71,11 @@ RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
 Tensor RMSNorm::forward(const Tensor& x) const {
   const TraceRange range("rms_norm");
   return rms_norm(x, weight_, eps_);
+}
+
+NormalisedSum RMSNorm::forward(const Tensor& x, const Tensor& residual) const {
+  const Tensor sum = x + residual;
+  return {sum, forward(sum)};
 }
 
 Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(generator.next_u64()) {

@@ -43,14 +43,15 @@ class Embedding : public Module {
 
 class LayerNorm : public Module {
  public:
-  explicit LayerNorm(int64_t features, double eps = 1e-5, TensorOptions options = {});
+  explicit LayerNorm(int64_t features, double eps = 1e-5, TensorOptions options = {},
+                     Bias bias = Bias::kYes);
   Tensor forward(const Tensor& x) const;
   /// x + residual, and that normalised.
   NormalisedSum forward(const Tensor& x, const Tensor& residual) const;
 
  private:
   Tensor weight_;
-  Tensor bias_;
+  Tensor bias_;  // undefined without bias
   double eps_;
 };
 
@@ -59,6 +60,8 @@ class RMSNorm : public Module {
  public:
   explicit RMSNorm(int64_t features, double eps = 1e-5, TensorOptions options = {});
   Tensor forward(const Tensor& x) const;
+  /// x + residual, and that normalised.
+  NormalisedSum forward(const Tensor& x, const Tensor& residual) const;
 
  private:
   Tensor weight_;

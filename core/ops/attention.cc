@@ -1,5 +1,6 @@
 #include "kernels/attention.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/autograd/attach.h"
@@ -12,10 +13,27 @@
 namespace trireme {
 namespace {
 
-/// q, k, v, out or a gradient of them: [batch, heads, time, head_dim].
+/// q, k, v or gradients of them: [batch, heads, time, head_dim].
 struct Heads {
   Tensor q, k, v;
+
+  /// Query heads that share a head of keys and values.
+  int64_t sharing() const {
+    return k.size(1) > 0 ? std::max<int64_t>(1, q.size(1) / k.size(1)) : 1;
+  }
 };
+
+/// Every n-th head of x from head g on, as a view. Of those query heads no two share a key head, so
+/// the kernels see as many heads of q as of k: they run n times, and nothing is copied.
+Tensor every_nth(const Tensor& x, int64_t g, int64_t n) {
+  if (n == 1) return x;
+  Shape shape = x.shape();
+  Strides strides = x.strides();
+  shape[1] /= n;
+  const int64_t offset = x.offset() + g * strides[1];
+  strides[1] *= n;
+  return views::as_strided(x, shape, strides, offset);
+}
 
 /// The kernel walks rows of head_dim: they must be contiguous.
 Tensor with_dense_rows(const Tensor& x) {
@@ -34,12 +52,20 @@ struct Problem {
   double dropout;
   uint64_t seed = 0, first = 0;
 
+  int64_t sharing = 1;    // see Heads
+  uint64_t counters = 0;  // of dropout, in all
+
+  /// Of every sharing-th query head from g on.
   template <typename T>
-  kernels::AttentionSpec<T> spec() const {
-    kernels::AttentionSpec<T> s{
-        .scale = scale, .causal = causal, .dropout = dropout, .seed = seed, .first = first};
+  kernels::AttentionSpec<T> spec(int64_t g) const {
+    const uint64_t skipped = counters / static_cast<uint64_t>(sharing) * static_cast<uint64_t>(g);
+    kernels::AttentionSpec<T> s{.scale = scale,
+                                .causal = causal,
+                                .dropout = dropout,
+                                .seed = seed,
+                                .first = first + skipped};
     if (!mask) return s;
-    const Tensor& m = (*mask)();
+    const Tensor m = every_nth((*mask)(), g, sharing);
     if (m.dtype() == DType::kBool) {
       s.keep = as_view<const bool>(m);
     } else {
@@ -73,20 +99,29 @@ Problem checked(const char* op, const Heads& in, const AttentionOptions& options
                   .mask = std::move(saved_mask),
                   .scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q[3]))),
                   .causal = options.causal,
-                  .dropout = p};
+                  .dropout = p,
+                  .sharing = in.sharing()};
   if (p > 0) {
+    problem.counters =
+        static_cast<uint64_t>(kernels::attention_counters(q[0], q[1], q[2], in.k.size(2)));
     problem.seed = options.generator->seed();
-    problem.first = options.generator->reserve(
-        static_cast<uint64_t>(kernels::attention_counters(q[0], q[1], q[2], in.k.size(2))));
+    problem.first = options.generator->reserve(problem.counters);
   }
   return problem;
 }
 
-/// Writes out; returns the log-sum-exp of every row, [batch, heads, queries].
+/// Where the statistics of every sharing-th query head from g on lie.
+template <typename T>
+Acc<T>* statistics(const Tensor& logsumexp, int64_t g) {
+  return logsumexp.data<Acc<T>>() + g * logsumexp.strides()[0];
+}
+
+/// Writes out; returns the log-sum-exp of every row, [sharing, batch, heads / sharing, queries].
 Tensor forward(const Problem& problem, const Heads& in, const Tensor& out) {
   const Shape& shape = in.q.shape();
+  const int64_t n = problem.sharing;
   Tensor logsumexp =
-      empty({shape[0], shape[1], shape[2]}, {acc_dtype(in.q.dtype()), in.q.device()});
+      empty({n, shape[0], shape[1] / n, shape[2]}, {acc_dtype(in.q.dtype()), in.q.device()});
   if (out.numel() == 0) return logsumexp;
   if (in.k.size(2) == 0) {
     fill_inplace(out, 0);
@@ -95,41 +130,62 @@ Tensor forward(const Problem& problem, const Heads& in, const Tensor& out) {
   dispatch_floating(problem.op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
-      kernels::attention<T>(device, as_view<const T>(in.q), as_view<const T>(in.k),
-                            as_view<const T>(in.v), problem.spec<T>(), as_view<T>(out),
-                            logsumexp.data<Acc<T>>());
+      for (int64_t g = 0; g < n; ++g) {
+        kernels::attention<T>(device, as_view<const T>(every_nth(in.q, g, n)),
+                              as_view<const T>(in.k), as_view<const T>(in.v), problem.spec<T>(g),
+                              as_view<T>(every_nth(out, g, n)), statistics<T>(logsumexp, g));
+      }
     });
   });
   return logsumexp;
 }
 
+/// Where query heads share a key head, each part of its gradient is written for itself and rounded,
+/// and then they are added and rounded once more.
 void backward(const Problem& problem, const Heads& in, const Tensor& out, const Tensor& logsumexp,
               const Tensor& dout, const Heads& grads) {
   if (in.q.numel() == 0 || in.k.numel() == 0) {
     for (const Tensor* d : {&grads.q, &grads.k, &grads.v}) fill_inplace(*d, 0);
     return;
   }
+  const int64_t n = problem.sharing;
+  const Shape& s = in.k.shape();
+  const TensorOptions like{in.k.dtype(), in.k.device()};
+  const Shape parts_shape{n, s[0], s[1], s[2], s[3]};
+  const Tensor dk = n > 1 ? empty(parts_shape, like) : Tensor();
+  const Tensor dv = n > 1 ? empty(parts_shape, like) : Tensor();
+  const auto part = [&](const Tensor& parts, const Tensor& whole, int64_t g) {
+    return n == 1 ? whole : views::reshape(views::slice(parts, 0, g, g + 1), s);
+  };
   dispatch_floating(problem.op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
-      kernels::attention_backward<T>(
-          device, as_view<const T>(in.q), as_view<const T>(in.k), as_view<const T>(in.v),
-          problem.spec<T>(), as_view<const T>(out), logsumexp.data<Acc<T>>(),
-          as_view<const T>(dout), {as_view<T>(grads.q), as_view<T>(grads.k), as_view<T>(grads.v)});
+      for (int64_t g = 0; g < n; ++g) {
+        kernels::attention_backward<T>(
+            device, as_view<const T>(every_nth(in.q, g, n)), as_view<const T>(in.k),
+            as_view<const T>(in.v), problem.spec<T>(g), as_view<const T>(every_nth(out, g, n)),
+            statistics<T>(logsumexp, g), as_view<const T>(every_nth(dout, g, n)),
+            {as_view<T>(every_nth(grads.q, g, n)), as_view<T>(part(dk, grads.k, g)),
+             as_view<T>(part(dv, grads.v, g))});
+      }
     });
   });
+  if (n == 1) return;
+  copy_inplace(grads.k, sum(dk, 0));
+  copy_inplace(grads.v, sum(dv, 0));
 }
 
-/// Part `part` of `parts` of a packed [batch, time, parts * heads * head_dim], as
-/// [batch, heads, time, head_dim]; a view.
-Tensor unpacked(const Tensor& x, int part, int parts, int64_t heads) {
-  const int64_t width = x.size(2) / parts, head_dim = width / heads;
+/// `heads` heads from head `first` on of a packed [batch, time, all heads * head_dim], as [batch,
+/// heads, time, head_dim]; a view.
+Tensor unpacked(const Tensor& x, int64_t first, int64_t heads, int64_t head_dim) {
   return views::as_strided(x, {x.size(0), heads, x.size(1), head_dim},
                            {x.strides()[0], head_dim, x.strides()[1], 1},
-                           x.offset() + part * width);
+                           x.offset() + first * head_dim);
 }
-Heads unpacked(const Tensor& qkv, int64_t heads) {
-  return {unpacked(qkv, 0, 3, heads), unpacked(qkv, 1, 3, heads), unpacked(qkv, 2, 3, heads)};
+Heads unpacked(const Tensor& qkv, int64_t heads, int64_t kv_heads) {
+  const int64_t head_dim = qkv.size(2) / (heads + 2 * kv_heads);
+  return {unpacked(qkv, 0, heads, head_dim), unpacked(qkv, heads, kv_heads, head_dim),
+          unpacked(qkv, heads + kv_heads, kv_heads, head_dim)};
 }
 
 }  // namespace
@@ -146,9 +202,9 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
   require(q.rank() == 4, op, "q must be [batch, heads, queries, head_dim], got ", q.shape());
   require(q.size(-1) > 0, op, "head_dim must be positive, got ", q.shape());
   require(k.rank() == 4 && v.shape() == k.shape() && k.size(0) == q.size(0) &&
-              k.size(1) == q.size(1) && k.size(3) == q.size(3),
-          op, "k and v must be [", q.size(0), ", ", q.size(1), ", keys, ", q.size(3), "] for q of ",
-          q.shape(), ", got ", k.shape(), " and ", v.shape());
+              k.size(3) == q.size(3) && (k.size(1) > 0 ? q.size(1) % k.size(1) : q.size(1)) == 0,
+          op, "k and v must be [", q.size(0), ", a divisor of ", q.size(1), ", keys, ", q.size(3),
+          "] for q of ", q.shape(), ", got ", k.shape(), " and ", v.shape());
   for (const Tensor* x : {&k, &v}) {
     require(x->dtype() == q.dtype() && x->device() == q.device(), op,
             "q, k and v must have one dtype and device, got ", q.dtype(), " on ", q.device(), ", ",
@@ -172,29 +228,35 @@ Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tens
 }
 
 Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
-                                        const AttentionOptions& options) {
+                                        const AttentionOptions& options, int kv_heads) {
   const char* op = "scaled_dot_product_attention_qkv";
   if (const auto in = detail::autocast<"scaled_dot_product_attention_qkv">(qkv, options.mask)) {
     AttentionOptions low = options;
     low.mask = in[1];
-    return scaled_dot_product_attention_qkv(in[0], heads, low);
+    return scaled_dot_product_attention_qkv(in[0], heads, low, kv_heads);
   }
   detail::check_defined(op, {{"qkv", &qkv}});
-  require(qkv.rank() == 3, op, "qkv must be [batch, time, 3 * heads * head_dim], got ",
+  require(qkv.rank() == 3, op, "qkv must be [batch, time, (heads + 2 kv_heads) * head_dim], got ",
           qkv.shape());
-  require(heads >= 1 && qkv.size(2) > 0 && qkv.size(2) % (3 * int64_t{heads}) == 0, op,
-          "the last dimension must be a multiple of 3 * ", heads, " heads, got ", qkv.shape());
-  const Heads parts = unpacked(with_dense_rows(qkv), heads);
+  const int64_t kv = kv_heads == 0 ? heads : kv_heads, all = heads + 2 * kv;
+  require(heads >= 1 && kv >= 1 && heads % kv == 0, op, "kv_heads must divide heads, got ", kv,
+          " and ", heads);
+  require(qkv.size(2) > 0 && qkv.size(2) % all == 0, op,
+          "the last dimension must be a multiple of ", all, ", ", heads, " heads of queries and ",
+          kv, " each of keys and values, got ", qkv.shape());
+  const int64_t head_dim = qkv.size(2) / all;
+  const Heads parts = unpacked(with_dense_rows(qkv), heads, kv);
   Problem problem = checked(op, parts, options);
-  Tensor y = empty({qkv.size(0), qkv.size(1), qkv.size(2) / 3}, {qkv.dtype(), qkv.device()});
-  const Tensor logsumexp = forward(problem, parts, unpacked(y, 0, 1, heads));
+  Tensor y = empty({qkv.size(0), qkv.size(1), heads * head_dim}, {qkv.dtype(), qkv.device()});
+  const Tensor logsumexp = forward(problem, parts, unpacked(y, 0, heads, head_dim));
   return attach(op, y,
-                wrt(qkv, [problem = std::move(problem), heads, qkv = save(qkv), y = save_output(y),
-                          logsumexp = save(logsumexp)](const Tensor& dy) {
+                wrt(qkv, [problem = std::move(problem), heads, kv, head_dim, qkv = save(qkv),
+                          y = save_output(y), logsumexp = save(logsumexp)](const Tensor& dy) {
                   Tensor dqkv = empty(qkv().shape(), {dy.dtype(), dy.device()});
-                  backward(problem, unpacked(with_dense_rows(qkv()), heads),
-                           unpacked(y(), 0, 1, heads), logsumexp(),
-                           unpacked(with_dense_rows(dy), 0, 1, heads), unpacked(dqkv, heads));
+                  backward(problem, unpacked(with_dense_rows(qkv()), heads, kv),
+                           unpacked(y(), 0, heads, head_dim), logsumexp(),
+                           unpacked(with_dense_rows(dy), 0, heads, head_dim),
+                           unpacked(dqkv, heads, kv));
                   return dqkv;
                 }));
 }

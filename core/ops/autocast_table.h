@@ -160,6 +160,8 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"lstm", Precision::kLow},
     {"gru", Precision::kLow},
     {"rnn", Precision::kLow},
+    // rotary.h
+    {"rotary_embedding", Precision::kAsGiven},
 };
 
 }  // namespace trireme::detail

@@ -25,6 +25,7 @@
 #include "core/ops/losses.h"
 #include "core/ops/products.h"
 #include "core/ops/recurrent.h"
+#include "core/ops/rotary.h"
 #include "core/ops/shaping.h"
 #include "core/ops/statistics.h"
 #include "core/tensor/copy.h"
@@ -195,16 +196,18 @@ struct AttentionOptions {
   double dropout = 0;
   Generator* generator = nullptr;  // needed where dropout > 0
 };
-/// softmax(scale q k^T + mask) v with q [batch, heads, queries, head_dim] and k, v [batch, heads,
-/// keys, head_dim]; any strides with contiguous head_dim. A query that may see no key gets zeros.
+/// softmax(scale q k^T + mask) v with q [batch, heads, queries, head_dim] and k, v [batch,
+/// kv_heads, keys, head_dim]; any strides with contiguous head_dim. kv_heads divides heads: so many
+/// neighbouring query heads share one head of keys and values (Ainslie et al., "GQA", 2023), which
+/// are not copied. A query that may see no key gets zeros.
 /// On the CPU memory is linear in queries and keys: the scores are made again in backward. On CUDA
 /// see kernels/attention.h: working memory is at most one 16-bit element per score, or 64 MiB.
 Tensor scaled_dot_product_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                                     const AttentionOptions& options = {});
-/// The same from one packed projection: qkv [batch, time, 3 * heads * head_dim] as GPT-2's c_attn
-/// makes it -> [batch, time, heads * head_dim].
+/// The same from one packed projection: qkv [batch, time, (heads + 2 kv_heads) * head_dim] as
+/// GPT-2's c_attn makes it -> [batch, time, heads * head_dim]. kv_heads 0: as many as heads.
 Tensor scaled_dot_product_attention_qkv(const Tensor& qkv, int heads,
-                                        const AttentionOptions& options = {});
+                                        const AttentionOptions& options = {}, int kv_heads = 0);
 
 // --- images: [batch, height, width, channels], channels last; convolutions.h has more -----------
 

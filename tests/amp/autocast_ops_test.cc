@@ -226,6 +226,9 @@ const std::map<std::string, Call>& calls() {
       {"rnn", two([](auto& a, auto& b) {
          return rnn(reshape(a, {1, 4, 4}), {b, b, {}, {}}).y;
        })},
+      {"rotary_embedding", one([](auto& a) {
+         return rotary_embedding(reshape(a, {1, 4, 1, 4}));
+       })},
   };
   return all;
 }

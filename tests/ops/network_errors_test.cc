@@ -113,13 +113,46 @@ TEST(AttentionErrors, NameTheShapes) {
       message_of([] {
         scaled_dot_product_attention(zeros({1, 2, 3, 4}), zeros({1, 2, 3, 4}), zeros({1, 2, 4, 4}));
       }),
-      "scaled_dot_product_attention: k and v must be [1, 2, keys, 4] for q of [1, 2, 3, 4], "
-      "got [1, 2, 3, 4] and [1, 2, 4, 4]");
+      "scaled_dot_product_attention: k and v must be [1, a divisor of 2, keys, 4] for q of "
+      "[1, 2, 3, 4], got [1, 2, 3, 4] and [1, 2, 4, 4]");
+  for (const Shape& kv : {Shape{1, 3, 3, 4}, Shape{1, 0, 3, 4}, Shape{1, 4, 3, 4}}) {
+    EXPECT_THAT(message_of([&] {
+                  scaled_dot_product_attention(zeros({1, 2, 3, 4}), zeros(kv), zeros(kv));
+                }),
+                HasSubstr("[1, a divisor of 2, keys, 4]"));
+  }
+  const std::string op = "scaled_dot_product_attention_qkv: ";
   EXPECT_EQ(message_of([] {
               scaled_dot_product_attention_qkv(zeros({1, 2, 10}), 2);
             }),
-            "scaled_dot_product_attention_qkv: the last dimension must be a multiple of 3 * 2 "
-            "heads, got [1, 2, 10]");
+            op + "the last dimension must be a multiple of 6, 2 heads of queries and 2 each of "
+                 "keys and values, got [1, 2, 10]");
+  EXPECT_EQ(message_of([] {
+              scaled_dot_product_attention_qkv(zeros({1, 2, 14}), 4, {}, 2);
+            }),
+            op + "the last dimension must be a multiple of 8, 4 heads of queries and 2 each of "
+                 "keys and values, got [1, 2, 14]");
+  EXPECT_EQ(message_of([] {
+              scaled_dot_product_attention_qkv(zeros({1, 2, 10}), 4, {}, 3);
+            }),
+            op + "kv_heads must divide heads, got 3 and 4");
+}
+
+TEST(RotaryErrors, NameTheShapeAndTheOption) {
+  const auto message = [](const Shape& shape, const RotaryOptions& options) {
+    return message_of([&] { rotary_embedding(zeros(shape), options); });
+  };
+  const std::string op = "rotary_embedding: ";
+  EXPECT_EQ(message({2, 3, 4}, {}), op + "x must be [batch, time, heads, head_dim], got [2, 3, 4]");
+  EXPECT_EQ(message({1, 2, 3, 5}, {}), op + "head_dim must be even, got 5");
+  EXPECT_EQ(message({1, 2, 3, 4}, {.theta = 0}), op + "theta must be positive and finite, got 0");
+  EXPECT_EQ(message({1, 2, 3, 4}, {.first = -1}), op + "first must not be negative, got -1");
+  EXPECT_EQ(message({1, 2, 3, 4}, {.rotated = 4}),
+            op + "rotated must lie in [0, 3], the heads of x, or be -1, got 4");
+  EXPECT_THAT(message_of([] {
+                rotary_embedding(zeros({1, 2, 3, 4}, {DType::kI64}));
+              }),
+              HasSubstr("rotary_embedding"));
 }
 
 TEST(AttentionErrors, SayWhatAnOptionMustBe) {

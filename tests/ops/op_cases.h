@@ -27,6 +27,7 @@ std::vector<OpCase> fused_cases();
 std::vector<OpCase> activation_cases();
 std::vector<OpCase> loss_cases();
 std::vector<OpCase> recurrent_cases();
+std::vector<OpCase> rotary_cases();
 
 /// All of them.
 std::vector<OpCase> all_cases();

@@ -35,13 +35,14 @@ void attend(const Array& q, const Layout& lq, const Array& k, const Layout& lk, 
             const OfPair& factor, double scale) {
   for (int64_t b = 0; b < batch; ++b) {
     for (int64_t h = 0; h < lq.heads; ++h) {
+      const int64_t kv = h * lk.heads / lq.heads;
       for (int64_t i = 0; i < lq.time; ++i) {
         std::vector<double> weight;
         double sum = 0;
         for (int64_t j = 0; j < lk.time; ++j) {
           double score = 0;
           for (int64_t d = 0; d < lq.head_dim; ++d) {
-            score += q[lq.at(b, h, i, d)] * k[lk.at(b, h, j, d)];
+            score += q[lq.at(b, h, i, d)] * k[lk.at(b, kv, j, d)];
           }
           weight.push_back(std::exp(score * scale + added(b, h, i, j)));
           sum += weight.back();
@@ -51,7 +52,7 @@ void attend(const Array& q, const Layout& lq, const Array& k, const Layout& lk, 
           double mean = 0;
           for (int64_t j = 0; j < lk.time; ++j) {
             mean +=
-                weight[static_cast<size_t>(j)] / sum * factor(b, h, i, j) * v[lv.at(b, h, j, d)];
+                weight[static_cast<size_t>(j)] / sum * factor(b, h, i, j) * v[lv.at(b, kv, j, d)];
           }
           y[ly.at(b, h, i, d)] = mean;
         }
@@ -69,10 +70,13 @@ OfPair future_masked(int64_t queries, int64_t keys) {
       [=](int64_t, int64_t, int64_t i, int64_t j) { return j > i + keys - queries ? kMasked : 0; };
 }
 
+/// kv_heads = 0: as many as q has.
 OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
-                     AttentionOptions options) {
-  Shape kv = q, no_q = q, no_kv = q;
+                     AttentionOptions options, int64_t kv_heads = 0) {
+  Shape kv = q, no_q = q;
   kv[2] = keys;
+  if (kv_heads > 0) kv[1] = kv_heads;
+  Shape no_kv = kv;
   no_q[2] = no_kv[2] = 0;
   return {.name = "attention_" + name,
           .inputs = {real(q), real(kv), real(kv)},
@@ -97,15 +101,17 @@ OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
 /// `mask_shape` broadcasts to [batch, heads, queries, keys]. A bool mask of random bits leaves some
 /// query without any key where keys are few.
 OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_shape, bool additive,
-                   bool causal) {
+                   bool causal, int64_t kv_heads = 0) {
   OpInput mask = additive ? real(mask_shape) : booleans(mask_shape);
   mask.needs_grad = false;
-  Shape no_q = q;
-  no_q[0] = 0;
+  Shape kv = q, no_q = q;
+  if (kv_heads > 0) kv[1] = kv_heads;
+  Shape no_kv = kv;
+  no_q[0] = no_kv[0] = 0;
   Shape no_mask = mask_shape;
   if (mask_shape.rank() == 4 && mask_shape[0] > 1) no_mask[0] = 0;
   return {.name = "attention_masked_" + name,
-          .inputs = {real(q), real(q), real(q), mask},
+          .inputs = {real(q), real(kv), real(kv), mask},
           .op =
               [causal](const Tensors& in) {
                 return scaled_dot_product_attention(in[0], in[1], in[2],
@@ -113,7 +119,7 @@ OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_sh
               },
           .reference =
               [additive, causal](const Arrays& in) {
-                const Layout l = dense_layout(in[0].shape);
+                const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
                 const OfPair future = causal ? future_masked(l.time, l.time) : always(0);
                 const OfPair added = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
                   const Shape& s = in[3].shape;
@@ -126,20 +132,21 @@ OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_sh
                   return future(b, h, i, j) + (additive ? m : m != 0 ? 0 : kMasked);
                 };
                 Array y = Array::zeros(in[0].shape);
-                attend(in[0], l, in[1], l, in[2], l, y, l, in[0].shape[0], added, always(1),
+                attend(in[0], l, in[1], lk, in[2], lk, y, l, in[0].shape[0], added, always(1),
                        root_scale(l.head_dim));
                 return y;
               },
           .more_roundings_on_cuda = kRoundedWeights,
           .differentiable_once = "scaled_dot_product_attention",
-          .empty_shapes = {{no_q, no_q, no_q, no_mask}}};
+          .empty_shapes = {{no_q, no_kv, no_kv, no_mask}}};
 }
 
 constexpr uint64_t kSeed = 31, kFirst = 5;
 constexpr double kDropout = 0.3;
 
-OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool causal) {
-  OpCase row = separate_case("dropped_" + name, q, keys, {});
+OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool causal,
+                    int64_t kv_heads = 0) {
+  OpCase row = separate_case("dropped_" + name, q, keys, {}, kv_heads);
   row.op = [causal](const Tensors& in) {
     Generator generator(kSeed);
     generator.set_offset(kFirst);
@@ -149,7 +156,9 @@ OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool 
   row.reference = [causal](const Arrays& in) {
     const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
     const OfPair factor = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
-      const int64_t counter = ((b * l.heads + h) * lk.time + j) * ((l.time + 3) / 4) + i / 4;
+      // Query heads that share no key head stand together: the first of each, then the second ..
+      const int64_t n = l.heads / lk.heads, place = (h % n * in[0].shape[0] + b) * lk.heads + h / n;
+      const int64_t counter = (place * lk.time + j) * ((l.time + 3) / 4) + i / 4;
       const auto words = philox(kSeed, kFirst + static_cast<uint64_t>(counter));
       const float u = to_uniform(words[static_cast<size_t>(i % 4)]);
       return static_cast<double>(u) < kDropout ? 0 : 1 / (1 - kDropout);
@@ -162,32 +171,33 @@ OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool 
   return row;
 }
 
-OpCase packed_case(const std::string& name, const Shape& shape, int heads) {
+OpCase packed_case(const std::string& name, const Shape& shape, int heads, int kv_heads = 0) {
+  const int kv = kv_heads > 0 ? kv_heads : heads;
   Shape none = shape;
   none[1] = 0;
   return {.name = "attention_qkv_" + name,
           .inputs = {real(shape)},
           .op =
-              [heads](const Tensors& in) {
-                return scaled_dot_product_attention_qkv(in[0], heads, {.causal = true});
+              [=](const Tensors& in) {
+                return scaled_dot_product_attention_qkv(in[0], heads, {.causal = true}, kv_heads);
               },
           .reference =
-              [heads](const Arrays& in) {
+              [heads, kv](const Arrays& in) {
                 const Shape& s = in[0].shape;
-                const int64_t width = s[2] / 3, head_dim = width / heads;
-                const auto part = [&](int64_t offset, int64_t row) {
-                  return Layout{heads, s[1], head_dim, s[1] * row, head_dim, row, offset};
+                const int64_t head_dim = s[2] / (heads + 2 * kv), width = heads * head_dim;
+                const auto part = [&](int64_t first, int64_t count, int64_t row) {
+                  return Layout{count, s[1], head_dim, s[1] * row, head_dim, row, first * head_dim};
                 };
                 Array y = Array::zeros({s[0], s[1], width});
-                attend(in[0], part(0, s[2]), in[0], part(width, s[2]), in[0], part(2 * width, s[2]),
-                       y, part(0, width), s[0], future_masked(s[1], s[1]), always(1),
-                       root_scale(head_dim));
+                attend(in[0], part(0, heads, s[2]), in[0], part(heads, kv, s[2]), in[0],
+                       part(heads + kv, kv, s[2]), y, part(0, heads, width), s[0],
+                       future_masked(s[1], s[1]), always(1), root_scale(head_dim));
                 return y;
               },
           .more_roundings_on_cuda = kRoundedWeights,
           .differentiable_once = "scaled_dot_product_attention_qkv",
           .empty_shapes = {{none}},
-          .one_shapes = {{{1, 1, 3 * heads}}}};
+          .one_shapes = {{{1, 1, heads + 2 * kv}}}};
 }
 
 }  // namespace
@@ -222,6 +232,15 @@ std::vector<OpCase> attention_cases() {
       separate_case("head_of_64", {1, 2, 5, 64}, 7, {}),
       separate_case("causal_head_of_64", {1, 2, 5, 64}, 5, causal),
       separate_case("causal_head_of_128", {1, 1, 4, 128}, 4, causal),
+      // Fewer heads of keys and values than of queries.
+      separate_case("grouped", {2, 4, 5, 3}, 7, {}, 2),
+      separate_case("grouped_causal_odd", {1, 6, 67, 2}, 67, causal, 2),
+      separate_case("grouped_one", {2, 3, 4, 2}, 4, causal, 1),
+      masked_case("grouped", {2, 4, 5, 2}, {2, 4, 5, 5}, true, false, 2),
+      masked_case("grouped_bool", {1, 4, 6, 2}, {1, 1, 6, 6}, false, true, 2),
+      dropped_case("grouped", {2, 4, 6, 3}, 5, false, 2),
+      packed_case("grouped", {2, 5, 24}, 4, 2),
+      packed_case("grouped_head_of_8", {2, 5, 64}, 4, 2),
   };
 }
 

@@ -9,10 +9,10 @@ namespace trireme::testing {
 std::vector<OpCase> all_cases() {
   std::vector<OpCase> all;
   for (auto* group : {
-           index_cases,   order_cases,      shaping_cases,   statistics_cases, comparing_cases,
-           einsum_cases,  pointwise_cases,  binary_cases,    reduction_cases,  view_cases,
-           product_cases, network_cases,    attention_cases, image_cases,      convolution_cases,
-           fused_cases,   activation_cases, loss_cases,      recurrent_cases,
+           index_cases,      order_cases,     shaping_cases,   statistics_cases, comparing_cases,
+           einsum_cases,     pointwise_cases, binary_cases,    reduction_cases,  view_cases,
+           product_cases,    network_cases,   attention_cases, image_cases,      fused_cases,
+           activation_cases, loss_cases,      recurrent_cases, rotary_cases,     convolution_cases,
        }) {
     for (OpCase& row : group()) all.push_back(std::move(row));
   }
