@@ -185,7 +185,7 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   NormalisedSum x{embedded, blocks_[0].ln_1.forward(embedded)};
   for (size_t i = 0; i < blocks_.size(); ++i) {
     const bool is_last = i + 1 == blocks_.size();
-    const LayerNorm& next = is_last ? ln_f_ : blocks_[i + 1].ln_1;
+    const BlockNorm& next = is_last ? ln_f_ : blocks_[i + 1].ln_1;
     x = config_.recompute_blocks ? blocks_[i].forward_recomputed(x, next)
                                  : blocks_[i].forward(x, next);
   }

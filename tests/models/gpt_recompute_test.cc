@@ -62,6 +62,10 @@ TEST(GptRecompute, GivesTheSameBits) {
           << dropout;
       // Without an update only dropout makes the second step another.
       EXPECT_EQ(kept.front() != kept[kept.size() / 2], dropout > 0);
+      GptConfig llama = llama_shaped(config);
+      llama.kv_heads = 1;
+      EXPECT_EQ(two_steps(llama, precisions, true), two_steps(llama, precisions, false))
+          << "llama, " << precisions.parameters << ", autocast " << precisions.autocast;
     }
   }
 }
