@@ -93,6 +93,22 @@ Tensors rnn_layers(Operands& in, With with) {
   return {y, h};
 }
 
+Tensors self_attention(Operands& in, With with) {
+  SelfAttentionConfig config{.dim = in["x"].size(2), .heads = with.at("heads")};
+  config.kv_heads = with.value("kv_heads", 0);
+  config.bias = bias_in(in, "c_attn.bias");
+  if (with.contains("rope_theta")) config.rope_theta = with.at("rope_theta").get<double>();
+  return forward(CausalSelfAttention(config, generator(), in.options()), in);
+}
+
+Tensors feed_forward_layers(Operands& in, With with) {
+  FeedForwardConfig config{.dim = in["x"].size(2)};
+  config.hidden = with.value("hidden", 0);
+  config.bias = bias_in(in, "c_fc.bias");
+  if (in.has("c_gate.weight")) config.kind = FeedForwardKind::kSwiGlu;
+  return forward(FeedForward(config, generator(), in.options()), in);
+}
+
 Tensors sequential(Operands& in, With) {
   Sequential net;
   net.add<Linear>(in["0.weight"].size(0), in["0.weight"].size(1), generator(), Bias::kYes,
@@ -115,7 +131,7 @@ GoldenOps golden_modules() {
        }},
       {"LayerNorm",
        [](Operands& in, With with) {
-         return forward(LayerNorm(in["weight"].size(0), eps(with), in.options()), in);
+         return forward(LayerNorm(in["weight"].size(0), eps(with), in.options(), bias_in(in)), in);
        }},
       {"RMSNorm",
        [](Operands& in, With with) {
@@ -134,16 +150,8 @@ GoldenOps golden_modules() {
       {"Lstm", lstm_layers},
       {"Gru", gru_layers},
       {"Rnn", rnn_layers},
-      {"CausalSelfAttention",
-       [](Operands& in, With with) {
-         return forward(
-             CausalSelfAttention(in["x"].size(2), with.at("heads"), 0, generator(), in.options()),
-             in);
-       }},
-      {"FeedForward",
-       [](Operands& in, With) {
-         return forward(FeedForward(in["x"].size(2), 0, generator(), in.options()), in);
-       }},
+      {"CausalSelfAttention", self_attention},
+      {"FeedForward", feed_forward_layers},
       {"Sequential", sequential},
   };
 }

@@ -138,10 +138,6 @@ GoldenOps golden_network_ops() {
          return Tensors{
              conv_transpose1d(in["x"], in["weight"], in["bias"], conv_transpose1d_options(with))};
        }},
-      {"rotary_embedding",
-       [](Operands& in, With with) {
-         return Tensors{rotary_embedding(in["x"], {with.at("theta"), with.at("first")})};
-       }},
       {"max_pool2d",
        [](Operands& in, With with) { return Tensors{max_pool2d(in["x"], pool_options(with))}; }},
       {"avg_pool2d",

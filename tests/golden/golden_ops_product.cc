@@ -50,8 +50,14 @@ GoldenOps golden_product_ops() {
        }},
       {"scaled_dot_product_attention_qkv",
        [](Operands& in, With with) {
-         return Tensors{scaled_dot_product_attention_qkv(in["qkv"], with.at("heads"),
-                                                         attention_options(in, with))};
+         return Tensors{scaled_dot_product_attention_qkv(
+             in["qkv"], with.at("heads"), attention_options(in, with), with.value("kv_heads", 0))};
+       }},
+      {"rotary_embedding",
+       [](Operands& in, With with) {
+         return Tensors{rotary_embedding(in["x"], {.theta = with.value("theta", 10000.0),
+                                                   .first = with.value("first", 0),
+                                                   .rotated = with.value("rotated", -1)})};
        }},
       {"lstm",
        [](Operands& in, With with) {

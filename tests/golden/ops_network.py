@@ -50,20 +50,6 @@ for shape, groups in (((2, 5, 6), 3), ((2, 3, 2, 4), 1), ((3, 4), 2), ((2, 3, 4)
 write_cases(functional, lambda kind: kind, CASES)
 
 
-def rotary(x, theta, first):
-    """As LlamaAttention turns queries and keys: x [batch, time, heads, head_dim]."""
-    half = x.shape[-1] // 2
-    frequency = theta ** (-torch.arange(half, dtype=torch.float64) / half)
-    angle = (torch.arange(x.shape[1]) + first)[:, None, None] * frequency
-    cos, sin = torch.cat([angle.cos()] * 2, -1), torch.cat([angle.sin()] * 2, -1)
-    return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
-
-
-for shape, theta, first in (((2, 5, 3, 4), 1e4, 0), ((1, 7, 1, 6), 5e5, 3), ((1, 1, 2, 2), 1e4, 9),
-                            ((0, 3, 2, 4), 1e4, 0)):
-    case("rotary_embedding", rotary, {"x": real(*shape)}, theta=theta, first=first, slack=4)
-
-
 def pooled(function):
     def pool(x, kernel, stride=(0, 0), padding=(0, 0)):
         stride = [s or k for s, k in zip(stride, kernel)]
