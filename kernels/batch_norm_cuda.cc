@@ -15,6 +15,7 @@ namespace trireme::kernels {
 namespace {
 
 constexpr const char* kOp = "batch_norm";
+constexpr float kZero = 0;
 
 }  // namespace
 
@@ -43,14 +44,14 @@ void batch_norm_gradient(Cuda device, const BatchNormGradient<T>& n) {
   if constexpr (!std::is_same_v<T, double>) {
     const CudnnBatchNorm norm{n.shape, n.end, cudnn_type<T>};
     const bool fits = n.gamma && n.beta && common_alignment(n.x, n.y, n.dy, n.gamma, n.beta) == 16;
-    if (fits && run_cudnn_unless_slower<T>(
-                    device, key_of_batch_norm_gradient(norm, n.g != nullptr),
-                    [&](const CudnnLibrary& library, const CudnnFilter& filter) {
-                      return build_batch_norm_gradient(library.graph(kOp), norm, n.g != nullptr,
-                                                       filter);
-                    },
-                    {n.x, n.y, n.dy, n.gamma, n.beta, n.mean, n.rstd, n.g, n.dx, n.dgamma, n.dbeta},
-                    [&] { run_passes(device, n); })) {
+    if (fits &&
+        run_cudnn_unless_slower<T>(
+            device, key_of_batch_norm_gradient(norm, n.g != nullptr),
+            [&](const CudnnLibrary& library, const CudnnFilter& filter) {
+              return build_batch_norm_gradient(library.graph(kOp), norm, n.g != nullptr, filter);
+            },
+            {n.x, n.y, n.dy, n.gamma, n.beta, n.mean, n.rstd, &kZero, n.g, n.dx, n.dgamma, n.dbeta},
+            [&] { run_passes(device, n); })) {
       return;
     }
   }

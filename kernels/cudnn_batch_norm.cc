@@ -68,22 +68,26 @@ CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& nor
   const CudnnTensor gamma = t.of_channel("gamma"), mean = t.of_channel("mean");
   const CudnnTensor rstd = t.of_channel("rstd");
   const CudnnTensor dgamma = t.of_channel("dgamma"), dbeta = t.of_channel("dbeta");
-  CudnnTensor y, beta, g, upstream = dy;
+  CudnnTensor y, beta, g, zero, upstream = dy;
   if (norm.end != NormEnd::kPlain) {
-    CudnnTensor before_relu;  // or y, which is above 0 where that is
-    if (norm.end == NormEnd::kRelu) {
-      beta = t.of_channel("beta");
-      before_relu = t.temporary("normalised");
-      graph.batch_norm({x, gamma, beta, mean, rstd, {}, before_relu});
-    } else {
-      before_relu = y = t.of_image("y");
-    }
     upstream = writes_g ? t.of_image("g") : t.temporary("g", norm.type);
     if (writes_g) g = upstream;
-    graph.pointwise_gradient("relu", CUDNN_POINTWISE_RELU_BWD, upstream, dy, before_relu);
+  }
+  if (norm.end == NormEnd::kRelu) {
+    beta = t.of_channel("beta");
+    const CudnnTensor normalised = t.temporary("normalised");
+    graph.batch_norm({x, gamma, beta, mean, rstd, {}, normalised});
+    graph.pointwise_gradient("relu", CUDNN_POINTWISE_RELU_BWD, upstream, dy, normalised);
+  } else if (norm.end == NormEnd::kAddRelu) {
+    // cuDNN has no kernel for the gradient of relu in front, but for a mask.
+    y = t.of_image("y");
+    zero = graph.scalar("zero", 4);
+    const CudnnTensor mask = t.temporary("mask", CUDNN_DATA_BOOLEAN);
+    graph.pointwise("mask", CUDNN_POINTWISE_CMP_GT, mask, y, zero);
+    graph.pointwise("masked", CUDNN_POINTWISE_MUL, upstream, dy, mask);
   }
   graph.batch_norm_gradient({x, upstream, gamma, mean, rstd, dx, dgamma, dbeta});
-  return {{x, y, dy, gamma, beta, mean, rstd, g, dx, dgamma, dbeta}, graph.plans(filter)};
+  return {{x, y, dy, gamma, beta, mean, rstd, zero, g, dx, dgamma, dbeta}, graph.plans(filter)};
 }
 
 }  // namespace trireme::kernels

@@ -21,8 +21,9 @@ CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
                             const CudnnFilter& filter);
 
 CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm, bool writes_g);
-/// Arguments: x, y (only kAddRelu), dy, gamma, beta (only kRelu), mean, rstd, g (only if written),
-/// dx, dgamma, dbeta. With kRelu, where y was above 0 is computed again from x; a sum's y is read.
+/// Arguments: x, y (only kAddRelu), dy, gamma, beta (only kRelu), mean, rstd, zero (host f32, only
+/// kAddRelu), g (only if written), dx, dgamma, dbeta. With kRelu, where y was above 0 is computed
+/// again from x; a sum's y is read.
 CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& norm, bool writes_g,
                                      const CudnnFilter& filter);
 

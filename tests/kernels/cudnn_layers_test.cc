@@ -58,7 +58,7 @@ void check_batch_norm(const NormedShape& s, NormEnd end, bool writes_g) {
   const size_t channels = static_cast<size_t>(s.channels);
   const Values x = draw(count, 1), residual = draw(count, 2), dy = draw(count, 3);
   const Values gamma = draw(s.channels, 4), beta = draw(s.channels, 5);
-  const float eps = 1e-3f;
+  const float eps = 1e-3f, zero = 0;
 
   struct Results {
     Values mean, rstd, y, g, dx, dgamma, dbeta;
@@ -87,7 +87,7 @@ void check_batch_norm(const NormedShape& s, NormEnd end, bool writes_g) {
   library.cudnn->run(
       backward,
       {x.data(), got.y.data(), dy.data(), gamma.data(), beta.data(), got.mean.data(),
-       got.rstd.data(), got.g.data(), got.dx.data(), got.dgamma.data(), got.dbeta.data()},
+       got.rstd.data(), &zero, got.g.data(), got.dx.data(), got.dgamma.data(), got.dbeta.data()},
       nullptr);
   expect_near(got.mean, want.mean, 1e-6, "mean");
   expect_near(got.rstd, want.rstd, 1e-5, "rstd");
