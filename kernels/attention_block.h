@@ -55,6 +55,10 @@ Operand<A> scores_transposed(const A* scores) {
   return {scores, 1, kQueries};
 }
 
+/// Queries that are told apart where a causal mask cuts through a block: what a strip of them does
+/// not see is not computed.
+inline constexpr int64_t kStrip = 16;
+
 /// A block of at most kQueries queries that starts at `begin`, and how many keys it may see.
 struct Block {
   int64_t begin, count, keys;
@@ -86,12 +90,34 @@ struct Visibility {
     return {begin, count, std::max<int64_t>(0, seen)};
   }
 
+  /// The last key that the first query of the block sees, if it is causal.
+  int64_t diagonal(Block block) const { return block.begin + keys - queries; }
+
+  /// Calls fn(begin, end, from) for runs of the block's keys: those in [begin, end) are seen by
+  /// queries from `from` on only, a multiple of kStrip. begin is even.
+  template <typename Fn>
+  void each_run(Block block, const Fn& fn) const {
+    const int64_t common = common_keys(block);
+    if (common > 0) fn(int64_t{0}, common, int64_t{0});
+    for (int64_t j = common; j < block.keys; j += kStrip) {
+      const int64_t masked = std::clamp<int64_t>(j - diagonal(block), 0, kQueries);
+      fn(j, std::min(j + kStrip, block.keys), masked / kStrip * kStrip);
+    }
+  }
+  /// How many keys the strip of queries from `from` on sees, up to the end of a run.
+  int64_t seen_by_strip(Block block, int64_t from) const {
+    const int64_t common = common_keys(block);
+    if (common == block.keys) return common;
+    const int64_t more = std::max<int64_t>(0, diagonal(block) + from + kStrip - common);
+    return std::min(block.keys, common + (more + kStrip - 1) / kStrip * kStrip);
+  }
+
   /// Scores of keys that a query may not see become -infinity, and bias is added to the others.
   void mask(Block block, A* scores) const {
     if (spec.causal) {
-      const int64_t diagonal = block.begin + keys - queries;  // the last key of the first query
-      for (int64_t j = std::max<int64_t>(0, diagonal + 1); j < block.keys; ++j) {
-        std::fill_n(scores + j * kQueries, std::min(kQueries, j - diagonal), kMasked<A>);
+      const int64_t last = diagonal(block);
+      for (int64_t j = std::max<int64_t>(0, last + 1); j < block.keys; ++j) {
+        std::fill_n(scores + j * kQueries, std::min(kQueries, j - last), kMasked<A>);
       }
     }
     each_pair(spec.keep, block, [&](int64_t at, bool keep) {
@@ -130,6 +156,12 @@ struct Visibility {
     }
   }
 
+  /// Keys that all queries of the block see, an even number, if not all of them.
+  int64_t common_keys(Block block) const {
+    if (!spec.causal) return block.keys;
+    return std::clamp<int64_t>(diagonal(block), 0, block.keys) & ~int64_t{1};
+  }
+
   /// Calls fn(place among the scores, element) for every pair of the block.
   template <typename E, typename Fn>
   void each_pair(const StridedView<const E>& x, Block block, const Fn& fn) const {
@@ -151,10 +183,12 @@ Visibility<T> visibility_of(const AttentionSpec<T>& spec, const Shape& q, int64_
 }
 
 /// scores[keys, queries] become exp(score - largest of the query); `largest` and `sum` per query.
-/// Where all are masked: `largest` is -infinity, `sum` and the exponentials are 0.
-template <typename A>
-void exp_of_scores(int64_t keys, A* scores, A* largest, A* sum) {
+/// Where all are masked: `largest` is -infinity, `sum` and the exponentials are 0. seen(query) keys
+/// may be unmasked for the vector of queries from `query` on.
+template <typename A, typename Seen>
+void exp_of_scores(int64_t all_keys, const Seen& seen, A* scores, A* largest, A* sum) {
   for (int64_t part = 0; part < kVectors<A>; ++part) {
+    const int64_t keys = seen(part * kLanes<A>);
     A* column = scores + part * kLanes<A>;
     Vec<A> most = broadcast(kMasked<A>);
     for (int64_t j = 0; j < keys; ++j) most = max_of(load(column + j * kQueries), most);
@@ -165,6 +199,7 @@ void exp_of_scores(int64_t keys, A* scores, A* largest, A* sum) {
       store(column + j * kQueries, e);
       total += e;
     }
+    for (int64_t j = keys; j < all_keys; ++j) store(column + j * kQueries, Vec<A>{});
     store(largest + part * kLanes<A>, most);
     store(sum + part * kLanes<A>, total);
   }
@@ -196,7 +231,11 @@ struct ForwardHead {
   /// Masks the block's scores and makes weights of them, with dropout, in place.
   void softmax(Block block, Acc<T>* scores, Acc<T>* largest, Acc<T>* sum) const {
     sight.mask(block, scores);
-    exp_of_scores(block.keys, scores, largest, sum);
+    static_assert(kStrip % kLanes<Acc<T>> == 0);
+    exp_of_scores(
+        block.keys,
+        [&](int64_t query) { return sight.seen_by_strip(block, query / kStrip * kStrip); }, scores,
+        largest, sum);
     if (sight.spec.dropout == 0) return;
     sight.each_dropped(block, [&](int64_t j, const Acc<T>* factors) {
       for (int64_t i = 0; i < kQueries; ++i) scores[j * kQueries + i] *= factors[i];
@@ -237,7 +276,14 @@ struct BackwardHead {
     }
     sight.mask(block, scores);
     const auto row = [&](int64_t j, auto drop) {
-      for (int64_t part = 0; part < kVectors<A>; ++part) {
+      const int64_t masked =
+          sight.spec.causal ? std::max<int64_t>(0, j - sight.diagonal(block)) : 0;
+      const int64_t first = std::min(kVectors<A>, masked / kLanes<A>);
+      for (int64_t part = 0; part < first; ++part) {
+        store(p + j * kQueries + part * kLanes<A>, Vec<A>{});
+        store(ds + j * kQueries + part * kLanes<A>, Vec<A>{});
+      }
+      for (int64_t part = first; part < kVectors<A>; ++part) {
         const int64_t i = part * kLanes<A>, at = j * kQueries + i;
         const Vec<A> weight = exp_of<A>(load(scores + at) - load(lse + i));
         const Vec<A> dp = drop(i, load(dscores + at));

@@ -18,6 +18,37 @@ void round_rows(const float* sums, int64_t rows, int64_t head_dim, Head<BFloat16
   for (int64_t t = 0; t < rows; ++t) convert_row(to.row(t), sums + t * width, head_dim);
 }
 
+/// scores[keys, queries] = scale keys queries^T where the mask leaves something; head_dim is that
+/// of both, the queries are packed.
+void multiply_heads(const Visibility<BFloat16>& sight, Block block, int64_t head_dim,
+                    Head<const BFloat16> keys, Pair* queries, float scale, float* scores) {
+  sight.each_run(block, [&](int64_t begin, int64_t end, int64_t from) {
+    pair_gemm(end - begin, kQueries - from, head_dim / 2, {keys.row(begin), keys.row_stride, 2},
+              {queries + from, 0}, scale, scores + begin * kQueries + from, kQueries,
+              Write::kOverwrite);
+  });
+}
+
+/// sums[keys, head_dim] (+)= weights[keys, queries] rows[queries, head_dim], the latter packed.
+void add_over_queries(const Visibility<BFloat16>& sight, Block block, int64_t head_dim,
+                      const BFloat16* weights, PairPanels rows, float* sums, Write write) {
+  const int64_t width = padded_cols(head_dim);
+  sight.each_run(block, [&](int64_t begin, int64_t end, int64_t from) {
+    pair_gemm(end - begin, head_dim, pairs_of(block.count) - from / 2,
+              as_pairs(rows_of(weights + begin * kQueries + from)),
+              {rows.data + from / 2 * kPanelCols, rows.panel_stride}, 1, sums + begin * width,
+              width, write);
+  });
+}
+
+/// Calls fn(first, count, keys) for each strip of the block's queries, and the keys it sees.
+template <typename Fn>
+void each_strip(const Visibility<BFloat16>& sight, Block block, const Fn& fn) {
+  for (int64_t i = 0; i < block.count; i += kStrip) {
+    fn(i, std::min(kStrip, block.count - i), sight.seen_by_strip(block, i));
+  }
+}
+
 /// Panels of [rows, cols] packed along the rows.
 PairPanels panels(Pair* data, int64_t rows) { return {data, pairs_of(rows) * kPanelCols}; }
 
@@ -38,12 +69,13 @@ void attention_in_pairs(const ForwardHead<BFloat16>& head) {
   for (int64_t number = 0; number * kQueries < sight.queries; ++number) {
     const Block block = sight.block(number);
     pack_transposed(rows_of(q, block), block.count, head_dim, queries);
-    pair_gemm(block.keys, kQueries, head_dim / 2, as_pairs(rows_of(k)), {queries, 0}, scale, scores,
-              kQueries, Write::kOverwrite);
+    multiply_heads(sight, block, head_dim, k, queries, scale, scores);
     head.softmax(block, scores, largest, sum);
     split_in_pairs(scores, block.keys * kQueries, weights);
-    pair_gemm(block.count, head_dim, block.keys, transposed_rows({weights, 0}), values, 1, sums,
-              width, Write::kOverwrite);
+    each_strip(sight, block, [&](int64_t first, int64_t count, int64_t keys) {
+      pair_gemm(count, head_dim, keys, transposed_rows({weights + first, 0}), values, 1,
+                sums + first * width, width, Write::kOverwrite);
+    });
     head.finish(block, sums, width, largest, sum);
   }
 }
@@ -80,21 +112,19 @@ void attention_in_pairs(const BackwardHead<BFloat16>& head) {
     const HalfRows block_q = rows_of(q, block), block_dout = rows_of(dout, block);
     pack_transposed(block_q, block.count, head_dim, queries_t);
     pack_transposed(block_dout, block.count, head_dim, douts_t);
-    pair_gemm(block.keys, kQueries, head_dim / 2, as_pairs(rows_of(k)), {queries_t, 0}, scale,
-              scores, kQueries, Write::kOverwrite);
-    pair_gemm(block.keys, kQueries, head_dim / 2, as_pairs(rows_of(v)), {douts_t, 0}, 1, dscores,
-              kQueries, Write::kOverwrite);
+    multiply_heads(sight, block, head_dim, k, queries_t, scale, scores);
+    multiply_heads(sight, block, head_dim, v, douts_t, 1, dscores);
     head.softmax(block, scores, dscores, weights, dweights);
     pack_rows(block_q, block.count, head_dim, queries);
     pack_rows(block_dout, block.count, head_dim, douts);
     pack_rows(rows_of(dweights), block.keys, kQueries, dscores_t);
-    const int64_t query_pairs = pairs_of(block.count);
-    pair_gemm(block.keys, head_dim, query_pairs, as_pairs(rows_of(weights)), douts, 1, to_dv, width,
-              write);
-    pair_gemm(block.keys, head_dim, query_pairs, as_pairs(rows_of(dweights)), queries, 1, to_dk,
-              width, write);
-    pair_gemm(block.count, head_dim, pairs_of(block.keys), transposed_rows(dscores_t), keys, 1,
-              to_dq, width, Write::kOverwrite);
+    add_over_queries(sight, block, head_dim, weights, douts, to_dv, write);
+    add_over_queries(sight, block, head_dim, dweights, queries, to_dk, write);
+    each_strip(sight, block, [&](int64_t first, int64_t count, int64_t seen) {
+      pair_gemm(count, head_dim, pairs_of(seen),
+                transposed_rows({dscores_t.data + first, dscores_t.panel_stride}), keys, 1,
+                to_dq + first * width, width, Write::kOverwrite);
+    });
     round_rows(to_dq, block.count, head_dim, {dq.row(block.begin), dq.row_stride});
   }
   round_rows(to_dk, sight.keys, head_dim, dk);

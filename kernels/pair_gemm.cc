@@ -78,7 +78,7 @@ void panel_product(int64_t m, int64_t pairs, PairRows a, const Pair* panel, floa
 
 /// Blocks of Step words change places across the diagonal of each square of 2 Step.
 template <uint32_t Step, size_t... L>
-void swap_blocks(WordBits (&rows)[kL], std::index_sequence<L...>) {
+[[gnu::always_inline]] inline void swap_blocks(WordBits (&rows)[kL], std::index_sequence<L...>) {
 #pragma GCC unroll 16
   for (uint32_t i = 0; i < kL; ++i) {
     if ((i & Step) != 0) continue;
@@ -88,9 +88,9 @@ void swap_blocks(WordBits (&rows)[kL], std::index_sequence<L...>) {
   }
 }
 
-/// Word l of the result's row i is word i of row l.
+/// Word l of the result's row i is word i of row l. Inlined, so that the rows stay in registers.
 template <uint32_t Step = kL / 2>
-void transpose(WordBits (&rows)[kL]) {
+[[gnu::always_inline]] inline void transpose(WordBits (&rows)[kL]) {
   swap_blocks<Step>(rows, std::make_index_sequence<kL>());
   if constexpr (Step > 1) transpose<Step / 2>(rows);
 }
@@ -142,8 +142,9 @@ void split_in_pairs(const float* x, int64_t count, Pair* to) {
 
 void pack_transposed(HalfRows x, int64_t rows, int64_t cols, Pair* to) {
   if (rows < kPanelCols) std::fill_n(to, cols / 2 * kPanelCols, Pair{0});
-  for (int64_t p = 0; p < cols / 2; p += kL) {
-    for (int64_t i = 0; i < rows; i += kL) {
+  // 16 rows to their ends before the next: few streams of reads for the processor to run ahead of.
+  for (int64_t i = 0; i < rows; i += kL) {
+    for (int64_t p = 0; p < cols / 2; p += kL) {
       Pair* corner = to + p * kPanelCols + i;
       if (p + kL <= cols / 2 && i + kL <= rows) {
         WordBits square[kL];
@@ -177,6 +178,8 @@ void pair_gemm(int64_t m, int64_t n, int64_t pairs, PairRows a, PairPanels b, fl
       panel_product<1>(m, pairs, a, panel, scale, c + j, c_row_stride, write);
     } else if (n - j <= 2 * kL) {
       panel_product<2>(m, pairs, a, panel, scale, c + j, c_row_stride, write);
+    } else if (n - j <= 3 * kL) {
+      panel_product<3>(m, pairs, a, panel, scale, c + j, c_row_stride, write);
     } else {
       panel_product<4>(m, pairs, a, panel, scale, c + j, c_row_stride, write);
     }

@@ -70,8 +70,8 @@ PairRows transposed_rows(PairPanels packed);
 /// of it. to may be x. Requires finite x, or NaN.
 void split_in_pairs(const float* x, int64_t count, Pair* to);
 
-/// c[m, n] (+)= scale a[m, k] b[k, n] with k = 2 pairs. Rows of c have room for padded_cols(n)
-/// elements, of which those behind n are overwritten.
+/// c[m, n] (+)= scale a[m, k] b[k, n] with k = 2 pairs. Rows of c have room for n rounded up to
+/// whole vectors, kLanes<float>; what lies there behind n is overwritten.
 void pair_gemm(int64_t m, int64_t n, int64_t pairs, PairRows a, PairPanels b, float scale, float* c,
                int64_t c_row_stride, Write write);
 

@@ -200,6 +200,7 @@ std::vector<OpCase> attention_cases() {
       separate_case("causal_odd", {1, 2, 67, 3}, 67, causal),
       separate_case("causal_three_blocks", {1, 1, 130, 2}, 130, causal),
       separate_case("causal_more_keys", {2, 1, 3, 2}, 70, causal),
+      separate_case("causal_odd_start", {1, 1, 70, 2}, 101, causal),
       separate_case("causal_more_queries", {1, 2, 70, 2}, 3, causal),
       separate_case("all_short", {2, 2, 5, 3}, 7, {}),
       separate_case("all_odd", {1, 2, 67, 3}, 66, {}),
