@@ -3,7 +3,6 @@
 #include "core/base/error.h"
 #include "core/base/parallel_for.h"
 #include "kernels/onednn.h"
-#include "kernels/onednn_operands.h"
 #include "kernels/scratch.h"
 
 namespace trireme::kernels {
@@ -28,18 +27,13 @@ struct Product {
   dnnl::matmul primitive;
   memory a, b, bias, c, packed;
   dnnl::reorder pack;
-  bool packs = false, packs_here = false;  // B, by the reorder or by pack_right
-  bool straightens = false;                // A, by straighten_left
+  bool packs = false;
 };
 
 template <typename T>
 Product make_product(const OnednnGemm<T>& g) {
   constexpr auto kType = onednn::kTypeOf<T>;
-  Product p;
-  if constexpr (is_half<T>) p.straightens = can_straighten_left(g.a, g.m, g.k);
-  const memory::dims a_strides =
-      p.straightens ? memory::dims{g.k, 1} : memory::dims{g.a.row_stride, g.a.col_stride};
-  const memory::desc a({g.m, g.k}, kType, a_strides);
+  const memory::desc a({g.m, g.k}, kType, {g.a.row_stride, g.a.col_stride});
   const memory::desc b({g.k, g.n}, kType, {g.b.row_stride, g.b.col_stride});
   const memory::desc c({g.m, g.n}, kType, {g.c_row_stride, 1});
   const memory::desc bias({1, g.n}, kType, memory::dims{g.n, 1});
@@ -49,6 +43,7 @@ Product make_product(const OnednnGemm<T>& g) {
     add.append_sum(1.0f);
     attributes.set_post_ops(add);
   }
+  Product p;
   const memory::desc any({g.k, g.n}, kType, memory::format_tag::any);
   const memory::desc& weights = is_half<T> || g.m >= kPackFromRows ? any : b;
   const auto desc =
@@ -64,24 +59,7 @@ Product make_product(const OnednnGemm<T>& g) {
     p.packed = memory(chosen.weights_desc(), cpu_engine(), nullptr);
     p.pack = dnnl::reorder(p.b, p.packed);
   }
-  if constexpr (is_half<T>) {
-    const memory::desc panels({g.k, g.n}, kType, memory::format_tag::BA16a64b2a);
-    p.packs_here = chosen.weights_desc() == panels && can_pack_right(g.b, g.k, g.n);
-  }
   return p;
-}
-
-/// Writes g.b to p.packed, in the calling thread's memory.
-template <typename T>
-void pack(const OnednnGemm<T>& g, Product& p) {
-  const auto bytes = static_cast<int64_t>(p.packed.get_desc().get_size());
-  void* const to = scratch_bytes(Scratch::kPackedWeights, bytes);
-  p.packed.set_data_handle(to);
-  if constexpr (is_half<T>) {
-    if (p.packs_here) return pack_right(g.b, g.k, g.n, static_cast<Pair*>(to));
-  }
-  const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p.b.get()}, {DNNL_ARG_TO, p.packed.get()}};
-  onednn::execute("matmul", p.pack, args, 2);
 }
 
 }  // namespace
@@ -101,18 +79,14 @@ void onednn_gemm(const OnednnGemm<T>& g) {
          g.c_row_stride, g.bias != nullptr, g.write == Write::kAccumulate, num_threads()},
         [&] { return make_product(g); });
     p.a.set_data_handle(const_cast<T*>(g.a.data));
-    if constexpr (is_half<T>) {
-      if (p.straightens) {
-        T* straight = scratch<T>(Scratch::kPackedLeft, g.m * g.k);
-        straighten_left(g.a, g.m, g.k, straight);
-        p.a.set_data_handle(straight);
-      }
-    }
     p.b.set_data_handle(const_cast<T*>(g.b.data));
     p.c.set_data_handle(g.c);
     const memory* weights = &p.b;
     if (p.packs) {
-      pack(g, p);
+      const auto bytes = static_cast<int64_t>(p.packed.get_desc().get_size());
+      p.packed.set_data_handle(scratch_bytes(Scratch::kPackedWeights, bytes));
+      const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, p.b.get()}, {DNNL_ARG_TO, p.packed.get()}};
+      onednn::execute("matmul", p.pack, args, 2);
       weights = &p.packed;
     }
     dnnl_exec_arg_t args[] = {{DNNL_ARG_SRC, p.a.get()},

@@ -164,23 +164,6 @@ void pack_transposed(HalfRows x, int64_t rows, int64_t cols, Pair* to) {
   }
 }
 
-void transpose_rows(HalfRows x, int64_t rows, int64_t cols, BFloat16* to, int64_t to_stride) {
-  for (int64_t i = 0; i < rows; i += kTransposedRows) {
-    for (int64_t j = 0; j < cols; j += kL) {
-      WordBits square[kL];
-      for (int64_t p = 0; p < kL; ++p) {
-        const BFloat16 *low = x.row(i + 2 * p) + j, *high = low + x.row_stride;
-        square[p] = detail::widen_bits(bits_at<HalfBits>(low)) |
-                    detail::widen_bits(bits_at<HalfBits>(high)) << 16;
-      }
-      transpose(square);
-      for (int64_t c = 0; c < kL; ++c) {
-        std::memcpy(to + (j + c) * to_stride + i, &square[c], sizeof square[c]);
-      }
-    }
-  }
-}
-
 PairRows transposed_rows(PairPanels packed) {
   return {reinterpret_cast<const BFloat16*>(packed.data), 2, 2 * kPanelCols};
 }

@@ -12,7 +12,6 @@
 
 #include "core/base/half.h"
 #include "kernels/gemm.h"
-#include "kernels/vec.h"
 
 namespace trireme::kernels {
 
@@ -65,10 +64,6 @@ void pack_rows_twice(HalfRows x, int64_t rows, int64_t cols, PairPanels to);
 /// x[rows, cols] with pairs along the columns (the right operand is x^T): row i becomes column i of
 /// one panel, those behind `rows` zero. Requires rows <= kPanelCols and even cols.
 void pack_transposed(HalfRows x, int64_t rows, int64_t cols, Pair* to);
-/// to[j * to_stride + i] = x[i, j]. Requires rows a multiple of kTransposedRows and cols of half
-/// of that.
-void transpose_rows(HalfRows x, int64_t rows, int64_t cols, BFloat16* to, int64_t to_stride);
-inline constexpr int64_t kTransposedRows = 2 * kLanes<float>;
 /// One panel of pack_rows as a left operand, that of x^T.
 PairRows transposed_rows(PairPanels packed);
 /// to[i] = the leading 8 bits of x[i] and the 8 behind them, as a pair whose sum is x[i] to 2^-15

@@ -10,7 +10,6 @@ namespace trireme::kernels {
 enum class Scratch {
   kGemmPanel,
   kPackedWeights,
-  kPackedLeft,
   kPartials,
   kScores,
   kBlock,
@@ -18,7 +17,7 @@ enum class Scratch {
   kTotals,
   kOutput
 };
-inline constexpr int kScratchSlots = 9;
+inline constexpr int kScratchSlots = 8;
 
 /// At least `bytes` uninitialised bytes, aligned to 64, of the calling thread. Valid until the same
 /// thread asks for the same slot again.
