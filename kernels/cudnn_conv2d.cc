@@ -50,7 +50,7 @@ CudnnBuilt build_conv2d(CudnnGraph graph, const CudnnConv2d& conv, const CudnnFi
   CudnnTensor bias;
   if (conv.has_bias) {
     const bool to_image = conv.kind == CudnnConvolution::kInputGradient;
-    const ImageDims& written = to_image ? image : result;
+    const CudnnImages& written = to_image ? image : result;
     bias = tensor("bias", channels_last(1, to_image ? g.in_channels : g.out_channels, 1, 1));
     const CudnnTensor sums = graph.temporary("sums", math, written.extents, written.strides);
     graph.convolution(conv.kind, shape, to_image ? sums : x, weight, to_image ? y : sums, math);

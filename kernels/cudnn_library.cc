@@ -100,6 +100,8 @@ bool CudnnLibrary::run_unless_slower(const CudnnKey& key, const std::function<Cu
                                      CUstream_st* stream, const std::function<void()>& rival) {
   const bool by_time = options_.norm_and_pool == CudnnUse::kFastest;
   if (options_.norm_and_pool == CudnnUse::kOwn || (by_time && !options_.tune)) return false;
+  // Plans that nobody may time now would be compiled in vain.
+  if (by_time && !built_.contains(key) && !device_.can_time(stream)) return false;
   CudnnBuilt& found = built(key, [&]() -> CudnnBuilt {
     try {
       return build();

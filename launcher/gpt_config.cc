@@ -50,6 +50,8 @@ GptConfig gpt_config_of(const GptOptions& o, const std::optional<GptConfig>& fro
   choose(o.norm, "layer", NormKind::kLayerNorm, NormKind::kRmsNorm, &c.norm);
   choose(o.activation, "gelu", FeedForwardKind::kGelu, FeedForwardKind::kSwiGlu, &c.feed_forward);
   choose(o.position, "learned", PositionKind::kLearned, PositionKind::kRotary, &c.position);
+  require(o.rope_theta == 0 || c.position == PositionKind::kRotary, "gpt", "--rope-theta ",
+          o.rope_theta, " is read with rotary positions only; add --position rotary");
   choose(o.bias, "yes", Bias::kYes, Bias::kNo, &c.bias);
   choose(o.head, "tied", true, false, &c.is_head_tied);
   c.dropout = o.dropout;

@@ -318,7 +318,7 @@ void add_flags(ArgParser& parser, GptOptions& o) {
       .at_most(kMostOfSize);
   parser.add("--recompute-blocks", &o.recompute_blocks,
              "keep the input of each block instead of its activations, and run the block again in "
-             "backward: less memory, a third more time");
+             "backward: less memory, a third more arithmetic");
   add_text_flags(parser, o.text);
 }
 

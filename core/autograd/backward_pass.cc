@@ -338,7 +338,7 @@ void BackwardPass::run_hooks_after(const Node& node, NodeHooks& hooks, std::span
     if (dx[i].defined() && given[i].defined() && dx[i].storage() == given[i].storage()) {
       dx[i] = clone_detached(dx[i]);
     }
-    static_cast<LeafNode*>(to)->withdraw_offer();
+    static_cast<LeafNode*>(to)->withdraw_offer(given[i]);
   }
 }
 

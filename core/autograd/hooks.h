@@ -58,10 +58,10 @@ HookHandle register_accumulate_hook(const Tensor& leaf, std::function<void()> ho
 /// stays what it was. Requires a non-leaf.
 HookHandle register_pre_hook(const Tensor& x, std::function<Tensor(const Tensor& dy)> hook);
 /// Called after the op that made `x` ran its formula, with the gradients of the op's operands,
-/// undefined where one needs none, and the gradient that the formula was given. Assigning to an
-/// element of dx replaces that gradient; an undefined tensor stands for zero. Elements are not to
-/// be written into, and may be memory of their leaf's: clone what is to be kept. Requires a
-/// non-leaf.
+/// undefined where one needs none or has got its share in another way, and the gradient that the
+/// formula was given. Assigning to an element of dx replaces that gradient; an undefined tensor
+/// stands for zero. Elements are not to be written into, and may be memory of their leaf's: clone
+/// what is to be kept. Requires a non-leaf.
 HookHandle register_post_hook(const Tensor& x,
                               std::function<void(std::span<Tensor> dx, const Tensor& dy)> hook);
 

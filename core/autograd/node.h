@@ -99,6 +99,12 @@ class LeafNode final : public Node {
   Tensor offer_slot(const Shape& shape, DType dtype, Device device);
   /// For a pass that failed: what was offered may never have been written.
   void withdraw_offer() { is_offered_ = false; }
+  /// The same where `contribution` is what was offered: it will not be delivered.
+  void withdraw_offer(const Tensor& contribution) {
+    if (contribution.defined() && is_offered_ && contribution.raw_data() == gradient_.raw_data()) {
+      is_offered_ = false;
+    }
+  }
   void set_gradient(const Tensor& gradient);
 
   // For GradientSlot.

@@ -44,7 +44,7 @@ constexpr Setting kSettings[] = {
     {"TRIREME_CACHE_DIR", "", "directory of what was measured about this machine; default $XDG_CACHE_HOME/trireme or ~/.cache/trireme"},
     {"TRIREME_TUNE", "on", "CUDA: choose algorithms of matmul and convolution by timing; off: take the library's first guess", one_of("on, off")},
     {"TRIREME_ALLOW_TF32", "0", "CUDA: 1 lets f32 matmul and convolution round their operands to TF32", one_of("0, 1")},
-    {"TRIREME_DETERMINISTIC", "1", "CUDA: 0 lets the gradients of attention and convolution add in any order, which is faster", one_of("0, 1")},
+    {"TRIREME_DETERMINISTIC", "1", "CUDA: 0 lets the gradients of attention, convolution, batch norm and pooling add in any order, which is faster", one_of("0, 1")},
     {"TRIREME_NORM_AND_POOL", "fastest", "CUDA: whose kernels compute batch norm and pooling; fastest: timed for each shape, needs TRIREME_TUNE", one_of("fastest, cudnn, own")},
     {"TRIREME_METRICS", "auto", "metrics over HTTP; launcher: the launcher serves them", one_of("auto, launcher, off")},
     {"TRIREME_METRICS_ADDRESS", "0.0.0.0", "interface on which metrics are served"},

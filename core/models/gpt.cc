@@ -121,7 +121,7 @@ NormalisedSum Gpt::Block::forward_recomputed(const NormalisedSum& x, const Block
   // A region keeps its inputs. The second one is the norm of the first, and is made from it again.
   const SavedTensorHooks norm_from_sum([&](const Tensor& input) -> SavedTensorHooks::Unpack {
     if (input.raw_data() != x.y.raw_data()) return [input] { return input; };
-    // Under Autocast the fused norm rounds to 16 bits, and backward knows nothing of Autocast.
+    // Under Autocast the fused norm rounds to 16 bits, which a norm alone does not.
     return [this, sum = x.sum.detach(), dtype = input.dtype()] {
       return cast(ln_1.forward(sum), dtype);
     };

@@ -37,7 +37,9 @@ struct GptConfig {
   int64_t vocab_multiple = 1;
   /// Forward keeps the residual stream in front of each block, and backward runs the block again
   /// (core/autograd/checkpointing.h): about a third more arithmetic, and of all blocks but one a
-  /// sixteenth of the activations. Same losses and gradients. The model must live until backward.
+  /// sixteenth of the activations (of f32; with Autocast the stream has twice the bytes of the
+  /// rest). Same losses and gradients. The model must live until backward. SavedTensorHooks around
+  /// it do not see what is kept.
   bool recompute_blocks = false;
 
   // What GPT-2 leaves no choice about. llama_config() sets all of it.

@@ -57,7 +57,7 @@ enum class FeedForwardKind { kGelu, kSwiGlu };
 
 struct FeedForwardConfig {
   int64_t dim = 0;
-  int64_t hidden = 0;  // width inside; 0: 4 dim, with kSwiGlu default_hidden
+  int64_t hidden = 0;  // width inside; 0: hidden_width()
   double dropout = 0;
   Bias bias = Bias::kYes;
   FeedForwardKind kind = FeedForwardKind::kGelu;

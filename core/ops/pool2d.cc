@@ -1,14 +1,12 @@
 #include "kernels/pool2d.h"
 
 #include <limits>
-#include <vector>
 
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "core/tensor/create.h"
-#include "core/tensor/transfer.h"
 
 namespace trireme {
 namespace {
@@ -76,25 +74,28 @@ void with_places(const Tensor& where, const Fn& fn) {
   fn(where.data<int32_t>());
 }
 
+/// begin, begin + step, .. on the device of `like`: nothing comes from the host, so that a step
+/// that is captured may hold it.
+Tensor steps(int64_t count, int64_t begin, int64_t step, const Tensor& like) {
+  return arange(count, {DType::kI64, like.device()}) * static_cast<double>(step) +
+         static_cast<double>(begin);
+}
+
 /// The pixels that the places in each window are, i64 [batch, windows, channels].
 Tensor pixels_of(const Tensor& where, const Pool2dGeometry& g) {
-  const auto pixel = [&](int64_t r, int64_t c) { return r * g.cols.size + c; };
-  std::vector<int64_t> in_window, origins;
-  for (int64_t r = 0; r < g.rows.kernel; ++r) {
-    for (int64_t c = 0; c < g.cols.kernel; ++c) in_window.push_back(pixel(r, c));
-  }
-  for (int64_t r = 0; r < g.rows.out; ++r) {
-    for (int64_t c = 0; c < g.cols.out; ++c) {
-      origins.push_back(pixel(g.rows.origin(r), g.cols.origin(c)));
-    }
-  }
-  const auto there = [&](const std::vector<int64_t>& values, const Shape& shape) {
-    return to_device(from_vector(values, shape), where.device());
+  const auto grid = [](const Tensor& rows, const Tensor& columns) {
+    return reshape(reshape(rows, {rows.numel(), 1}) + columns, {rows.numel() * columns.numel()});
   };
-  const int64_t windows = g.rows.out * g.cols.out;
+  const auto origins = [&](const Windows& w, int64_t pitch) {
+    return steps(w.out, w.origin(0) * pitch, w.stride * pitch, where);
+  };
+  const int64_t width = g.cols.size;
+  const Tensor in_window =
+      grid(steps(g.rows.kernel, 0, width, where), steps(g.cols.kernel, 0, 1, where));
+  const Tensor origin = grid(origins(g.rows, width), origins(g.cols, 1));
   const Tensor places = reshape(cast(where, DType::kI64), {where.numel()});
-  const Tensor offsets = index_select(there(in_window, {g.rows.kernel * g.cols.kernel}), 0, places);
-  return reshape(offsets, {g.batch, windows, g.channels}) + there(origins, {windows, 1});
+  return reshape(index_select(in_window, 0, places), {g.batch, origin.numel(), g.channels}) +
+         reshape(origin, {origin.numel(), 1});
 }
 
 /// The gradient of max_pool2d: dy, each element where the largest of its window lies, and zeros.

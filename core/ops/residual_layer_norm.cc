@@ -21,7 +21,8 @@ MatrixView<T> rows_or_null(const Tensor& x) {
 /// Calls fn(TypeTag<Low>) where x is of 16 bits beside an f32 sum.
 template <typename Fn>
 void kernels_between(DType low, const Fn& fn) {
-  low == DType::kBF16 ? fn(TypeTag<BFloat16>{}) : fn(TypeTag<Float16>{});
+  if (low == DType::kBF16) return fn(TypeTag<BFloat16>{});
+  fn(TypeTag<Float16>{});
 }
 
 /// The node of the sum, with the op's inputs: x, residual, gamma, beta. The gradient of the

@@ -96,6 +96,21 @@ TEST(Hooks, APostHookReplacesWhatWasWrittenIntoALeafsSlot) {
   EXPECT_THAT(gradient_with([](const Tensor&) { return Tensor(); }), ElementsAre());
 }
 
+// Both operands are the same leaf: the hook replaces one gradient, the other lies in the slot.
+TEST(Hooks, APostHookLeavesTheOtherGradientInASlotAlone) {
+  const auto gradient = [](bool has_slot) {
+    const Tensor w = from_vector<double>({1, 2, 3, 4}, {2, 2}, test_device()).set_requires_grad();
+    GradientSlot slot(w);
+    if (has_slot) slot.set(full({2, 2}, 99, {DType::kF64, test_device()}));
+    const Tensor y = linear(w, w);
+    const auto handle =
+        register_post_hook(y, [](std::span<Tensor> dx, const Tensor&) { dx[0] = dx[0] * 10.0; });
+    backward(sum(y));
+    return w.grad().to_vector<double>();
+  };
+  EXPECT_EQ(gradient(true), gradient(false));
+}
+
 TEST(Hooks, NodeHooksOfSecondOrderGradientsAreRecorded) {
   const Tensor x = leaf({2});
   const Tensor y = x * x * x;

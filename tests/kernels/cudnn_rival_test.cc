@@ -76,6 +76,7 @@ TEST(CudnnRival, NothingIsDecidedDuringACapture) {
   library.device.is_capturing = true;
   EXPECT_FALSE(library.run());
   EXPECT_EQ(library.device.timings, 0);
+  EXPECT_EQ(library.builds, 0);
   library.device.is_capturing = false;
   EXPECT_TRUE(library.run());
   library.device.is_capturing = true;
