@@ -27,4 +27,28 @@ inline int64_t extent(int64_t size, int64_t kernel, int64_t stride, int64_t pad,
   return (size + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
 }
 
+inline Reference conv2d_reference(const Conv2dOptions& o) {
+  return [o](const Arrays& in) {
+    const Array &x = in[0], &w = in[1];
+    const int64_t out = w.shape[0] / o.groups, inner = w.shape[3];
+    const Shape shape{
+        x.shape[0], extent(x.shape[1], w.shape[1], o.stride[0], o.padding[0], o.dilation[0]),
+        extent(x.shape[2], w.shape[2], o.stride[1], o.padding[1], o.dilation[1]), w.shape[0]};
+    return each(Array::zeros(shape), [&](double& y, int64_t n, int64_t r, int64_t col, int64_t c) {
+      if (in.size() > 2) y = in[2][c];
+      for (int64_t i = 0; i < w.shape[1]; ++i) {
+        for (int64_t j = 0; j < w.shape[2]; ++j) {
+          for (int64_t k = 0; k < inner; ++k) {
+            y += at(w, c, i, j, k) * at(x, n, r * o.stride[0] - o.padding[0] + i * o.dilation[0],
+                                        col * o.stride[1] - o.padding[1] + j * o.dilation[1],
+                                        c / out * inner + k);
+          }
+        }
+      }
+    });
+  };
+}
+
+/// Every element of x adds its filter, times itself, to the result.
+
 }  // namespace trireme::testing

@@ -181,7 +181,6 @@ OpCase conv2d_norm_case(const std::string& name, const Shape& x, const Shape& we
              .tolerance = 1e-5,
              // In passes the convolution is rounded before its mean is subtracted.
              .roundings = 8,
-             .differentiable_once = "conv2d",
              .empty_shapes = {{none, weight, {channels}, {channels}}},
              .one_shapes = kNotApplicable};
   if (!has_residual) return row;
