@@ -179,8 +179,10 @@ Tensor Gpt::hidden(const Tensor& ids) const {
   const int64_t time = ids.size(1);
   require(time >= 1 && time <= config_.context, "gpt", "time must be in [1, ", config_.context,
           "], the context, got ", time);
+  // Made first, so that its gradient is complete last: that of wte is the larger message.
+  const Tensor positions = wpe_ ? slice(wpe_->weight(), 0, 0, time) : Tensor();
   Tensor tokens = wte_.forward(ids);
-  if (wpe_) tokens = tokens + slice(wpe_->weight(), 0, 0, time);
+  if (positions) tokens = tokens + positions;
   const Tensor embedded = dropout_.forward(tokens);
   NormalisedSum x{embedded, blocks_[0].ln_1.forward(embedded)};
   for (size_t i = 0; i < blocks_.size(); ++i) {

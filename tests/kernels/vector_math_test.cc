@@ -106,7 +106,8 @@ TEST(VectorMath, GeluInVectorsIsTheFunctor) {
   for (size_t i = 0; i < x.size(); ++i) {
     if (!(std::abs(x[i]) <= 1e18f)) continue;  // its square is not finite: below
     const double exact = x[i];
-    EXPECT_NEAR(y[i], GeluTanh{}(exact), 1e-37 + 2e-6 * std::abs(GeluTanh{}(exact))) << exact;
+    // Of an exponential of -70 the rounded argument alone leaves 4e-6.
+    EXPECT_NEAR(y[i], GeluTanh{}(exact), 1e-37 + 2e-5 * std::abs(GeluTanh{}(exact))) << exact;
     EXPECT_NEAR(dx[i], GeluTanh{}.grad(1.0, exact), 1e-6) << exact;
   }
   for (size_t i = 0; i < x.size(); ++i) {
