@@ -108,7 +108,8 @@ TEST(VectorMath, GeluInVectorsIsTheFunctor) {
     const double exact = x[i];
     // Of an exponential of -70 the rounded argument alone leaves 4e-6.
     EXPECT_NEAR(y[i], GeluTanh{}(exact), 1e-37 + 2e-5 * std::abs(GeluTanh{}(exact))) << exact;
-    EXPECT_NEAR(dx[i], GeluTanh{}.grad(1.0, exact), 1e-6) << exact;
+    // 1 - gate errs by 1e-7, and stands beside x times a slope of up to 10.
+    EXPECT_NEAR(dx[i], GeluTanh{}.grad(1.0, exact), 2e-6) << exact;
   }
   for (size_t i = 0; i < x.size(); ++i) {
     EXPECT_EQ(std::isnan(y[i]), std::isnan(GeluTanh{}(x[i]))) << x[i];
