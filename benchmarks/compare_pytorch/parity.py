@@ -195,6 +195,9 @@ def main():
     parser.add_argument("--tolerance", type=float, default=0)
     parser.add_argument("--small", action="store_true", help="a small model, for CPUs")
     options = parser.parse_args()
+    if options.model in ("mlp", "resnet") and options.batch < 10:
+        parser.error(f"{options.model} has 10 classes, a sample of each must be in the batch: "
+                     f"--batch must be at least 10, got {options.batch}")
     is_resnet = options.model == "resnet"
     options.steps = options.steps or (20 if is_resnet else 50)
     options.segment = options.segment or (2 if is_resnet else options.steps)
