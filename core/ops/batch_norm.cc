@@ -49,11 +49,6 @@ kernels::NormedShape normed_shape(const Tensor& x) {
   return {batch, x.numel() / (batch * channels), 1, channels};
 }
 
-/// A factor as the kernels read it: dense, without history, in the dtype of statistics.
-Tensor wide(const Tensor& factor) {
-  return factor ? dense(cast(factor, acc_dtype(factor.dtype()))) : factor;
-}
-
 /// y = end(normalised x), with the moments that it was computed with. x is dense and has elements,
 /// as y and the residual, which may be undefined. Moves the running statistics in training.
 Moments normalise(const char* op, kernels::NormEnd end, const Tensor& x, const Tensor& residual,
@@ -68,7 +63,7 @@ Moments normalise(const char* op, kernels::NormEnd end, const Tensor& x, const T
   m.mean = m.of_batch ? empty({x.size(-1)}, like) : clone_detached(running_mean);
   m.rstd = m.of_batch ? empty({x.size(-1)}, like) : rsqrt(running_var + o.eps);
   const bool moves = o.training && running_mean;
-  const Tensor scale = wide(gamma), shift = wide(beta);
+  const Tensor scale = detail::wide_factor(gamma), shift = detail::wide_factor(beta);
   dispatch_floating(op, x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     using A = Acc<T>;
@@ -111,8 +106,8 @@ struct Factors {
         beta_dtype(shift ? shift.dtype() : x.dtype()),
         dgamma(scale),
         dbeta(shift) {}
-  Tensor wide_gamma() const { return gamma ? wide((*gamma)()) : Tensor(); }
-  Tensor wide_beta() const { return beta ? wide((*beta)()) : Tensor(); }
+  Tensor wide_gamma() const { return gamma ? detail::wide_factor((*gamma)()) : Tensor(); }
+  Tensor wide_beta() const { return beta ? detail::wide_factor((*beta)()) : Tensor(); }
 
   std::optional<Saved> gamma, beta;
   DType gamma_dtype, beta_dtype;

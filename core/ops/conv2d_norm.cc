@@ -61,8 +61,7 @@ Tensor conv2d_batch_norm(const Tensor& x, const Tensor& weight, const Conv2dOpti
   }
   if (y.numel() == 0) return y;
   const NoGrad no_grad;
-  const auto wide = [](const Tensor& t) { return t ? dense(cast(t, acc_dtype(t.dtype()))) : t; };
-  const Tensor gamma = wide(norm.gamma), beta = wide(norm.beta);
+  const Tensor gamma = detail::wide_factor(norm.gamma), beta = detail::wide_factor(norm.beta);
   const Tensor mean = dense(norm.running_mean), var = dense(norm.running_var);
   const Tensor image = dense(x), filter = dense(weight);
   const Tensor added = residual ? dense(residual) : residual;

@@ -2,7 +2,9 @@
 
 #pragma once
 
+#include "core/ops/as_rows.h"
 #include "core/ops/check.h"
+#include "core/tensor/copy.h"
 
 namespace trireme::detail {
 
@@ -34,6 +36,11 @@ inline void check_channel_factor(const char* op, const char* what, const Tensor&
 template <typename T>
 T* data_or_null(const Tensor& x) {
   return x ? x.data<T>() : nullptr;
+}
+
+/// A factor as the kernels read it: dense, in the dtype of statistics. May be undefined.
+inline Tensor wide_factor(const Tensor& factor) {
+  return factor ? dense(cast(factor, acc_dtype(factor.dtype()))) : factor;
 }
 
 }  // namespace trireme::detail

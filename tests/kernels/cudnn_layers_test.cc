@@ -10,31 +10,13 @@
 #include "kernels/cudnn_batch_norm.h"
 #include "kernels/cudnn_conv2d.h"
 #include "kernels/cudnn_pool2d.h"
-#include "tests/kernels/cudnn_interpreter.h"
-#include "tests/kernels/host_device.h"
+#include "tests/kernels/interpreted_library.h"
 
 namespace trireme::kernels {
 namespace {
 
-using testing::CudnnMock;
-using testing::HostDevice;
+using Library = testing::InterpretedLibrary;
 using Values = std::vector<float>;
-
-struct Library {
-  CudnnMock mock;
-  HostDevice device{[] { return 1.0; }};
-  std::unique_ptr<CudnnLibrary> cudnn;
-
-  Library() {
-    mock.state().execute = testing::interpret;
-    cudnn = std::make_unique<CudnnLibrary>(mock.api(), device, CudnnOptions{});
-  }
-  ~Library() {
-    EXPECT_EQ(mock.state().complaint, "");
-    cudnn.reset();
-    EXPECT_EQ(mock.state().live_objects, 0);
-  }
-};
 
 Values draw(int64_t count, int seed) {
   Values values(static_cast<size_t>(count));
