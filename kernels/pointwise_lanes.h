@@ -1,5 +1,5 @@
 // Functors that have a form of their own for vectors of f32, with the instructions that g++ does
-// not find: rounding, powers of two, and a reciprocal in place of a division.
+// not find: powers of two, and a reciprocal in place of a division.
 
 #pragma once
 
@@ -12,28 +12,39 @@ namespace trireme::kernels::detail {
 
 #if defined(__AVX512F__)
 
-/// 1 / x within 2 units in the last place, for x in [1, inf]: 14 bits and a step of Newton's
-/// method. The step would make NaN of infinity; from 2^126 on, where results are subnormal, it is
-/// left out.
-inline __m512 reciprocal_of_one_or_more(__m512 x) {
+/// 1 / x within 2 units in the last place, for x in [1, 2]: 14 bits and a step of Newton's method.
+inline __m512 reciprocal(__m512 x) {
   const __m512 guess = _mm512_maskz_rcp14_ps(kAll, x);
-  const __mmask16 normal = _mm512_cmp_ps_mask(x, _mm512_set1_ps(0x1p126f), _CMP_LT_OQ);
-  return _mm512_mask_mul_ps(guess, normal, guess, 2.0f - x * guess);
+  return guess * (2.0f - x * guess);
 }
 
-inline __m512 gelu_gate(__m512 x) {
-  constexpr float kTwoA = GeluTanh::two_a<float>();
-  return reciprocal_of_one_or_more(1.0f + exp_avx512(-x * (kTwoA + kTwoA * 0.044715f * x * x)));
+/// What gelu and its gradient are made of, for z = 2u of GeluTanh.
+struct GeluGate {
+  __m512 u, g;  // e^-|z| and 1 / (1 + u): the gate is g or, where x is negative, u g
+  __mmask16 negative;
+};
+inline GeluGate gelu_gate(__m512 x) {
+  constexpr float kA = GeluTanh::two_a<float>() * std::numbers::log2e_v<float>;
+  const __m512 z = x * (kA + (kA * 0.044715f) * x * x);  // times log2(e)
+  const __m512 minus = _mm512_set1_ps(-0.0f);
+  const __m512 u = exp2_avx512(_mm512_or_ps(z, minus));
+  return {u, reciprocal(1.0f + u), _mm512_movepi32_mask(_mm512_castps_si512(x))};
 }
-inline Vec<float> lanes_of(const GeluTanh&, Vec<float> x) { return x * gelu_gate(x); }
+
+inline Vec<float> lanes_of(const GeluTanh&, Vec<float> x) {
+  const GeluGate gate = gelu_gate(x);
+  return x * _mm512_mask_mul_ps(gate.g, gate.negative, gate.u, gate.g);
+}
 inline Vec<float> lanes_of(const GradOf<GeluTanh>&, Vec<float> dy, Vec<float> x) {
-  constexpr float kTwoA = GeluTanh::two_a<float>();
-  const Vec<float> s = gelu_gate(x), slope = kTwoA + 3 * kTwoA * 0.044715f * x * x;
-  return dy * (s + x * s * (1.0f - s) * slope);
+  constexpr float kA = GeluTanh::two_a<float>();
+  const GeluGate gate = gelu_gate(x);
+  const __m512 ug = gate.u * gate.g, slope = kA + (3 * kA * 0.044715f) * x * x;
+  const __m512 s = _mm512_mask_mov_ps(gate.g, gate.negative, ug);
+  return dy * (s + x * (ug * gate.g) * slope);
 }
 
 template <typename Fn, typename T>
-inline constexpr bool kHasLanes = std::is_same_v<T, float> &&
+inline constexpr bool kHasLanes = std::is_same_v<Acc<T>, float> &&
                                   (std::is_same_v<Fn, GeluTanh> ||
                                    std::is_same_v<Fn, GradOf<GeluTanh>>);
 
@@ -43,5 +54,27 @@ template <typename Fn, typename T>
 inline constexpr bool kHasLanes = false;
 
 #endif
+
+/// fn in each lane, for kernels whose text is one of vectors: V are Vec<T>.
+template <typename T, typename Fn, typename... V>
+inline Vec<T> in_lanes(const Fn& fn, V... v) {
+  if constexpr (kHasLanes<Fn, T>) {
+    return lanes_of(fn, v...);
+  } else {
+    alignas(kVecBytes) Acc<T> in[sizeof...(V)][kLanes<T>], out[kLanes<T>];
+    size_t k = 0;
+    (std::memcpy(in[k++], &v, sizeof v), ...);
+    for (int64_t i = 0; i < kLanes<T>; ++i) {
+      if constexpr (sizeof...(V) == 1) {
+        out[i] = fn(in[0][i]);
+      } else {
+        out[i] = fn(in[0][i], in[1][i]);
+      }
+    }
+    Vec<T> y;
+    std::memcpy(&y, out, sizeof y);
+    return y;
+  }
+}
 
 }  // namespace trireme::kernels::detail

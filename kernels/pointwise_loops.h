@@ -68,7 +68,7 @@ void widened_block(const void* fn, const T* const* in, T* out, int64_t n) {
 
 template <typename Fn, typename T, size_t N>
 constexpr DenseBlock<T> block_of() {
-  if constexpr (is_half<T>) {
+  if constexpr (is_half<T> && !kHasLanes<Fn, T>) {
     return widened_block<Fn, T, N>;
   } else {
     return dense_block<Fn, T, N>;

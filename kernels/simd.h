@@ -11,31 +11,12 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/exp_avx512.h"
 #include "kernels/half_vector.h"
 #include "kernels/vec.h"
 #include "kernels/vector_math.h"
 
 namespace trireme::kernels {
-
-#if defined(__AVX512F__)
-namespace detail {
-/// vmath::exp in 16 lanes; see there for the constants. NaN passes: min and max give their second
-/// operand where one is NaN.
-inline __m512 exp_avx512(__m512 x) {
-  const auto all = [](float value) { return _mm512_set1_ps(value); };
-  x = _mm512_maskz_min_ps(kAll, all(89.0f), x);
-  x = _mm512_maskz_max_ps(kAll, all(-104.0f), x);
-  const __m512 whole = _mm512_maskz_roundscale_ps(kAll, x * 1.44269504f, _MM_FROUND_TO_NEAREST_INT);
-  const __m512 r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  __m512 p = r * 0.001381460828f + 0.008368710296f;
-  p = p * r + 0.04166838747f;
-  p = p * r + 0.1666652068f;
-  p = p * r + 0.4999999345f;
-  const __m512 e = (p * r) * r + r + 1.0f;
-  return _mm512_maskz_scalef_ps(kAll, e, whole);
-}
-}  // namespace detail
-#endif
 
 template <typename T>
 inline Vec<T> broadcast(T value) {
@@ -141,8 +122,8 @@ inline Acc<T> max_of_lanes(Vec<T> v) {
   return most;
 }
 
-/// e^x in each lane: vmath::exp, and with AVX-512, which rounds to whole numbers and multiplies by
-/// powers of two in one instruction each, the same polynomial in half the instructions.
+/// e^x in each lane, for x from which a row's largest or the logarithm of its sum was taken away:
+/// of +infinity it makes NaN. vmath::exp, and with AVX-512 a third of its instructions.
 template <typename T>
 inline Vec<T> exp_of(Vec<T> x) {
 #if defined(__AVX512F__)

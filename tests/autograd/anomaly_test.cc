@@ -7,6 +7,7 @@
 #include "core/autograd/backward.h"
 #include "core/ops/ops.h"
 #include "tests/support/leaves.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 
@@ -21,16 +22,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::leaf;
+using testing::message_of;
 using ::testing::Not;
-
-std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // d sqrt(0) / dx = infinity, times a dy of 0.
 Tensor zero_times_infinity(const Tensor& x) { return sum(a_function_that_takes_roots(x) * 0.0); }
@@ -39,7 +32,7 @@ TEST(Anomaly, SaysWhoCalledTheOpWhoseGradientIsNaN) {
   const Tensor x = leaf({0, 1});
   const AnomalyMode anomaly;
   EXPECT_THAT(
-      error_of([&] { backward(zero_times_infinity(x)); }),
+      message_of<Error>([&] { backward(zero_times_infinity(x)); }),
       AllOf(HasSubstr("backward: sqrt gave NaN in the gradient of its operand 0, f64[2]"),
             HasSubstr("of its thread, was called from"),
             HasSubstr("\n    trireme::sqrt()\n    trireme::a_function_that_takes_roots()\n")));
@@ -62,7 +55,7 @@ TEST(Anomaly, OfAnOpThatWasRecordedBeforeKnowsItsNameOnly) {
   const Tensor x = leaf({0, 1});
   const Tensor y = zero_times_infinity(x);
   const AnomalyMode anomaly;
-  EXPECT_THAT(error_of([&] { backward(y); }),
+  EXPECT_THAT(message_of<Error>([&] { backward(y); }),
               HasSubstr("sqrt was recorded outside of AnomalyMode: its call is not known"));
 }
 

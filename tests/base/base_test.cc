@@ -11,27 +11,19 @@
 #include "core/base/ref.h"
 #include "core/base/settings.h"
 #include "core/base/shape.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::HasSubstr;
-
-template <typename Fn>
-std::string message_of(const Fn& fn) {
-  try {
-    fn();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
+using testing::message_of;
 
 TEST(Shape, BroadcastsAsNumPyDoes) {
   EXPECT_EQ(broadcast_shapes("add", {2, 1, 3}, {4, 1}), Shape({2, 4, 3}));
   EXPECT_EQ(broadcast_shapes("add", {}, {5}), Shape({5}));
   EXPECT_EQ(broadcast_shapes("add", {1}, {0}), Shape({0}));
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<Error>([] {
               broadcast_shapes("add", {2, 3}, {4});
             }),
             "add: shapes do not broadcast, lhs is [2, 3] but rhs is [4]");
@@ -46,7 +38,7 @@ TEST(Shape, KnowsWhatIsContiguous) {
 }
 
 TEST(Shape, RefusesTooManyDimensions) {
-  EXPECT_THAT(message_of([] {
+  EXPECT_THAT(message_of<Error>([] {
                 Shape({1, 1, 1, 1, 1, 1, 1, 1, 1});
               }),
               HasSubstr("at most 8 dimensions, got 9"));
@@ -55,7 +47,7 @@ TEST(Shape, RefusesTooManyDimensions) {
 TEST(Device, ParsesNamesAndRefusesOthers) {
   EXPECT_EQ(parse_device("cpu"), Device{});
   EXPECT_EQ(parse_device("cuda:3"), (Device{DeviceType::kCuda, 3}));
-  EXPECT_EQ(message_of([] { parse_device("gpu"); }),
+  EXPECT_EQ(message_of<Error>([] { parse_device("gpu"); }),
             "device: must be cpu, cuda or cuda:N, got 'gpu'");
   EXPECT_THROW(parse_device("cuda:"), InvalidArgument);
   EXPECT_THROW(parse_device("cuda:-1"), InvalidArgument);
@@ -91,13 +83,13 @@ TEST(Settings, ReadsTheTableOnly) {
   ::setenv("TRIREME_BUCKET_MB", "12", 1);
   EXPECT_EQ(get_setting_int("TRIREME_BUCKET_MB"), 12);
   ::setenv("TRIREME_BUCKET_MB", "many", 1);
-  EXPECT_EQ(message_of([] { get_setting_int("TRIREME_BUCKET_MB"); }),
+  EXPECT_EQ(message_of<Error>([] { get_setting_int("TRIREME_BUCKET_MB"); }),
             "settings: TRIREME_BUCKET_MB must be a whole number, got 'many'");
   ::setenv("TRIREME_BUCKET_MB", "-5", 1);
-  EXPECT_EQ(message_of([] { get_setting_int("TRIREME_BUCKET_MB"); }),
+  EXPECT_EQ(message_of<Error>([] { get_setting_int("TRIREME_BUCKET_MB"); }),
             "settings: TRIREME_BUCKET_MB must be from 1 to 1048576, got -5");
   ::setenv("TRIREME_METRICS", "on", 1);
-  EXPECT_EQ(message_of([] { get_setting("TRIREME_METRICS"); }),
+  EXPECT_EQ(message_of<Error>([] { get_setting("TRIREME_METRICS"); }),
             "settings: TRIREME_METRICS must be one of auto, launcher, off, got 'on'");
   ::unsetenv("TRIREME_METRICS");
   ::unsetenv("TRIREME_BUCKET_MB");

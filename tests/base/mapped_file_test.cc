@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "core/base/error.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

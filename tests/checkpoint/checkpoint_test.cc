@@ -13,6 +13,7 @@
 #include "core/base/error.h"
 #include "core/checkpoint/catalog.h"
 #include "tests/checkpoint/snapshots.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -14,6 +14,7 @@
 #include "core/checkpoint/catalog.h"
 #include "core/checkpoint/safetensors.h"
 #include "tests/checkpoint/snapshots.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -13,6 +13,7 @@
 #include "core/checkpoint/catalog.h"
 #include "core/checkpoint/directory_lock.h"
 #include "tests/checkpoint/snapshots.h"
+#include "tests/support/message_of.h"
 #include "tests/support/system_calls.h"
 #include "tests/support/temp_dir.h"
 

@@ -5,6 +5,7 @@
 
 #include "core/checkpoint/safetensors.h"
 #include "core/tensor/create.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -12,6 +12,7 @@
 #include "core/base/error.h"
 #include "core/tensor/create.h"
 #include "core/tensor/view.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

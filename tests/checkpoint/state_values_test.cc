@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "core/base/error.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -10,35 +10,27 @@
 #include "core/cuda/stream.h"
 #include "core/cuda/transfer.h"
 #include "tests/cuda/fake_device.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::cuda {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using testing::message_of;
 using trireme::testing::fake;
 using trireme::testing::FakeDeviceGuard;
-
-template <typename Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(CudaCheck, SaysWhatToDoAboutEachFailure) {
   FakeDeviceGuard guard;
   fake().devices = 2;
   EXPECT_NO_THROW(check("matmul", cudaSuccess));
   EXPECT_THAT(
-      message_of([] { check("matmul", cudaErrorNoDevice); }),
+      message_of<Error>([] { check("matmul", cudaErrorNoDevice); }),
       AllOf(HasSubstr("matmul: no CUDA device is visible"), HasSubstr("cudaErrorNoDevice")));
-  EXPECT_THAT(message_of([] { check("matmul", cudaErrorInvalidDevice); }),
+  EXPECT_THAT(message_of<Error>([] { check("matmul", cudaErrorInvalidDevice); }),
               HasSubstr("use cuda:0 to cuda:1"));
-  EXPECT_THAT(message_of([] { check("matmul", cudaErrorIllegalAddress); }),
+  EXPECT_THAT(message_of<Error>([] { check("matmul", cudaErrorIllegalAddress); }),
               HasSubstr("TRIREME_SYNC_DEBUG=1"));
   EXPECT_THROW(check("matmul", cudaErrorMemoryAllocation), OutOfMemory);
   EXPECT_THROW(check("matmul", cudaErrorUnknown), CudaError);
@@ -79,7 +71,7 @@ TEST(CudaCheck, SyncDebugNamesTheOpThatFaults) {
     FakeDeviceGuard guard;
     const Cuda device = current_cuda(0);
     fake().fail_next["stream_synchronize"] = cudaErrorIllegalAddress;
-    std::fputs(message_of([&] { check_launch("gelu", device); }).c_str(), stderr);
+    std::fputs(message_of<Error>([&] { check_launch("gelu", device); }).c_str(), stderr);
     std::exit(0);
   };
   EXPECT_EXIT(faulting_launch(), ::testing::ExitedWithCode(0),
@@ -94,7 +86,7 @@ TEST(CudaCheck, SyncDebugNamesTheCopyThatFaults) {
     char there[8] = {}, here[8] = {};
     const auto failing = [&](const auto& copy) {
       fake().fail_next["stream_synchronize"] = cudaErrorIllegalAddress;
-      std::fputs((message_of(copy) + ";").c_str(), stderr);
+      std::fputs((message_of<Error>(copy) + ";").c_str(), stderr);
     };
     failing([&] { copy_to_device(0, there, here, 8); });
     failing([&] { HostCopy(0, there, 8); });
@@ -108,10 +100,10 @@ TEST(CudaCheck, SyncDebugNamesTheCopyThatFaults) {
 TEST(CudaDevice, AWrongIndexIsNamed) {
   FakeDeviceGuard guard;
   fake().devices = 2;
-  EXPECT_THAT(message_of([] { current_cuda(7); }),
+  EXPECT_THAT(message_of<Error>([] { current_cuda(7); }),
               HasSubstr("there is no device cuda:7, this process sees 2 (cuda:0 to cuda:1)"));
   fake().devices = 0;
-  EXPECT_THAT(message_of([] { device_info(0); }), HasSubstr("no CUDA device is visible"));
+  EXPECT_THAT(message_of<Error>([] { device_info(0); }), HasSubstr("no CUDA device is visible"));
 }
 
 TEST(CudaDevice, InfoReadsAsNvidiaSmiPrintsIt) {

@@ -8,6 +8,7 @@
 #include "core/data/loader.h"
 #include "tests/data/jpeg_files.h"
 #include "tests/data/png_files.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

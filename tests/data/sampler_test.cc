@@ -12,7 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/data/permutation.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

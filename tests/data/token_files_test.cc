@@ -7,6 +7,7 @@
 
 #include "core/base/error.h"
 #include "core/data/text_tree.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/data/token_files.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -16,39 +16,20 @@
 #include "distributed/make_communicator.h"
 #include "distributed/page_memory.h"
 #include "distributed/run_ranks.h"
+#include "tests/support/comm_error.h"
+#include "tests/support/message_of.h"
 #include "tests/support/run_ranks.h"
 
 namespace trireme {
 namespace {
 
+using testing::comm_error;
 using ::testing::HasSubstr;
+using testing::message_of;
 using testing::RankCase;
 using testing::run_rank_processes;
 using testing::run_ranks_on;
 using testing::TestBackend;
-
-template <typename E, typename Fn>
-std::string error_of(const Fn& fn) {
-  try {
-    fn();
-  } catch (const E& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
-template <typename Fn>
-std::string comm_error(CommError::Kind kind, const Fn& fn) {
-  try {
-    fn();
-  } catch (const CommError& error) {
-    EXPECT_EQ(error.kind(), kind) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no CommError";
-  return "";
-}
 
 class Failures : public ::testing::TestWithParam<RankCase> {
  protected:
@@ -224,7 +205,7 @@ TEST(Abort, ReachesOtherRanksOverMpi) {
 }
 
 TEST(RunRanks, RethrowsTheCauseAndNotItsConsequences) {
-  const std::string text = error_of<InvalidArgument>([] {
+  const std::string text = message_of<InvalidArgument>([] {
     run_ranks(3, [](Communicator& comm) {
       if (comm.rank() == 1) fail("test", "the real reason");
       comm.barrier();
@@ -234,7 +215,7 @@ TEST(RunRanks, RethrowsTheCauseAndNotItsConsequences) {
 }
 
 TEST(RunRanks, RankThatReturnsEarlyIsNamed) {
-  const std::string text = error_of<CommError>([] {
+  const std::string text = message_of<CommError>([] {
     run_ranks(2, [](Communicator& comm) {
       if (comm.rank() == 0) comm.barrier();
     });
@@ -302,7 +283,7 @@ TEST(BadArguments, AreNamedBeforeAnythingIsSent) {
   auto ranks = make_local_communicators(2);
   Communicator& comm = *ranks[0];
   int32_t value = 0;
-  const auto text = [](const auto& fn) { return error_of<InvalidArgument>(fn); };
+  const auto text = [](const auto& fn) { return message_of<InvalidArgument>(fn); };
   EXPECT_EQ(text([&] { comm.all_reduce(&value, 1, DType::kI32, ReduceOp::kAverage); }),
             "all_reduce: average needs a floating-point dtype, got i32; use sum");
   EXPECT_EQ(text([&] { comm.all_reduce(&value, -1, DType::kI32, ReduceOp::kSum); }),
@@ -318,7 +299,7 @@ TEST(BadArguments, AreNamedBeforeAnythingIsSent) {
 
 TEST(MakeCommunicator, ExplainsWhatCannotWork) {
   const auto text = [](const CommunicatorOptions& options) {
-    return error_of<InvalidArgument>([&] { make_communicator(options); });
+    return message_of<InvalidArgument>([&] { make_communicator(options); });
   };
   CommunicatorOptions options;
   options.backend = "gloo";
@@ -340,7 +321,7 @@ TEST(MakeCommunicator, ExplainsWhatCannotWork) {
 TEST(MakeCommunicator, RejectsTimeoutsThatMakeNoSense) {
   for (const char* seconds : {"0", "-5", "1000001", "9223372036854775807"}) {
     setenv("TRIREME_TIMEOUT_SECONDS", seconds, 1);
-    EXPECT_EQ(error_of<InvalidArgument>([] { make_communicator({}); }),
+    EXPECT_EQ(message_of<InvalidArgument>([] { make_communicator({}); }),
               concat("settings: TRIREME_TIMEOUT_SECONDS must be from 1 to 1000000, got ", seconds));
   }
   unsetenv("TRIREME_TIMEOUT_SECONDS");

@@ -6,7 +6,7 @@
 
 #include <map>
 
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

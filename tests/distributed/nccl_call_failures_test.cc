@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/message_of.h"
 #include "tests/support/nccl_ranks.h"
-#include "tests/support/temp_dir.h"
 
 namespace trireme {
 namespace {
@@ -131,7 +131,7 @@ TEST(NcclCallFailures, AnErrorWithoutATextIsStillNamed) {
   silent.get_last_error = [](ncclComm_t) -> const char* { return nullptr; };
   const ScopedNcclApi in_force(silent);
   nccl.fail_next("all_reduce", ncclSystemError);
-  EXPECT_THAT(message_of<CommError>([] { run_gpu_ranks(2, use_everything); }),
+  EXPECT_THAT(message_of<CommError>([] { run_gpu_ranks(3, use_everything); }),
               HasSubstr("ncclAllReduce failed, unknown error; "));
   EXPECT_EQ(nccl.live_communicators(), 0);
 }

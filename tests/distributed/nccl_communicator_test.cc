@@ -12,8 +12,8 @@
 #include "core/base/half.h"
 #include "core/cuda/memory.h"
 #include "distributed/control_channel.h"
+#include "tests/support/message_of.h"
 #include "tests/support/nccl_ranks.h"
-#include "tests/support/temp_dir.h"
 
 namespace trireme {
 namespace {

@@ -18,8 +18,8 @@
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "distributed/ddp.h"
+#include "tests/support/message_of.h"
 #include "tests/support/nccl_ranks.h"
-#include "tests/support/temp_dir.h"
 
 namespace trireme {
 namespace {

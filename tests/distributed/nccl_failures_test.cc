@@ -8,8 +8,8 @@
 #include "core/cuda/device.h"
 #include "distributed/device_of_rank.h"
 #include "tests/support/environment_variable.h"
+#include "tests/support/message_of.h"
 #include "tests/support/nccl_ranks.h"
-#include "tests/support/temp_dir.h"
 
 namespace trireme {
 namespace {

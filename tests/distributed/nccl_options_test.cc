@@ -6,8 +6,8 @@
 #include <cstdlib>
 
 #include "tests/support/environment_variable.h"
+#include "tests/support/message_of.h"
 #include "tests/support/nccl_ranks.h"
-#include "tests/support/temp_dir.h"
 
 namespace trireme {
 namespace {

@@ -9,7 +9,7 @@
 #include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
 #include "tests/distributed/gpu_step.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -11,7 +11,7 @@
 #include "core/autograd/hooks.h"
 #include "core/cuda/stream.h"
 #include "tests/distributed/gpu_step.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

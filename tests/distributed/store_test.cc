@@ -12,6 +12,7 @@
 #include "distributed/file_store.h"
 #include "distributed/tcp_socket.h"
 #include "distributed/tcp_store.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -6,6 +6,7 @@
 #include "core/ops/ops.h"
 #include "kernels/embedding.h"
 #include "tests/gpu/gpu_test.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::testing {
 namespace {
@@ -20,14 +21,14 @@ void wait(Device device) { zeros({}, {DType::kF32, device}).item(); }
 
 TEST_F(GpuErrors, TwoDevicesInOneOpAreNamed) {
   const Tensor here = ones({3}), there = ones({3}, {DType::kF32, gpu()});
-  EXPECT_THAT(error_of([&] { here + there; }),
+  EXPECT_THAT(message_of<Error>([&] { here + there; }),
               AllOf(HasSubstr("add: devices differ"), HasSubstr("cpu"), HasSubstr("cuda:0")));
 }
 
 TEST_F(GpuErrors, ARowOutsideItsTableIsFoundByTheKernel) {
   const Tensor table = ones({10, 8}, {DType::kF32, gpu()});
   const Tensor ids = from_vector<int64_t>({1, 2, 9, 12, 0}, {5}, gpu());
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(message_of<Error>([&] {
                 embedding(table, ids);
                 wait(gpu());
               }),
@@ -39,7 +40,7 @@ TEST_F(GpuErrors, ARowOutsideItsTableIsFoundByTheKernel) {
 TEST_F(GpuErrors, AClassThatIsNoneIsFoundByTheKernel) {
   const Tensor logits = ones({4, 10}, {DType::kF32, gpu()});
   const Tensor targets = from_vector<int64_t>({1, 10, 2, 3}, {4}, gpu());
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(message_of<Error>([&] {
                 cross_entropy(logits, targets);
                 wait(gpu());
               }),
@@ -49,7 +50,7 @@ TEST_F(GpuErrors, AClassThatIsNoneIsFoundByTheKernel) {
 // Nothing is touched before the sizes are looked at, so no memory of such a size is needed.
 TEST_F(GpuErrors, MoreRowsThanAreNumberedAreRefusedByEmbeddingsGradient) {
   const auto refused = [&](int64_t tokens, int64_t rows) {
-    return error_of([&] {
+    return message_of<Error>([&] {
       on_device(gpu(), [&](auto device) {
         kernels::embedding_backward<float, int64_t>(device, {nullptr, tokens, 1, 1}, nullptr,
                                                     {nullptr, rows, 1, 1});
@@ -64,7 +65,7 @@ TEST_F(GpuErrors, MoreRowsThanAreNumberedAreRefusedByEmbeddingsGradient) {
 
 TEST_F(GpuErrors, OutOfMemoryShowsTheRequestAndLeavesTheDeviceUsable) {
   constexpr int64_t kMoreThanAny = int64_t{1} << 44;
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(message_of<Error>([&] {
                 empty({kMoreThanAny}, {DType::kU8, gpu()});
               }),
               AllOf(HasSubstr("out of memory on cuda:0"), HasSubstr("17592186044416 bytes"),
@@ -74,7 +75,7 @@ TEST_F(GpuErrors, OutOfMemoryShowsTheRequestAndLeavesTheDeviceUsable) {
 }
 
 TEST_F(GpuErrors, ADeviceThatIsNotThereIsRefused) {
-  EXPECT_THAT(error_of([] {
+  EXPECT_THAT(message_of<Error>([] {
                 zeros({1}, {DType::kF32, {DeviceType::kCuda, 63}});
               }),
               HasSubstr("there is no device cuda:63"));
@@ -89,7 +90,8 @@ TEST_F(GpuErrors, AFaultNamesItsOp) {
   const Tensor x = ones({4}, {DType::kF32, gpu()});
   constexpr int64_t kFarAway = int64_t{1} << 40;
   const Tensor outside(x.storage(), kFarAway, {4}, {1}, DType::kF32);
-  EXPECT_THAT(error_of([&] { exp(outside); }), HasSubstr("exp: its work on the device failed"));
+  EXPECT_THAT(message_of<Error>([&] { exp(outside); }),
+              HasSubstr("exp: its work on the device failed"));
 }
 
 }  // namespace

@@ -12,16 +12,6 @@
 
 namespace trireme::testing {
 
-/// What `call` throws as an Error, or "nothing was thrown".
-inline std::string error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
-
 class GpuTest : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -8,6 +8,7 @@
 #include "core/ops/recurrent.h"
 #include "core/tensor/transfer.h"
 #include "tests/gpu/gpu_test.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::testing {
 namespace {
@@ -20,7 +21,7 @@ class GpuIndexErrors : public GpuTest {
   /// What the wait behind `op` throws.
   template <typename Op>
   static std::string reported(const Op& op) {
-    return error_of([&] {
+    return message_of<Error>([&] {
       [[maybe_unused]] const auto y = op();
       cuda::synchronize(gpu().index);
     });

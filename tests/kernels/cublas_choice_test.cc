@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "tests/kernels/cublas_library.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::kernels {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::message_of;
 
 /// A call on dense row-major host memory.
 MatmulCall dense_call(const std::vector<float>& a, const std::vector<float>& b,
@@ -119,15 +121,6 @@ TEST(CublasMatmul, EpiloguesAreOfTheRowMajorResult) {
   }
 }
 
-std::string message_of(const std::function<void()>& fn) {
-  try {
-    fn();
-  } catch (const CudaError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(CublasMatmul, AnErrorOfAnyCallNamesItAndLeavesNothingBehind) {
   const std::vector<float> a = whole<float>(6, 1), b = whole<float>(12, 2);
   std::vector<float> c(8);
@@ -136,7 +129,7 @@ TEST(CublasMatmul, AnErrorOfAnyCallNamesItAndLeavesNothingBehind) {
     Library library;
     library.mock.state().failing = failing;
     const std::string message =
-        message_of([&] { library.matmul->run(dense_call(a, b, c, 2, 4, 3), nullptr); });
+        message_of<CudaError>([&] { library.matmul->run(dense_call(a, b, c, 2, 4, 3), nullptr); });
     EXPECT_THAT(message, HasSubstr(std::string("matmul: cublasLt") + failing + " failed"));
     EXPECT_THAT(message, HasSubstr("CUBLAS_STATUS_INTERNAL_ERROR; "));
   }
@@ -149,7 +142,7 @@ TEST(CublasMatmul, SaysSoWhereNoAlgorithmExists) {
   std::vector<float> c(8);
   const MatmulCall call = dense_call(a, b, c, 2, 4, 3);
   EXPECT_FALSE(library.matmul->supports(call));
-  EXPECT_THAT(message_of([&] { library.matmul->run(call, nullptr); }),
+  EXPECT_THAT(message_of<CudaError>([&] { library.matmul->run(call, nullptr); }),
               HasSubstr("for [2, 3] x [3, 4], batch 1, f32"));
 }
 
@@ -169,7 +162,7 @@ TEST(CublasLibrary, CannotStartWithoutADriverAndSaysWhatToDo) {
   CublasMock mock;
   HostDevice device([] { return 0.0; });
   MatmulAlgorithms algorithms("", "none", 0);
-  EXPECT_EQ(message_of([&] { CublasMatmul(cublas_api(), device, algorithms, {}); }),
+  EXPECT_EQ(message_of<CudaError>([&] { CublasMatmul(cublas_api(), device, algorithms, {}); }),
             "matmul: cublasLtCreate failed, CUBLAS_STATUS_NOT_INITIALIZED; no NVIDIA driver or GPU "
             "can be used here; run trireme doctor, or use --device cpu");
 }

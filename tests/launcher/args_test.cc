@@ -8,7 +8,7 @@
 #include "distributed/env.h"
 #include "distributed/exit_code_of.h"
 #include "launcher/suggest.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -13,7 +13,7 @@
 #include "core/metrics/spawn_exporter.h"
 #include "tests/metrics/http_get.h"
 #include "tests/metrics/test_run.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -10,6 +10,7 @@
 #include "core/metrics/stats_page.h"
 #include "tests/metrics/http_get.h"
 #include "tests/metrics/test_run.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

@@ -11,6 +11,7 @@
 
 #include "core/metrics/jsonl_sink.h"
 #include "core/metrics/run_summary.h"
+#include "tests/support/message_of.h"
 #include "tests/support/system_calls.h"
 #include "tests/support/temp_dir.h"
 

@@ -15,7 +15,7 @@
 #include "core/metrics/stats_page_layout.h"
 #include "core/tensor/allocator.h"
 #include "tests/metrics/test_run.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -7,7 +7,7 @@
 #include "core/checkpoint/load_state.h"
 #include "core/models/gpt.h"
 #include "core/optim/adam.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

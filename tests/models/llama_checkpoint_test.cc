@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/models/llama_golden.h"
+#include "tests/support/message_of.h"
 #include "tests/support/temp_dir.h"
 
 namespace trireme {

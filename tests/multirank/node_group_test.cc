@@ -14,29 +14,19 @@
 #include "core/base/shm_name.h"
 #include "distributed/local_socket.h"
 #include "distributed/shm_communicator.h"
+#include "tests/support/comm_error.h"
 
 namespace trireme {
 namespace {
 
 using std::chrono::milliseconds;
 using ::testing::AllOf;
+using testing::comm_error;
 using ::testing::HasSubstr;
 
 constexpr milliseconds kPatient{20'000};
 
 std::string unique_name(const char* test) { return concat("test-", getpid(), "-", test); }
-
-template <typename Fn>
-std::string comm_error(CommError::Kind kind, const Fn& fn) {
-  try {
-    fn();
-  } catch (const CommError& error) {
-    EXPECT_EQ(error.kind(), kind) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no CommError";
-  return "";
-}
 
 TEST(NodeGroup, MissingRankIsNamedAtTheDeadline) {
   EXPECT_THAT(comm_error(CommError::Kind::kTimeout,

@@ -13,12 +13,14 @@
 
 #include "core/base/sanitizer.h"
 #include "distributed/node_group.h"
+#include "tests/support/comm_error.h"
 #include "tests/support/run_ranks.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::AnyOf;
+using testing::comm_error;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::RankOutcome;
@@ -32,19 +34,6 @@ constexpr CommOptions kPatient{std::chrono::seconds(100)};
 
 std::unique_ptr<Communicator> join(const RankPlace& place, const CommOptions& options = kPatient) {
   return testing::make_test_communicator(TestBackend::kShm, place, options);
-}
-
-/// Runs fn, which must end with a CommError of this kind, and returns its text.
-template <typename Fn>
-std::string comm_error(CommError::Kind kind, const Fn& fn) {
-  try {
-    fn();
-  } catch (const CommError& error) {
-    EXPECT_EQ(error.kind(), kind) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no CommError";
-  return "";
 }
 
 void expect_passed(const RankOutcome& outcome) {

@@ -14,7 +14,7 @@
 #include "core/optim/adam.h"
 #include "core/optim/clip.h"
 #include "core/tensor/create.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {

@@ -2,19 +2,23 @@
 
 #pragma once
 
-#include <functional>
+#include <exception>
 #include <string>
 
 #include "core/base/error.h"
 
 namespace trireme::testing {
 
-/// What `call` throws as an InvalidArgument, or "nothing was thrown".
-inline std::string message_of(const std::function<void()>& call) {
+/// The message of the exception of type E that `fn` throws; a text that says so if it throws none
+/// or another one.
+template <typename E = InvalidArgument, typename Fn>
+std::string message_of(const Fn& fn) {
   try {
-    call();
-  } catch (const InvalidArgument& error) {
+    fn();
+  } catch (const E& error) {
     return error.what();
+  } catch (const std::exception& error) {
+    return std::string("another exception: ") + error.what();
   }
   return "nothing was thrown";
 }

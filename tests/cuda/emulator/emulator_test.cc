@@ -9,7 +9,7 @@
 
 #include "kernels/cuda/launch_kernel.cuh"
 #include "tests/cuda/fake_device.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
