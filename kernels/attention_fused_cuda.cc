@@ -49,11 +49,17 @@ AttentionForwardLayout layout_of(const StridedView<const T>& q, const StridedVie
           strides_of(out)};
 }
 
-CudnnKey key_of(int64_t operation, const AttentionForwardLayout& f) {
+CudnnKey key_of(CudnnOperation operation, const AttentionForwardLayout& f) {
   const AttentionShape& s = f.shape;
-  CudnnKey key{operation, s.type,     s.batch,
-               s.heads,   s.kv_heads, s.queries,
-               s.keys,    s.head_dim, static_cast<int64_t>(f.mask)};
+  CudnnKey key{static_cast<int64_t>(operation),
+               s.type,
+               s.batch,
+               s.heads,
+               s.kv_heads,
+               s.queries,
+               s.keys,
+               s.head_dim,
+               static_cast<int64_t>(f.mask)};
   for (const AttentionStrides* strides : {&f.q, &f.k, &f.v, &f.out}) {
     key.insert(key.end(), strides->begin(), strides->end());
   }
@@ -73,10 +79,9 @@ bool attention_fused(Cuda device, const StridedView<const T>& q, const StridedVi
                      const StridedView<T>& out, float* logsumexp) {
   if (!suits_cudnn(q, k, v, spec)) return false;
   if (common_alignment(q.data, k.data, v.data, out.data) < 16) return false;
-  constexpr int64_t kOperation = 2;
   CudnnLibrary& library = CudnnLibrary::of(device.index);
   const AttentionForwardLayout layout = layout_of<T>(q, k, v, out, spec);
-  CudnnBuilt& built = library.built(key_of(kOperation, layout), [&] {
+  CudnnBuilt& built = library.built(key_of(CudnnOperation::kAttention, layout), [&] {
     CudnnBuilt made = build_attention_forward(library.graph("attention"), layout);
     if (made.plans.empty()) log_refusal("forward", layout.shape);
     return made;
@@ -99,7 +104,6 @@ bool attention_fused_backward(Cuda device, const StridedView<const T>& q,
                        g.dv.data) < 16) {
     return false;
   }
-  constexpr int64_t kOperation = 3;
   CudnnLibrary& library = CudnnLibrary::of(device.index);
   const bool deterministic = library.options().deterministic;
   const AttentionBackwardLayout layout{layout_of<T>(q, k, v, out, spec),
@@ -108,7 +112,7 @@ bool attention_fused_backward(Cuda device, const StridedView<const T>& q,
                                        strides_of(g.dk),
                                        strides_of(g.dv),
                                        deterministic};
-  CudnnKey key = key_of(kOperation, layout.forward);
+  CudnnKey key = key_of(CudnnOperation::kAttentionGradient, layout.forward);
   for (const AttentionStrides* strides : {&layout.dout, &layout.dq, &layout.dk, &layout.dv}) {
     key.insert(key.end(), strides->begin(), strides->end());
   }
