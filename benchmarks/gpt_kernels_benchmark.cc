@@ -151,20 +151,24 @@ class Suite {
     const Tensor dgamma = empty_like(gamma), dbeta = empty_like(gamma);
     const TensorOptions statistics{dtype_of<Acc<T>>, device_};
     const Tensor mean = zeros({rows}, statistics), rstd = ones({rows}, statistics);
-    bytes("residual_layer_norm", 4 * size_of_all(x), [&] {
-      on_device(device_, [&](auto on) {
-        kernels::residual_layer_norm<T>(on, matrix(x), matrix(residual), gamma.data<T>(),
-                                        gamma.data<T>(), 1e-5, matrix(sum), matrix(y),
-                                        mean.data<Acc<T>>(), rstd.data<Acc<T>>());
+    for (const bool has_mean : {true, false}) {
+      const std::string op = has_mean ? "residual_layer_norm" : "residual_rms_norm";
+      Acc<T>* const center = has_mean ? mean.data<Acc<T>>() : nullptr;
+      bytes(op, 4 * size_of_all(x), [&] {
+        on_device(device_, [&](auto on) {
+          kernels::residual_layer_norm<T>(on, matrix(x), matrix(residual), gamma.data<T>(),
+                                          has_mean ? gamma.data<T>() : nullptr, 1e-5, matrix(sum),
+                                          matrix(y), center, rstd.data<Acc<T>>());
+        });
       });
-    });
-    bytes("residual_layer_norm_backward", 4 * size_of_all(x), [&] {
-      on_device(device_, [&](auto on) {
-        kernels::residual_layer_norm_backward<T>(
-            on, matrix(sum), gamma.data<T>(), mean.data<Acc<T>>(), rstd.data<Acc<T>>(), matrix(x),
-            matrix(residual), matrix(y), dgamma.data<T>(), dbeta.data<T>());
+      bytes(op + "_backward", 4 * size_of_all(x), [&] {
+        on_device(device_, [&](auto on) {
+          kernels::residual_layer_norm_backward<T>(
+              on, matrix(sum), gamma.data<T>(), center, rstd.data<Acc<T>>(), matrix(x),
+              matrix(residual), matrix(y), dgamma.data<T>(), has_mean ? dbeta.data<T>() : nullptr);
+        });
       });
-    });
+    }
   }
 
   void gelus(int64_t rows) {

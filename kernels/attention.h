@@ -9,11 +9,12 @@
 // 16-bit inputs are multiplied, summed and kept between the products in f32; bf16 in pairs where
 // the processor does that (kernels/attention_pairs.h), with weights rounded to bf16 in backward.
 //
-// On CUDA 16-bit inputs without mask, bias and dropout go through cuDNN's fused kernels, in place
-// of any strides; with TRIREME_DETERMINISTIC=1, the default, their backward takes working memory of
-// one 16-bit element per score. What cuDNN does not take (f32, f64, odd head_dim, the options
-// above) stores the scores of some heads or queries at a time, at most 64 MiB a buffer, with 16-bit
-// probabilities between the products of 16-bit inputs. Inputs whose rows overlap are copied first.
+// On CUDA 16-bit inputs without mask, bias and dropout go through cuDNN's fused kernels
+// (kernels/attention_fused.h), in place of any strides; with TRIREME_DETERMINISTIC=1, the default,
+// their backward takes working memory of one 16-bit element per score. What cuDNN does not take
+// (f32, f64, odd head_dim, the options above) stores the scores of some heads or queries at a time,
+// at most 64 MiB a buffer, with 16-bit probabilities between the products of 16-bit inputs. Inputs
+// whose rows overlap are copied first.
 
 #pragma once
 

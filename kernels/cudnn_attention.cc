@@ -20,7 +20,9 @@ class AttentionGraph {
         mask_(mask),
         query_{s.batch, s.heads, s.queries, s.head_dim},
         query_strides_{s.heads * s.queries * s.head_dim, s.queries * s.head_dim, s.head_dim, 1},
-        key_{s.batch, s.heads, s.keys, s.head_dim},
+        key_{s.batch, s.kv_heads, s.keys, s.head_dim},
+        share_{s.batch, s.heads, s.keys, s.head_dim},
+        share_strides_{s.heads * s.keys * s.head_dim, s.keys * s.head_dim, s.head_dim, 1},
         score_{s.batch, s.heads, s.queries, s.keys},
         score_strides_{s.heads * s.queries * s.keys, s.queries * s.keys, s.keys, 1},
         row_{s.batch, s.heads, s.queries, 1},
@@ -91,6 +93,14 @@ class AttentionGraph {
     return y;
   }
 
+  /// to = x^T y: a gradient of keys, where each query head of several that share one has a share.
+  void key_gradient(const char* name, CudnnTensor to, CudnnTensor xt, CudnnTensor y) {
+    if (share_ == key_) return graph_.matmul(name, to, xt, y);
+    const CudnnTensor shares = graph_.temporary(name, type_, share_, share_strides_);
+    graph_.matmul(name, shares, xt, y);
+    graph_.reduction(name, CUDNN_REDUCE_TENSOR_ADD, to, shares);
+  }
+
   CudnnGraph& graph() { return graph_; }
   cudnnDataType_t type() const { return type_; }
   const CudnnDims& key_extents() const { return key_; }
@@ -99,7 +109,8 @@ class AttentionGraph {
   CudnnGraph graph_;
   const cudnnDataType_t type_;
   const AttentionMask mask_;
-  const CudnnDims query_, query_strides_, key_, score_, score_strides_, row_, row_strides_;
+  const CudnnDims query_, query_strides_, key_, share_, share_strides_, score_, score_strides_;
+  const CudnnDims row_, row_strides_;
 };
 
 }  // namespace
@@ -152,7 +163,7 @@ CudnnBuilt build_attention_backward(CudnnGraph graph, const AttentionBackwardLay
       a.on_scores("shifted scores", CUDNN_POINTWISE_SUB, a.scaled_scores(q, kt, scale), logsumexp);
   const CudnnTensor p =
       a.on_scores("probabilities", CUDNN_POINTWISE_EXP, a.masked(s, minus_infinity));
-  a.graph().matmul("p^T dout", dv, a.transposed_scores("p^T", p), dout);
+  a.key_gradient("p^T dout", dv, a.transposed_scores("p^T", p), dout);
 
   // ds = p (dout v^T - delta) scale, dk = ds^T q.
   const CudnnTensor dp = a.scores("dp");
@@ -160,7 +171,7 @@ CudnnBuilt build_attention_backward(CudnnGraph graph, const AttentionBackwardLay
   const CudnnTensor centred = a.on_scores("dp - delta", CUDNN_POINTWISE_SUB, dp, delta);
   const CudnnTensor weighted = a.on_scores("p (dp - delta)", CUDNN_POINTWISE_MUL, centred, p);
   const CudnnTensor ds = a.on_scores("ds", CUDNN_POINTWISE_MUL, weighted, scale);
-  a.graph().matmul("ds^T q", dk, a.transposed_scores("ds^T", ds), q);
+  a.key_gradient("ds^T q", dk, a.transposed_scores("ds^T", ds), q);
 
   // dq = ds k.
   const CudnnTensor k =

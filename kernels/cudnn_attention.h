@@ -14,7 +14,7 @@ using AttentionStrides = std::array<int64_t, 4>;
 
 struct AttentionShape {
   cudnnDataType_t type;
-  int64_t batch, heads, queries, keys, head_dim;
+  int64_t batch, heads, kv_heads, queries, keys, head_dim;  // kv_heads, of k and v, divides heads
 };
 
 /// kCausal: query i sees keys 0 .. i.

@@ -1,15 +1,21 @@
 #include "kernels/cudnn_batch_norm.h"
 
 #include "kernels/cudnn_images.h"
+#include "kernels/cudnn_norm_end.h"
 
 namespace trireme::kernels {
 namespace {
 
-CudnnKey key(int64_t operation, const CudnnBatchNorm& norm, bool writes_g) {
+CudnnKey key(CudnnOperation operation, const CudnnBatchNorm& norm, bool writes_g) {
   const NormedShape& s = norm.shape;
-  return {
-      operation, static_cast<int64_t>(norm.end), norm.type, writes_g, s.batch, s.height, s.width,
-      s.channels};
+  return {static_cast<int64_t>(operation),
+          static_cast<int64_t>(norm.end),
+          norm.type,
+          writes_g,
+          s.batch,
+          s.height,
+          s.width,
+          s.channels};
 }
 
 /// The tensors that forward and backward describe alike.
@@ -36,9 +42,11 @@ struct Tensors {
 
 }  // namespace
 
-CudnnKey key_of_batch_norm(const CudnnBatchNorm& norm) { return key(2, norm, false); }
+CudnnKey key_of_batch_norm(const CudnnBatchNorm& norm) {
+  return key(CudnnOperation::kBatchNorm, norm, false);
+}
 CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm, bool writes_g) {
-  return key(3, norm, writes_g);
+  return key(CudnnOperation::kBatchNormGradient, norm, writes_g);
 }
 
 CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
@@ -51,13 +59,7 @@ CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
   const bool ends_here = norm.end == NormEnd::kPlain;
   const CudnnTensor normalised = ends_here ? y : t.temporary("normalised");
   graph.batch_norm({x, gamma, beta, mean, rstd, epsilon, normalised});
-  CudnnTensor residual, last = normalised;
-  if (norm.end == NormEnd::kAddRelu) {
-    residual = t.of_image("residual");
-    last = t.temporary("sum");
-    graph.pointwise("residual", CUDNN_POINTWISE_ADD, last, normalised, residual);
-  }
-  if (!ends_here) graph.pointwise("relu", CUDNN_POINTWISE_RELU_FWD, y, last);
+  const CudnnTensor residual = add_norm_end(graph, norm.end, norm.type, t.image, normalised, y);
   return {{x, residual, gamma, beta, epsilon, mean, rstd, y}, graph.plans(filter)};
 }
 

@@ -1,6 +1,7 @@
 #include "kernels/cudnn_conv2d.h"
 
 #include "kernels/cudnn_images.h"
+#include "kernels/cudnn_norm_end.h"
 
 namespace trireme::kernels {
 namespace {
@@ -9,11 +10,42 @@ CudnnConvolutionShape shape_of(const Conv2dGeometry& g) {
   return {{g.pad_h, g.pad_w}, {g.stride_h, g.stride_w}, {g.dilation_h, g.dilation_w}};
 }
 
+/// The tensors that all graphs of a convolution have.
+struct Tensors {
+  CudnnGraph& graph;
+  const CudnnConv2d& conv;
+  CudnnImages image, result, window;
+  CudnnTensor x, weight, y;
+
+  Tensors(CudnnGraph& to, const CudnnConv2d& c)
+      : graph(to),
+        conv(c),
+        image(channels_last(c.g.batch, c.g.in_channels, c.g.height, c.g.width)),
+        result(channels_last(c.g.batch, c.g.out_channels, c.g.out_height(), c.g.out_width())),
+        window(channels_last(c.g.out_channels, c.g.in_channels / c.g.groups, c.g.kernel_h,
+                             c.g.kernel_w)),
+        x(tensor("x", image)),
+        weight(tensor("weight", window)),
+        y(tensor("y", result)) {}
+  CudnnTensor tensor(const char* name, const CudnnImages& dims) const {
+    return graph.tensor(name, conv.type, dims.extents, dims.strides, conv.alignment);
+  }
+  /// Numbers of the result's channels, f32.
+  CudnnTensor of_channels(const char* name) const {
+    const CudnnImages dims = channels_last(1, conv.g.out_channels, 1, 1);
+    return graph.tensor(name, CUDNN_DATA_FLOAT, dims.extents, dims.strides);
+  }
+  CudnnTensor temporary(const char* name, const CudnnImages& dims,
+                        cudnnDataType_t type = CUDNN_DATA_FLOAT) const {
+    return graph.temporary(name, type, dims.extents, dims.strides);
+  }
+};
+
 }  // namespace
 
 CudnnKey key_of(const CudnnConv2d& conv) {
   const Conv2dGeometry& g = conv.g;
-  constexpr int64_t kOperation = 1;
+  constexpr auto kOperation = static_cast<int64_t>(CudnnOperation::kConv2d);
   return {kOperation,    static_cast<int64_t>(conv.kind),
           conv.type,     conv.alignment,
           conv.has_bias, g.batch,
@@ -28,70 +60,43 @@ CudnnKey key_of(const CudnnConv2d& conv) {
 
 CudnnKey key_of_conv2d_norm(const CudnnConv2d& conv, NormEnd end) {
   CudnnKey key = key_of(conv);
-  key[0] = 5;
+  key[0] = static_cast<int64_t>(CudnnOperation::kConv2dNorm);
   key.push_back(static_cast<int64_t>(end));
   return key;
 }
 
 CudnnBuilt build_conv2d(CudnnGraph graph, const CudnnConv2d& conv, const CudnnFilter& filter) {
-  const Conv2dGeometry& g = conv.g;
-  const CudnnImages image = channels_last(g.batch, g.in_channels, g.height, g.width);
-  const CudnnImages result = channels_last(g.batch, g.out_channels, g.out_height(), g.out_width());
-  const CudnnImages window =
-      channels_last(g.out_channels, g.in_channels / g.groups, g.kernel_h, g.kernel_w);
-  const auto tensor = [&](const char* name, const CudnnImages& dims) {
-    return graph.tensor(name, conv.type, dims.extents, dims.strides, conv.alignment);
-  };
-  const CudnnTensor x = tensor("x", image), weight = tensor("weight", window);
-  const CudnnTensor y = tensor("y", result);
-  const CudnnConvolutionShape shape = shape_of(g);
+  const Tensors t(graph, conv);
+  const CudnnConvolutionShape shape = shape_of(conv.g);
   const cudnnDataType_t math =
       conv.type == CUDNN_DATA_DOUBLE ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
   CudnnTensor bias;
   if (conv.has_bias) {
     const bool to_image = conv.kind == CudnnConvolution::kInputGradient;
-    const CudnnImages& written = to_image ? image : result;
-    bias = tensor("bias", channels_last(1, to_image ? g.in_channels : g.out_channels, 1, 1));
-    const CudnnTensor sums = graph.temporary("sums", math, written.extents, written.strides);
-    graph.convolution(conv.kind, shape, to_image ? sums : x, weight, to_image ? y : sums, math);
-    graph.pointwise("bias", CUDNN_POINTWISE_ADD, to_image ? x : y, sums, bias, {}, math);
+    const int64_t channels = to_image ? conv.g.in_channels : conv.g.out_channels;
+    bias = t.tensor("bias", channels_last(1, channels, 1, 1));
+    const CudnnTensor sums = t.temporary("sums", to_image ? t.image : t.result, math);
+    graph.convolution(conv.kind, shape, to_image ? sums : t.x, t.weight, to_image ? t.y : sums,
+                      math);
+    graph.pointwise("bias", CUDNN_POINTWISE_ADD, to_image ? t.x : t.y, sums, bias, {}, math);
   } else {
-    graph.convolution(conv.kind, shape, x, weight, y, math);
+    graph.convolution(conv.kind, shape, t.x, t.weight, t.y, math);
   }
-  return {{x, weight, y, bias}, graph.plans(filter)};
+  return {{t.x, t.weight, t.y, bias}, graph.plans(filter)};
 }
 
 CudnnBuilt build_conv2d_norm(CudnnGraph graph, const CudnnConv2d& conv, NormEnd end,
                              const CudnnFilter& filter) {
-  const Conv2dGeometry& g = conv.g;
-  const CudnnImages image = channels_last(g.batch, g.in_channels, g.height, g.width);
-  const CudnnImages result = channels_last(g.batch, g.out_channels, g.out_height(), g.out_width());
-  const CudnnImages window =
-      channels_last(g.out_channels, g.in_channels / g.groups, g.kernel_h, g.kernel_w);
-  const CudnnImages channel = channels_last(1, g.out_channels, 1, 1);
-  const auto tensor = [&](const char* name, const CudnnImages& dims, cudnnDataType_t type) {
-    return graph.tensor(name, type, dims.extents, dims.strides);
-  };
-  const auto temporary = [&](const char* name) {
-    return graph.temporary(name, CUDNN_DATA_FLOAT, result.extents, result.strides);
-  };
-  const CudnnTensor x = tensor("x", image, conv.type), weight = tensor("weight", window, conv.type);
-  const CudnnTensor scale = tensor("scale", channel, CUDNN_DATA_FLOAT);
-  const CudnnTensor shift = tensor("shift", channel, CUDNN_DATA_FLOAT);
-  const CudnnTensor y = tensor("y", result, conv.type);
-  const CudnnTensor sums = temporary("sums"), scaled = temporary("scaled");
-  const CudnnTensor normalised = end == NormEnd::kPlain ? y : temporary("normalised");
-  graph.convolution(CudnnConvolution::kForward, shape_of(g), x, weight, sums, CUDNN_DATA_FLOAT);
+  const Tensors t(graph, conv);
+  const CudnnTensor scale = t.of_channels("scale"), shift = t.of_channels("shift");
+  const CudnnTensor sums = t.temporary("sums", t.result), scaled = t.temporary("scaled", t.result);
+  const CudnnTensor normalised = end == NormEnd::kPlain ? t.y : t.temporary("normalised", t.result);
+  graph.convolution(CudnnConvolution::kForward, shape_of(conv.g), t.x, t.weight, sums,
+                    CUDNN_DATA_FLOAT);
   graph.pointwise("scale", CUDNN_POINTWISE_MUL, scaled, sums, scale);
   graph.pointwise("shift", CUDNN_POINTWISE_ADD, normalised, scaled, shift);
-  CudnnTensor residual, last = normalised;
-  if (end == NormEnd::kAddRelu) {
-    residual = tensor("residual", result, conv.type);
-    last = temporary("sum");
-    graph.pointwise("residual", CUDNN_POINTWISE_ADD, last, normalised, residual);
-  }
-  if (end != NormEnd::kPlain) graph.pointwise("relu", CUDNN_POINTWISE_RELU_FWD, y, last);
-  return {{x, weight, scale, shift, residual, y}, graph.plans(filter)};
+  const CudnnTensor residual = add_norm_end(graph, end, conv.type, t.result, normalised, t.y);
+  return {{t.x, t.weight, scale, shift, residual, t.y}, graph.plans(filter)};
 }
 
 }  // namespace trireme::kernels

@@ -102,9 +102,10 @@ class CudnnGraph {
                           CudnnTensor dy, CudnnTensor x);
   /// y = the index of each element along `axis`.
   void index(const std::string& name, int64_t axis, CudnnTensor y, CudnnTensor like);
-  /// y = x reduced over the dimensions in which y has extent 1.
+  /// y = x reduced: where y has a divisor of x's extent, it has an element for as many neighbours.
   void reduction(const std::string& name, cudnnReduceTensorOp_t mode, CudnnTensor y, CudnnTensor x);
-  /// c[.., m, n] = a[.., m, k] b[.., k, n], summed in f32.
+  /// c[.., m, n] = a[.., m, k] b[.., k, n], summed in f32. b may have fewer matrices in a leading
+  /// dimension, a divisor of a's: neighbours in a share one.
   void matmul(const std::string& name, CudnnTensor c, CudnnTensor a, CudnnTensor b);
   /// y is x with other extents and strides.
   void reshape(const std::string& name, CudnnTensor y, CudnnTensor x);

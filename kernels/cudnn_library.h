@@ -30,7 +30,18 @@ struct CudnnOptions {
   CudnnUse norm_and_pool = CudnnUse::kFastest;
 };
 
-/// Everything about a call that its graph depends on; begins with a number for the operation.
+/// What graphs compute: one list, so that no two have the same number.
+enum class CudnnOperation : int64_t {
+  kConv2d,
+  kConv2dNorm,
+  kAttention,
+  kAttentionGradient,
+  kBatchNorm,
+  kBatchNormGradient,
+  kPool2d,
+};
+
+/// Everything about a call that its graph depends on; begins with a CudnnOperation.
 using CudnnKey = std::vector<int64_t>;
 
 /// What building a graph gives: the tensors in the order in which run() takes their pointers; one
@@ -72,7 +83,9 @@ class CudnnLibrary {
 
   /// The calling thread's, on device `index`.
   static CudnnLibrary& of(int index);
-  /// The same; null on machines without a usable cuDNN, which the log says once.
+  /// The same for what our own kernels compute, too. Null, and the library is not looked for, where
+  /// the options leave it to them; null on machines without a usable cuDNN, which the log says
+  /// once.
   static CudnnLibrary* find(int index);
 
  private:

@@ -15,6 +15,12 @@ CudnnUse parse_use(const std::string& text) {
   return text == "own" ? CudnnUse::kOwn : text == "cudnn" ? CudnnUse::kCudnn : CudnnUse::kFastest;
 }
 
+/// Read once, as all options are.
+CudnnUse norm_and_pool() {
+  thread_local const CudnnUse use = parse_use(get_setting("TRIREME_NORM_AND_POOL"));
+  return use;
+}
+
 }  // namespace
 
 CudnnLibrary& CudnnLibrary::of(int index) {
@@ -26,14 +32,14 @@ CudnnLibrary& CudnnLibrary::of(int index) {
         CudnnOptions{.tf32 = get_setting("TRIREME_ALLOW_TF32") == "1",
                      .tune = get_setting("TRIREME_TUNE") == "on",
                      .deterministic = get_setting("TRIREME_DETERMINISTIC") == "1",
-                     .norm_and_pool = parse_use(get_setting("TRIREME_NORM_AND_POOL"))});
+                     .norm_and_pool = norm_and_pool()});
   }
   return *library;
 }
 
 CudnnLibrary* CudnnLibrary::find(int index) {
   thread_local bool is_missing = false;
-  if (is_missing) return nullptr;
+  if (is_missing || norm_and_pool() == CudnnUse::kOwn) return nullptr;
   try {
     return &of(index);
   } catch (const CudaError& error) {

@@ -6,7 +6,7 @@ namespace trireme::kernels {
 
 CudnnKey key_of_pool2d(const CudnnPool2d& pool) {
   const auto& [batch, channels, rows, cols] = pool.g;
-  constexpr int64_t kOperation = 4;
+  constexpr auto kOperation = static_cast<int64_t>(CudnnOperation::kPool2d);
   return {kOperation,       static_cast<int64_t>(pool.kind),
           pool.is_gradient, pool.type,
           pool.place,       batch,

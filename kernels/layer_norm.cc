@@ -9,7 +9,7 @@ template <typename T>
 void layer_norm(Cpu, MatrixView<const T> x, const T* gamma, const T* beta, double eps,
                 MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
   each_row_into(y, [&](int64_t r, T* to) {
-    normalise_row(x.row(r), x.cols, gamma, beta, eps, to, mean + r, rstd + r);
+    normalise_row(x.row(r), x.cols, gamma, beta, eps, to, mean ? mean + r : nullptr, rstd + r);
   });
 }
 

@@ -1,4 +1,5 @@
-// Layer normalisation, with and without a residual addition in front of it: the same kernels.
+// Layer normalisation and that by the root mean square, with and without a residual addition in
+// front of them: the same kernels.
 //
 // Forward: a warp takes a row of up to 1024 columns, a block of up to 256 threads one of up to
 // 8192; a thread keeps its 32 columns in registers, so x is read once and y written once (4 bytes

@@ -1,4 +1,5 @@
-// Layer norm on the CPU, for the ops that contain it: a row, and the gradients of all rows.
+// Layer norm on the CPU, for the ops that contain it: a row, and the gradients of all rows. Where
+// mean is null, it is the norm by the root mean square.
 //
 // Low is the type of what a product reads behind the norm and returns to it; it may be narrower
 // than T, that of what is normalised.
@@ -21,9 +22,12 @@ void normalise_row(const T* x, int64_t cols, const T* gamma, const T* beta, doub
                    Acc<T>* mean, Acc<T>* rstd) {
   using A = Acc<T>;
   const A per_col = A{1} / static_cast<A>(cols);
-  Vec<T> sum = {};
-  each_vector<T>(cols, [&](int64_t i, auto part) { sum += part.load(x + i); });
-  const A center = sum_of_lanes<T>(sum) * per_col;
+  A center = 0;
+  if (mean) {
+    Vec<T> sum = {};
+    each_vector<T>(cols, [&](int64_t i, auto part) { sum += part.load(x + i); });
+    *mean = center = sum_of_lanes<T>(sum) * per_col;
+  }
   // Deviations from the mean, not E[x^2] - mean^2: that loses all digits when the mean is large.
   Vec<T> squares = {};
   each_vector<T>(cols, [&](int64_t i, auto part) {
@@ -37,7 +41,6 @@ void normalise_row(const T* x, int64_t cols, const T* gamma, const T* beta, doub
     if (beta) v += part.load(beta + i);
     part.store(y + i, v);
   });
-  *mean = center;
   *rstd = scale;
 }
 
@@ -48,7 +51,8 @@ struct NormGradient {
 
   MatrixView<const T> x;
   const T* gamma;  // may be null
-  const A *mean, *rstd;
+  const A* mean;   // null: by the root mean square
+  const A* rstd;
   MatrixView<const Low> dy;
   MatrixView<const T> carried;  // added to dx; data null: nothing
   MatrixView<T> dx;             // data null: not wanted
@@ -96,7 +100,7 @@ struct NormGradient {
   void row(int64_t r, T* to, A* gamma_sum, A* beta_sum) const {
     const T* from = x.row(r);
     const Low* g = dy.row(r);
-    const A center = mean[r], scale = rstd[r];
+    const A center = mean ? mean[r] : 0, scale = rstd[r];
     Vec<T> sum_g = {}, sum_gx = {};
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       const Vec<T> xhat = (part.load(from + i) - center) * scale, d = part.load(g + i);
@@ -107,7 +111,7 @@ struct NormGradient {
       sum_gx += weighted * xhat;
     });
     if (!to) return;
-    const A mean_g = sum_of_lanes<T>(sum_g) / static_cast<A>(x.cols);
+    const A mean_g = mean ? sum_of_lanes<T>(sum_g) / static_cast<A>(x.cols) : 0;
     const A mean_gx = sum_of_lanes<T>(sum_gx) / static_cast<A>(x.cols);
     const T* more = carried.data ? carried.row(r) : nullptr;
     Low* low = low_dx.data ? low_dx.row(r) : nullptr;

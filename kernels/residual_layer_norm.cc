@@ -19,7 +19,7 @@ void add_and_normalise(MatrixView<const Low> x, MatrixView<const T> residual, co
     each_vector<T>(x.cols, [&](int64_t i, auto part) {
       part.store(to + i, part.load(branch + i) + part.load(carried + i));
     });
-    normalise_row(to, x.cols, gamma, beta, eps, normalised, mean + r, rstd + r);
+    normalise_row(to, x.cols, gamma, beta, eps, normalised, mean ? mean + r : nullptr, rstd + r);
   });
 }
 

@@ -9,7 +9,8 @@
 namespace trireme::kernels {
 
 /// sum = x + residual, rounded to T, and y = layer_norm(sum) as kernels/layer_norm.h says, with the
-/// mean and rstd of sum. All views have the same extents; sum may be x or residual.
+/// mean and rstd of sum; where mean is null, by the root mean square. gamma and beta may be null.
+/// All views have the same extents; sum may be x or residual.
 template <typename T>
 void residual_layer_norm(Cpu, MatrixView<const T> x, MatrixView<const T> residual, const T* gamma,
                          const T* beta, double eps, MatrixView<T> sum, MatrixView<T> y,

@@ -69,6 +69,7 @@ def rows_for_cuda(quick):
             ["training_step_benchmark", "--ddp", "both"] + gpt2 + large, number="ddp_percent",
             most=0.5),
         kernel_row("residual_layer_norm", quick), kernel_row("residual_layer_norm_backward", quick),
+        kernel_row("residual_rms_norm", quick), kernel_row("residual_rms_norm_backward", quick),
     ]
 
 

@@ -57,9 +57,7 @@ Tensor LayerNorm::forward(const Tensor& x) const {
 
 NormalisedSum LayerNorm::forward(const Tensor& x, const Tensor& residual) const {
   const TraceRange range("layer_norm");
-  if (bias_) return residual_layer_norm(x, residual, weight_, bias_, eps_);
-  const Tensor sum = x + residual;
-  return {sum, layer_norm(sum, weight_, {}, eps_)};
+  return residual_layer_norm(x, residual, weight_, bias_, eps_);
 }
 
 RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
@@ -74,8 +72,8 @@ Tensor RMSNorm::forward(const Tensor& x) const {
 }
 
 NormalisedSum RMSNorm::forward(const Tensor& x, const Tensor& residual) const {
-  const Tensor sum = x + residual;
-  return {sum, forward(sum)};
+  const TraceRange range("rms_norm");
+  return residual_rms_norm(x, residual, weight_, eps_);
 }
 
 Dropout::Dropout(double p, Generator& generator) : p_(p), generator_(generator.next_u64()) {

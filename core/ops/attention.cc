@@ -9,6 +9,7 @@
 #include "core/ops/check.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
+#include "kernels/attention_fused.h"
 
 namespace trireme {
 namespace {
@@ -24,7 +25,7 @@ struct Heads {
 };
 
 /// Every n-th head of x from head g on, as a view. Of those query heads no two share a key head, so
-/// the kernels see as many heads of q as of k: they run n times, and nothing is copied.
+/// kernels see as many heads of q as of k: they run n times, and nothing is copied.
 Tensor every_nth(const Tensor& x, int64_t g, int64_t n) {
   if (n == 1) return x;
   Shape shape = x.shape();
@@ -55,17 +56,17 @@ struct Problem {
   int64_t sharing = 1;    // see Heads
   uint64_t counters = 0;  // of dropout, in all
 
-  /// Of every sharing-th query head from g on.
+  /// Of every n-th query head from g on.
   template <typename T>
-  kernels::AttentionSpec<T> spec(int64_t g) const {
-    const uint64_t skipped = counters / static_cast<uint64_t>(sharing) * static_cast<uint64_t>(g);
+  kernels::AttentionSpec<T> spec(int64_t g, int64_t n) const {
+    const uint64_t skipped = counters / static_cast<uint64_t>(n) * static_cast<uint64_t>(g);
     kernels::AttentionSpec<T> s{.scale = scale,
                                 .causal = causal,
                                 .dropout = dropout,
                                 .seed = seed,
                                 .first = first + skipped};
     if (!mask) return s;
-    const Tensor m = every_nth((*mask)(), g, sharing);
+    const Tensor m = every_nth((*mask)(), g, n);
     if (m.dtype() == DType::kBool) {
       s.keep = as_view<const bool>(m);
     } else {
@@ -110,29 +111,58 @@ Problem checked(const char* op, const Heads& in, const AttentionOptions& options
   return problem;
 }
 
-/// Where the statistics of every sharing-th query head from g on lie.
+/// Where the statistics of part g, of every n-th query head from g on, lie.
 template <typename T>
 Acc<T>* statistics(const Tensor& logsumexp, int64_t g) {
   return logsumexp.data<Acc<T>>() + g * logsumexp.strides()[0];
 }
+/// [parts, batch, heads / parts, queries].
+Tensor empty_statistics(const Tensor& q, int64_t parts) {
+  const Shape& s = q.shape();
+  return empty({parts, s[0], s[1] / parts, s[2]}, {acc_dtype(q.dtype()), q.device()});
+}
 
-/// Writes out; returns the log-sum-exp of every row, [sharing, batch, heads / sharing, queries].
+/// Calls fn(device, tag of q's type) where all heads may be computed at once though some share a
+/// key head; returns what it returned, else false.
+template <typename Fn>
+bool at_once(const Problem& problem, const Tensor& q, const Fn& fn) {
+  if (problem.sharing == 1) return false;
+  bool is_done = false;
+  const auto on_type = [&]<typename T>(TypeTag<T> tag) {
+    if constexpr (is_half<T>) {
+      on_device(q.device(), [&](auto device) {
+        if constexpr (std::is_same_v<decltype(device), Cuda>) is_done = fn(device, tag);
+      });
+    }
+  };
+  dispatch_floating(problem.op, q.dtype(), on_type);
+  return is_done;
+}
+
+/// Writes out; returns the log-sum-exp of every row, in one part or in as many as query heads share
+/// a key head.
 Tensor forward(const Problem& problem, const Heads& in, const Tensor& out) {
-  const Shape& shape = in.q.shape();
   const int64_t n = problem.sharing;
-  Tensor logsumexp =
-      empty({n, shape[0], shape[1] / n, shape[2]}, {acc_dtype(in.q.dtype()), in.q.device()});
+  Tensor logsumexp = empty_statistics(in.q, 1);
   if (out.numel() == 0) return logsumexp;
   if (in.k.size(2) == 0) {
     fill_inplace(out, 0);
     return logsumexp;
   }
+  const bool is_done = at_once(problem, in.q, [&](auto device, auto tag) {
+    using T = typename decltype(tag)::type;
+    return kernels::attention_fused<T>(device, as_view<const T>(in.q), as_view<const T>(in.k),
+                                       as_view<const T>(in.v), problem.spec<T>(0, 1),
+                                       as_view<T>(out), statistics<T>(logsumexp, 0));
+  });
+  if (is_done) return logsumexp;
+  if (n > 1) logsumexp = empty_statistics(in.q, n);
   dispatch_floating(problem.op, in.q.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(in.q.device(), [&](auto device) {
       for (int64_t g = 0; g < n; ++g) {
         kernels::attention<T>(device, as_view<const T>(every_nth(in.q, g, n)),
-                              as_view<const T>(in.k), as_view<const T>(in.v), problem.spec<T>(g),
+                              as_view<const T>(in.k), as_view<const T>(in.v), problem.spec<T>(g, n),
                               as_view<T>(every_nth(out, g, n)), statistics<T>(logsumexp, g));
       }
     });
@@ -140,14 +170,10 @@ Tensor forward(const Problem& problem, const Heads& in, const Tensor& out) {
   return logsumexp;
 }
 
-/// Where query heads share a key head, each part of its gradient is written for itself and rounded,
-/// and then they are added and rounded once more.
-void backward(const Problem& problem, const Heads& in, const Tensor& out, const Tensor& logsumexp,
-              const Tensor& dout, const Heads& grads) {
-  if (in.q.numel() == 0 || in.k.numel() == 0) {
-    for (const Tensor* d : {&grads.q, &grads.k, &grads.v}) fill_inplace(*d, 0);
-    return;
-  }
+/// The gradients in as many parts as query heads share a key head. Each part of a key head's is
+/// written for itself and rounded, and then they are added and rounded once more.
+void backward_in_parts(const Problem& problem, const Heads& in, const Tensor& out,
+                       const Tensor& logsumexp, const Tensor& dout, const Heads& grads) {
   const int64_t n = problem.sharing;
   const Shape& s = in.k.shape();
   const TensorOptions like{in.k.dtype(), in.k.device()};
@@ -163,7 +189,7 @@ void backward(const Problem& problem, const Heads& in, const Tensor& out, const 
       for (int64_t g = 0; g < n; ++g) {
         kernels::attention_backward<T>(
             device, as_view<const T>(every_nth(in.q, g, n)), as_view<const T>(in.k),
-            as_view<const T>(in.v), problem.spec<T>(g), as_view<const T>(every_nth(out, g, n)),
+            as_view<const T>(in.v), problem.spec<T>(g, n), as_view<const T>(every_nth(out, g, n)),
             statistics<T>(logsumexp, g), as_view<const T>(every_nth(dout, g, n)),
             {as_view<T>(every_nth(grads.q, g, n)), as_view<T>(part(dk, grads.k, g)),
              as_view<T>(part(dv, grads.v, g))});
@@ -173,6 +199,31 @@ void backward(const Problem& problem, const Heads& in, const Tensor& out, const 
   if (n == 1) return;
   copy_inplace(grads.k, sum(dk, 0));
   copy_inplace(grads.v, sum(dv, 0));
+}
+
+void backward(const Problem& problem, const Heads& in, const Tensor& out, const Tensor& logsumexp,
+              const Tensor& dout, const Heads& grads) {
+  if (in.q.numel() == 0 || in.k.numel() == 0) {
+    for (const Tensor* d : {&grads.q, &grads.k, &grads.v}) fill_inplace(*d, 0);
+    return;
+  }
+  const int64_t n = problem.sharing;
+  if (logsumexp.size(0) == n) {
+    return backward_in_parts(problem, in, out, logsumexp, dout, grads);
+  }
+  const bool is_done = at_once(problem, in.q, [&](auto device, auto tag) {
+    using T = typename decltype(tag)::type;
+    return kernels::attention_fused_backward<T>(
+        device, as_view<const T>(in.q), as_view<const T>(in.k), as_view<const T>(in.v),
+        problem.spec<T>(0, 1), as_view<const T>(out), statistics<T>(logsumexp, 0),
+        as_view<const T>(dout), {as_view<T>(grads.q), as_view<T>(grads.k), as_view<T>(grads.v)});
+  });
+  if (is_done) return;
+  const int64_t batch = in.q.size(0), heads = in.q.size(1), queries = in.q.size(2);
+  const Tensor in_parts =
+      dense(views::as_strided(logsumexp, {n, batch, heads / n, queries},
+                              {queries, heads * queries, n * queries, 1}, logsumexp.offset()));
+  backward_in_parts(problem, in, out, in_parts, dout, grads);
 }
 
 /// `heads` heads from head `first` on of a packed [batch, time, all heads * head_dim], as [batch,

@@ -86,6 +86,7 @@ inline constexpr OpPrecision kAutocastTable[] = {
     {"cross_entropy_inplace", Precision::kF32Inside},
     {"layer_norm", Precision::kF32},
     {"residual_layer_norm", Precision::kF32ToLow},
+    {"residual_rms_norm", Precision::kF32ToLow},
     {"rms_norm", Precision::kF32},
     {"sum", Precision::kF32},
     {"mean", Precision::kF32},

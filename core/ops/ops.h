@@ -165,14 +165,17 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Te
 /// the loss scale reaches them.
 Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets,
                              int64_t ignore_index = -100, int64_t classes = 0);
-/// sum = x + residual and y = layer_norm(sum, gamma, beta, eps), all four operands defined, in one
-/// pass each way. A tensor hook on `sum` sees its gradient without the part that comes through y.
-/// Under Autocast sum is f32 and y, which a product is to read, of the guard's dtype.
+/// sum = x + residual and y = layer_norm(sum, gamma, beta, eps), in one pass each way. A tensor
+/// hook on `sum` sees its gradient without the part that comes through y. Under Autocast sum is f32
+/// and y, which a product is to read, of the guard's dtype.
 struct NormalisedSum {
   Tensor sum, y;
 };
 NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
                                   const Tensor& beta, double eps = 1e-5);
+/// The same with y = rms_norm(sum, gamma, eps).
+NormalisedSum residual_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                                double eps = 1e-5);
 /// linear(gelu(linear(x, weight1, bias1)), weight2, bias2), gelu in the tanh form, with all biases
 /// defined: x [.., in], weight1 [in, hidden], weight2 [hidden, out] -> [.., out]. Keeps two tensors
 /// [.., hidden]. On CUDA gelu and its gradient are part of the products where that is faster.

@@ -11,12 +11,22 @@
 namespace trireme {
 namespace {
 
-constexpr const char* kOp = "residual_layer_norm";
+/// The two ops of this file, which differ in whether a mean is subtracted.
+struct Norm {
+  const char* op;
+  bool has_mean;
+};
+constexpr Norm kLayerNorm{"residual_layer_norm", true}, kRmsNorm{"residual_rms_norm", false};
 
 template <typename T>
 MatrixView<T> rows_or_null(const Tensor& x) {
   return x.defined() ? as_rows<T>(x) : MatrixView<T>{nullptr, 0, 0, 0};
 }
+
+std::optional<Saved> saved_if_defined(const Tensor& x) {
+  return x ? std::optional(save(x)) : std::nullopt;
+}
+Tensor dense_or_undefined(const Tensor& x) { return x ? dense(x) : x; }
 
 /// Calls fn(TypeTag<Low>) where x is of 16 bits beside an f32 sum.
 template <typename Fn>
@@ -29,13 +39,15 @@ void kernels_between(DType low, const Fn& fn) {
 /// normalised result does not come as dy but through hand_over, so that one kernel sees both.
 class SumNode final : public Node {
  public:
-  SumNode(const Tensor& sum, const std::array<const Tensor*, 4>& inputs, Saved saved_sum,
-          Saved gamma, Saved mean, Saved rstd)
-      : Node(kOp, sum, edges_.data(), 4),
-        kept_(Kept{std::move(saved_sum), std::move(gamma), std::move(mean), std::move(rstd)}),
+  /// mean: undefined where the norm has none.
+  SumNode(const char* op, const Tensor& sum, const std::array<const Tensor*, 4>& inputs,
+          const Tensor& mean, const Tensor& rstd)
+      : Node(op, sum, edges_.data(), 4),
+        kept_(Kept{save_output(sum), saved_if_defined(*inputs[2]), saved_if_defined(mean),
+                   save(rstd)}),
         x_dtype_(inputs[0]->dtype()) {
     for (size_t i = 0; i < inputs.size(); ++i) {
-      if (inputs[i]->requires_grad()) edges_[i] = edge_to(*inputs[i]);
+      if (*inputs[i] && inputs[i]->requires_grad()) edges_[i] = edge_to(*inputs[i]);
     }
   }
 
@@ -61,13 +73,16 @@ class SumNode final : public Node {
 
  private:
   struct Kept {
-    Saved sum, gamma, mean, rstd;
+    Saved sum;
+    std::optional<Saved> gamma, mean;
+    Saved rstd;
   };
 
   /// All four gradients, from those of both results.
   void through_norm(const Tensor& dy, const Tensor& dsum, Tensor* dx) {
-    const Tensor sum = kept_->sum(), gamma = dense(kept_->gamma());
-    const Tensor &mean = kept_->mean(), &rstd = kept_->rstd();
+    const Tensor sum = kept_->sum(), rstd = kept_->rstd();
+    const Tensor gamma = kept_->gamma ? dense((*kept_->gamma)()) : Tensor();
+    const Tensor mean = kept_->mean ? (*kept_->mean)() : Tensor();
     const Tensor carried = dsum.defined() ? dense(dsum) : dsum;
     const TensorOptions options{sum.dtype(), sum.device()};
     dx[1] = empty(sum.shape(), options);
@@ -80,20 +95,21 @@ class SumNode final : public Node {
       kernels_between(x_dtype_, [&](auto tag) {
         using Low = typename decltype(tag)::type;
         kernels::residual_layer_norm_between_backward<Low>(
-            Cpu{}, as_rows<const float>(sum), gamma.data<float>(), mean.data<float>(),
-            rstd.data<float>(), as_rows<const Low>(dy), rows_or_null<const float>(carried),
-            as_rows<float>(dx[1]), as_rows<Low>(dx[0]), detail::data_or_null<float>(dx[2]),
-            detail::data_or_null<float>(dx[3]));
+            Cpu{}, as_rows<const float>(sum), detail::data_or_null<float>(gamma),
+            detail::data_or_null<float>(mean), rstd.data<float>(), as_rows<const Low>(dy),
+            rows_or_null<const float>(carried), as_rows<float>(dx[1]), as_rows<Low>(dx[0]),
+            detail::data_or_null<float>(dx[2]), detail::data_or_null<float>(dx[3]));
       });
       return;
     }
-    dispatch_floating(kOp, sum.dtype(), [&](auto tag) {
+    dispatch_floating(name(), sum.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       on_device(sum.device(), [&](auto device) {
         kernels::residual_layer_norm_backward<T>(
-            device, as_rows<const T>(sum), gamma.data<T>(), mean.data<Acc<T>>(),
-            rstd.data<Acc<T>>(), as_rows<const T>(dy), rows_or_null<const T>(carried),
-            as_rows<T>(dx[1]), detail::data_or_null<T>(dx[2]), detail::data_or_null<T>(dx[3]));
+            device, as_rows<const T>(sum), detail::data_or_null<T>(gamma),
+            detail::data_or_null<Acc<T>>(mean), rstd.data<Acc<T>>(), as_rows<const T>(dy),
+            rows_or_null<const T>(carried), as_rows<T>(dx[1]), detail::data_or_null<T>(dx[2]),
+            detail::data_or_null<T>(dx[3]));
       });
     });
   }
@@ -107,8 +123,8 @@ class SumNode final : public Node {
 /// The node of the normalised result: hands its gradient over to the sum's, which runs later.
 class NormalisedNode final : public Node {
  public:
-  NormalisedNode(const Tensor& y, Ref<SumNode> sum)
-      : Node(kOp, y, edges_.data(), 1), edges_{Ref<Node>(sum)} {}
+  NormalisedNode(const char* op, const Tensor& y, Ref<SumNode> sum)
+      : Node(op, y, edges_.data(), 1), edges_{Ref<Node>(sum)} {}
 
   void apply(const Tensor& dy, Tensor* /*dx*/) override {
     static_cast<SumNode*>(edges_[0].get())->hand_over(dy);
@@ -120,83 +136,95 @@ class NormalisedNode final : public Node {
 };
 
 /// x and residual of one dtype, or x of 16 bits beside f32; y is of x's dtype, sum of residual's.
-NormalisedSum computed(const Tensor& x, const Tensor& residual, const Tensor& gamma,
-                       const Tensor& beta, double eps) {
-  require(x.rank() >= 1 && x.shape() == residual.shape(), kOp,
+NormalisedSum computed(const Norm& norm, const Tensor& x, const Tensor& residual,
+                       const Tensor& gamma, const Tensor& beta, double eps) {
+  const char* op = norm.op;
+  require(x.rank() >= 1 && x.shape() == residual.shape(), op,
           "x and residual must both be [.., features], got ", x.shape(), " and ", residual.shape());
-  require(x.device() == residual.device(), kOp, "x and residual must agree, x is on ", x.device(),
+  require(x.device() == residual.device(), op, "x and residual must agree, x is on ", x.device(),
           " but residual is on ", residual.device());
-  detail::check_norm_factor(kOp, "gamma", gamma, residual);
-  detail::check_norm_factor(kOp, "beta", beta, residual);
-  const Tensor a = dense(x), b = dense(residual), scale = dense(gamma), shift = dense(beta);
+  detail::check_norm_factor(op, "gamma", gamma, residual);
+  detail::check_norm_factor(op, "beta", beta, residual);
+  const Tensor a = dense(x), b = dense(residual);
+  const Tensor scale = dense_or_undefined(gamma), shift = dense_or_undefined(beta);
   const TensorOptions options{residual.dtype(), x.device()};
   NormalisedSum result{empty(x.shape(), options), empty(x.shape(), {x.dtype(), x.device()})};
   Shape rows = x.shape();
   rows.erase(rows.rank() - 1);
   const TensorOptions statistics{acc_dtype(x.dtype()), x.device()};
-  const Tensor mean = empty(rows, statistics), rstd = empty(rows, statistics);
+  const Tensor mean = norm.has_mean ? empty(rows, statistics) : Tensor();
+  const Tensor rstd = empty(rows, statistics);
   if (x.dtype() != residual.dtype()) {
     kernels_between(x.dtype(), [&](auto tag) {
       using Low = typename decltype(tag)::type;
       kernels::residual_layer_norm_between<Low>(
-          Cpu{}, as_rows<const Low>(a), as_rows<const float>(b), scale.data<float>(),
-          shift.data<float>(), eps, as_rows<float>(result.sum), as_rows<Low>(result.y),
-          mean.data<float>(), rstd.data<float>());
+          Cpu{}, as_rows<const Low>(a), as_rows<const float>(b), detail::data_or_null<float>(scale),
+          detail::data_or_null<float>(shift), eps, as_rows<float>(result.sum),
+          as_rows<Low>(result.y), detail::data_or_null<float>(mean), rstd.data<float>());
     });
   } else {
-    dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+    dispatch_floating(op, x.dtype(), [&](auto tag) {
       using T = typename decltype(tag)::type;
       on_device(x.device(), [&](auto device) {
         kernels::residual_layer_norm<T>(
-            device, as_rows<const T>(a), as_rows<const T>(b), scale.data<T>(), shift.data<T>(), eps,
-            as_rows<T>(result.sum), as_rows<T>(result.y), mean.data<Acc<T>>(), rstd.data<Acc<T>>());
+            device, as_rows<const T>(a), as_rows<const T>(b), detail::data_or_null<T>(scale),
+            detail::data_or_null<T>(shift), eps, as_rows<T>(result.sum), as_rows<T>(result.y),
+            detail::data_or_null<Acc<T>>(mean), rstd.data<Acc<T>>());
       });
     });
   }
   const std::array<const Tensor*, 4> inputs{&x, &residual, &gamma, &beta};
-  const bool needs_grad =
-      std::any_of(inputs.begin(), inputs.end(), [](const Tensor* t) { return t->requires_grad(); });
+  const bool needs_grad = std::any_of(inputs.begin(), inputs.end(),
+                                      [](const Tensor* t) { return *t && t->requires_grad(); });
   if (!is_recording() || !needs_grad) return result;
-  const auto node = make_ref<SumNode>(result.sum, inputs, save_output(result.sum), save(gamma),
-                                      save(mean), save(rstd));
+  const auto node = make_ref<SumNode>(op, result.sum, inputs, mean, rstd);
   result.sum.set_autograd_meta(node);
-  result.y.set_autograd_meta(make_ref<NormalisedNode>(result.y, node));
+  result.y.set_autograd_meta(make_ref<NormalisedNode>(op, result.y, node));
   return result;
 }
 
 /// All of it in f32, and y rounded for the product behind it. On the CPU the operand that a product
 /// gave is read as it is, beside the residual stream in f32.
-NormalisedSum under_autocast(const std::array<const Tensor*, 4>& in, double eps) {
+NormalisedSum under_autocast(const Norm& norm, const std::array<const Tensor*, 4>& in, double eps) {
   const DType low = detail::autocast_state.dtype;
-  const auto wide = [](const Tensor& x) { return to(x, DType::kF32); };
+  const auto wide = [](const Tensor& x) { return x ? to(x, DType::kF32) : x; };
   const Tensor &x = *in[0], &residual = *in[1], gamma = wide(*in[2]), beta = wide(*in[3]);
   NormalisedSum result;
   if (x.device().is_cpu() && x.dtype() == low) {
-    result = computed(x, wide(residual), gamma, beta, eps);
+    result = computed(norm, x, wide(residual), gamma, beta, eps);
   } else if (x.device().is_cpu() && residual.dtype() == low) {
-    result = computed(residual, wide(x), gamma, beta, eps);
+    result = computed(norm, residual, wide(x), gamma, beta, eps);
   } else {
-    result = computed(wide(x), wide(residual), gamma, beta, eps);
+    result = computed(norm, wide(x), wide(residual), gamma, beta, eps);
   }
   result.y = to(result.y, low);
   return result;
+}
+
+NormalisedSum normalised_sum(const Norm& norm, const Tensor& x, const Tensor& residual,
+                             const Tensor& gamma, const Tensor& beta, double eps) {
+  detail::check_defined(norm.op, {{"x", &x}, {"residual", &residual}});
+  const std::array<const Tensor*, 4> in{&x, &residual, &gamma, &beta};
+  if (detail::autocast_state.is_on() && std::ranges::all_of(in, [](const Tensor* t) {
+        return !*t || (is_floating(t->dtype()) && t->dtype() != DType::kF64);
+      })) {
+    return under_autocast(norm, in, eps);
+  }
+  require(x.dtype() == residual.dtype(), norm.op, "x and residual must agree, x is ", x.dtype(),
+          " but residual is ", residual.dtype());
+  return computed(norm, x, residual, gamma, beta, eps);
 }
 
 }  // namespace
 
 NormalisedSum residual_layer_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
                                   const Tensor& beta, double eps) {
-  detail::check_defined(kOp,
-                        {{"x", &x}, {"residual", &residual}, {"gamma", &gamma}, {"beta", &beta}});
-  const std::array<const Tensor*, 4> in{&x, &residual, &gamma, &beta};
-  if (detail::autocast_state.is_on() && std::ranges::all_of(in, [](const Tensor* t) {
-        return is_floating(t->dtype()) && t->dtype() != DType::kF64;
-      })) {
-    return under_autocast(in, eps);
-  }
-  require(x.dtype() == residual.dtype(), kOp, "x and residual must agree, x is ", x.dtype(),
-          " but residual is ", residual.dtype());
-  return computed(x, residual, gamma, beta, eps);
+  return normalised_sum(kLayerNorm, x, residual, gamma, beta, eps);
+}
+
+NormalisedSum residual_rms_norm(const Tensor& x, const Tensor& residual, const Tensor& gamma,
+                                double eps) {
+  return normalised_sum(kRmsNorm, x, residual, gamma, Tensor(), eps);
 }
 
 }  // namespace trireme

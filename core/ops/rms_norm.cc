@@ -1,4 +1,4 @@
-#include "kernels/rms_norm.h"
+#include "kernels/layer_norm.h"
 
 #include "core/autograd/attach.h"
 #include "core/autograd/gradient_home.h"
@@ -23,9 +23,9 @@ std::array<Tensor, 2> gradients(const Tensor& x, const Tensor& gamma, const Tens
     MatrixView<T> dx{nullptr, 0, 0, 0};
     if (need[0]) dx = as_rows<T>(d[0]);
     on_device(x.device(), [&](auto device) {
-      kernels::rms_norm_backward<T>(device, as_rows<const T>(x), detail::data_or_null<T>(gamma),
-                                    rstd.data<Acc<T>>(), as_rows<const T>(dy), dx,
-                                    detail::data_or_null<T>(d[1]));
+      kernels::layer_norm_backward<T>(device, as_rows<const T>(x), detail::data_or_null<T>(gamma),
+                                      nullptr, rstd.data<Acc<T>>(), as_rows<const T>(dy), dx,
+                                      detail::data_or_null<T>(d[1]), nullptr);
     });
   });
   return d;
@@ -55,8 +55,8 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
   dispatch_floating("rms_norm", x.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     on_device(x.device(), [&](auto device) {
-      kernels::rms_norm<T>(device, as_rows<const T>(packed), detail::data_or_null<T>(scale), eps,
-                           as_rows<T>(y), rstd.data<Acc<T>>());
+      kernels::layer_norm<T>(device, as_rows<const T>(packed), detail::data_or_null<T>(scale),
+                             nullptr, eps, as_rows<T>(y), nullptr, rstd.data<Acc<T>>());
     });
   });
   return attach_joint<2>(

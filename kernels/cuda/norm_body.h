@@ -1,5 +1,5 @@
 // Layer normalisation of one row and its gradient, by one group; with the residual addition in
-// front of it where that is fused.
+// front of it where that is fused. Without a mean it is the norm by the root mean square.
 
 #pragma once
 
@@ -24,7 +24,7 @@ struct NormForward {
   Acc<T> eps;
   T* y;
   int64_t y_stride;
-  Acc<T>* mean;
+  Acc<T>* mean;  // null: by the root mean square
   Acc<T>* rstd;
   int64_t rows, cols;
 };
@@ -64,12 +64,15 @@ TRIREME_HD void layer_norm_row(const Group& group, const NormForward<T>& n, int6
     });
   };
   const A per_col = A(1) / static_cast<A>(n.cols);
-  A sum = 0;
-  each([&](int64_t, A(&v)[W]) {
-    TRIREME_UNROLL
-    for (int k = 0; k < W; ++k) sum += v[k];
-  });
-  const A center = group_sum(group, sum) * per_col;
+  A center = 0;
+  if (n.mean) {
+    A sum = 0;
+    each([&](int64_t, A(&v)[W]) {
+      TRIREME_UNROLL
+      for (int k = 0; k < W; ++k) sum += v[k];
+    });
+    center = group_sum(group, sum) * per_col;
+  }
   // Deviations from the mean, not E[x^2] - mean^2: that loses all digits when the mean is large.
   A squares = 0;
   each([&](int64_t, A(&v)[W]) {
@@ -85,7 +88,7 @@ TRIREME_HD void layer_norm_row(const Group& group, const NormForward<T>& n, int6
     store_values<W>(y + c, v);
   });
   if (group.rank() == 0) {
-    n.mean[r] = center;
+    if (n.mean) n.mean[r] = center;
     n.rstd[r] = scale;
   }
 }
@@ -95,8 +98,8 @@ template <typename T>
 struct NormBackward {
   const T* x;
   int64_t x_stride;
-  const T* gamma;  // null: 1
-  const Acc<T>* mean;
+  const T* gamma;      // null: 1
+  const Acc<T>* mean;  // null: by the root mean square
   const Acc<T>* rstd;
   const T* dy;
   int64_t dy_stride;
@@ -105,6 +108,8 @@ struct NormBackward {
   T* dx;  // null: not wanted
   int64_t dx_stride;
   int64_t rows, cols;
+
+  TRIREME_HD Acc<T> center(int64_t r) const { return mean ? mean[r] : Acc<T>(0); }
 };
 
 /// What a member adds up over its rows for its columns: dy xhat and dy.
@@ -123,7 +128,7 @@ TRIREME_HD void layer_norm_backward_row(const Group& group, const NormBackward<T
   typename Store::template Row<T, W> x, dy;
   x.load(group, n.x + r * n.x_stride, n.cols);
   dy.load(group, n.dy + r * n.dy_stride, n.cols);
-  const A center = n.mean[r], scale = n.rstd[r];
+  const A center = n.center(r), scale = n.rstd[r];
   // fn(i, c, xhat, dy, g) with g = dy gamma.
   const auto each = [&](const auto& fn) {
     Store::template each<W>(group, n.cols, [&](int i, int64_t c) {
@@ -154,7 +159,7 @@ TRIREME_HD void layer_norm_backward_row(const Group& group, const NormBackward<T
   if (!n.dx) return;
   const Two<A> total = group_sum(group, part);
   const A per_col = A(1) / static_cast<A>(n.cols);
-  const A mean_g = total.first * per_col, mean_gx = total.second * per_col;
+  const A mean_g = n.mean ? total.first * per_col : A(0), mean_gx = total.second * per_col;
   T* dx = n.dx + r * n.dx_stride;
   const T* dsum = n.dsum ? n.dsum + r * n.dsum_stride : nullptr;
   each([&](int, int64_t c, A(&xhat)[W], A(&)[W], A(&g)[W]) {

@@ -1,4 +1,4 @@
-// The kernels of layer norm, with and without the residual addition.
+// The kernels of layer and root-mean-square norm, with and without the residual addition.
 
 #pragma once
 
@@ -58,7 +58,7 @@ struct NormTerms {
     load_values<W>(n.x + r * n.x_stride + c, terms[0]);
     load_values<W>(n.dy + r * n.dy_stride + c, terms[1]);
     for (int k = 0; k < W; ++k) {
-      terms[0][k] = (terms[0][k] - n.mean[r]) * n.rstd[r] * terms[1][k];
+      terms[0][k] = (terms[0][k] - n.center(r)) * n.rstd[r] * terms[1][k];
     }
   }
 };

@@ -122,6 +122,9 @@ const std::map<std::string, Call>& calls() {
          const Tensor factor = reshape(slice(b, 0, 0, 1), {4});
          return residual_layer_norm(a, b, factor, factor).y;
        })},
+      {"residual_rms_norm", two([](auto& a, auto& b) {
+         return residual_rms_norm(a, b, reshape(slice(b, 0, 0, 1), {4})).y;
+       })},
       {"layer_norm",
        two([](auto& a, auto& b) { return layer_norm(a, reshape(slice(b, 0, 0, 1), {4}), {}); })},
       {"rms_norm",

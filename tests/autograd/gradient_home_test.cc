@@ -58,6 +58,7 @@ std::vector<Row> rows() {
       {"residual_gamma",
        {4},
        [=](const Tensor& w) { return residual_layer_norm(x, x, w, four).y; }},
+      {"residual_rms", {4}, [=](const Tensor& w) { return residual_rms_norm(x, x, w).y; }},
       {"residual_beta", {4}, [=](const Tensor& w) { return residual_layer_norm(x, x, four, w).y; }},
       {"feed_forward_weight1",
        {4, 2},

@@ -12,6 +12,7 @@
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "kernels/cudnn_api.h"
+#include "tests/support/environment_variable.h"
 
 namespace trireme::testing {
 namespace {
@@ -27,19 +28,37 @@ std::vector<std::vector<float>> results_on(Device device) {
   return {total.detach().to_vector<float>(), x.grad().to_vector<float>()};
 }
 
+void expect_results_of_the_cpu() {
+  const auto got = results_on({DeviceType::kCuda, 0}), want = results_on(Device{});
+  for (size_t i = 0; i < want.size(); ++i) {
+    ASSERT_EQ(got[i].size(), want[i].size());
+    for (size_t k = 0; k < want[i].size(); ++k) EXPECT_NEAR(got[i][k], want[i][k], 1e-5) << i;
+  }
+}
+
+TEST(WithoutCudnn, NobodyLooksForItWhereOurOwnKernelsAreWanted) {
+  const EnvironmentVariable own("TRIREME_NORM_AND_POOL", "own");
+  static int handles;
+  handles = 0;
+  kernels::CudnnApi counting = kernels::cudnn_api();
+  counting.Create = [](cudnnHandle_t*) {
+    ++handles;
+    return CUDNN_STATUS_NOT_INITIALIZED;
+  };
+  const kernels::ScopedCudnnApi scope(counting);
+  std::thread(expect_results_of_the_cpu).join();
+  EXPECT_EQ(handles, 0);
+}
+
 TEST(WithoutCudnn, NormsAndPoolingAreOurOwn) {
+  const EnvironmentVariable cudnn("TRIREME_NORM_AND_POOL", "cudnn");
   kernels::CudnnApi broken = kernels::cudnn_api();
   broken.Create = [](cudnnHandle_t*) { return CUDNN_STATUS_NOT_INITIALIZED; };
   const kernels::ScopedCudnnApi scope(broken);
   // A thread has handles of its own: this one finds no cuDNN.
   std::thread([] {
-    const Device gpu{DeviceType::kCuda, 0};
-    const auto got = results_on(gpu), want = results_on(Device{});
-    for (size_t i = 0; i < want.size(); ++i) {
-      ASSERT_EQ(got[i].size(), want[i].size());
-      for (size_t k = 0; k < want[i].size(); ++k) EXPECT_NEAR(got[i][k], want[i][k], 1e-5) << i;
-    }
-    const TensorOptions like{DType::kF32, gpu};
+    expect_results_of_the_cpu();
+    const TensorOptions like{DType::kF32, {DeviceType::kCuda, 0}};
     EXPECT_THAT(
         [&] {
           conv2d(ones({1, 2, 2, 1}, like), ones({1, 1, 1, 1}, like));

@@ -116,6 +116,11 @@ GoldenOps golden_network_ops() {
              residual_layer_norm(in["x"], in["residual"], in["gamma"], in["beta"], eps(with));
          return Tensors{sum, y};
        }},
+      {"residual_rms_norm",
+       [](Operands& in, With with) {
+         const auto [sum, y] = residual_rms_norm(in["x"], in["residual"], in["gamma"], eps(with));
+         return Tensors{sum, y};
+       }},
       {"group_norm",
        [](Operands& in, With with) {
          return Tensors{group_norm(in["x"], with.at("groups"), in["gamma"], in["beta"], eps(with))};

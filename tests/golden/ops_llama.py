@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from formulas import attention
+from formulas import attention, rms
 from golden import case, real, write
 
 
@@ -45,6 +45,13 @@ for heads, kv_heads in ((4, 2), (3, 1)):
     case("scaled_dot_product_attention_qkv", packed,
          {"qkv": real(2, 5, (heads + 2 * kv_heads) * 4)}, heads=heads, kv_heads=kv_heads,
          causal=True, slack=16, more_on_cuda=1)
+
+
+for shape in ((3, 13), (2, 3, 8), (4, 1), (0, 5)):
+    case("residual_rms_norm",
+         lambda x, residual, gamma, eps: (x + residual, rms(x + residual, gamma, eps)),
+         {"x": real(*shape), "residual": real(*shape), "gamma": real(shape[-1])}, eps=1e-2,
+         slack=256, roundings=4)
 
 
 def weights_of(prefix, rows, columns, bias=False):

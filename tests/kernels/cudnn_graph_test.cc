@@ -43,28 +43,33 @@ double difference(const std::vector<T>& a, const std::vector<T>& b) {
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr float kOne = 1;
 
-/// q, k and v as parts of one packed [batch, queries, 3, heads, head_dim], or apart with other
-/// keys.
+/// q, k and v as parts of one packed [batch, queries, heads of all three, head_dim], or apart with
+/// other keys. sharing: heads of q to one of k and v.
 struct Attention {
   int64_t batch, heads, queries, keys, head_dim;
   AttentionMask mask;
+  int64_t sharing = 1;
 
   bool is_packed() const { return queries == keys; }
-  AttentionShape shape() const { return {CUDNN_DATA_FLOAT, batch, heads, queries, keys, head_dim}; }
+  int64_t kv_heads() const { return heads / sharing; }
+  AttentionShape shape() const {
+    return {CUDNN_DATA_FLOAT, batch, heads, kv_heads(), queries, keys, head_dim};
+  }
   AttentionStrides packed() const {
-    const int64_t row = 3 * heads * head_dim;
+    const int64_t row = (heads + 2 * kv_heads()) * head_dim;
     return {queries * row, head_dim, row, 1};
   }
-  AttentionStrides dense(int64_t rows) const {
-    return {heads * rows * head_dim, rows * head_dim, head_dim, 1};
+  AttentionStrides dense(int64_t rows, int64_t of_heads) const {
+    return {of_heads * rows * head_dim, rows * head_dim, head_dim, 1};
   }
   /// [batch, rows, heads, head_dim], as attention's result lies.
   AttentionStrides rows_first(int64_t rows) const {
     return {rows * heads * head_dim, head_dim, heads * head_dim, 1};
   }
-  AttentionStrides q() const { return is_packed() ? packed() : dense(queries); }
-  AttentionStrides kv() const { return is_packed() ? packed() : dense(keys); }
-  int64_t elements(int64_t rows) const { return batch * heads * rows * head_dim; }
+  AttentionStrides q() const { return is_packed() ? packed() : dense(queries, heads); }
+  AttentionStrides kv() const { return is_packed() ? packed() : dense(keys, kv_heads()); }
+  int64_t query_elements() const { return batch * heads * queries * head_dim; }
+  int64_t key_elements() const { return batch * kv_heads() * keys * head_dim; }
 };
 
 /// The three inputs, or their gradients, in one block of memory.
@@ -72,31 +77,61 @@ struct Triple {
   std::vector<float> memory;
   float *q, *k, *v;
   Triple(const Attention& a, int64_t seed) {
-    memory = draw<float>(a.elements(a.queries) + 2 * a.elements(a.keys), seed);
+    memory = draw<float>(a.query_elements() + 2 * a.key_elements(), seed);
     q = memory.data();
-    k = a.is_packed() ? q + a.heads * a.head_dim : q + a.elements(a.queries);
-    v = a.is_packed() ? k + a.heads * a.head_dim : k + a.elements(a.keys);
+    k = q + (a.is_packed() ? a.heads * a.head_dim : a.query_elements());
+    v = k + (a.is_packed() ? a.kv_heads() * a.head_dim : a.key_elements());
   }
 };
 
 template <typename T>
-StridedView<T> view(T* data, const Attention& a, int64_t rows, const AttentionStrides& s) {
-  return {data, {a.batch, a.heads, rows, a.head_dim}, {s[0], s[1], s[2], s[3]}};
+StridedView<T> view(T* data, int64_t heads, int64_t rows, const Attention& a,
+                    const AttentionStrides& s) {
+  return {data, {a.batch, heads, rows, a.head_dim}, {s[0], s[1], s[2], s[3]}};
+}
+template <typename T>
+StridedView<T> of_queries(T* data, const Attention& a, const AttentionStrides& s) {
+  return view(data, a.heads, a.queries, a, s);
+}
+template <typename T>
+StridedView<T> of_keys(T* data, const Attention& a) {
+  return view(data, a.kv_heads(), a.keys, a, a.kv());
+}
+
+/// Calls fn(x in shared, x in apart) for every element of apart, where each query head has a head
+/// of keys of its own.
+template <typename Fn>
+void each_pair(const Attention& a, const Triple& shared, const Attention& b, const Triple& apart,
+               const Fn& fn) {
+  const auto each = [&](const StridedView<float>& x, const StridedView<float>& y) {
+    const int64_t sharing = y.shape[1] / x.shape[1];
+    for (int64_t i = 0; i < y.count(); ++i) {
+      const int64_t d = i % y.shape[3], t = i / y.shape[3] % y.shape[2];
+      const int64_t h = i / (y.shape[3] * y.shape[2]) % y.shape[1], n = i / (y.count() / a.batch);
+      fn(x.data[n * x.strides[0] + h / sharing * x.strides[1] + t * x.strides[2] + d],
+         y.data[n * y.strides[0] + h * y.strides[1] + t * y.strides[2] + d]);
+    }
+  };
+  each(of_queries(shared.q, a, a.q()), of_queries(apart.q, b, b.q()));
+  each(of_keys(shared.k, a), of_keys(apart.k, b));
+  each(of_keys(shared.v, a), of_keys(apart.v, b));
 }
 
 void check_attention(const Attention& a) {
   Library library;
-  const Triple in(a, 1);
+  Attention b = a;
+  b.sharing = 1;
+  const Triple in(a, 1), apart(b, 2);
+  each_pair(a, in, b, apart, [](float x, float& own) { own = x; });
   const AttentionStrides out_strides = a.rows_first(a.queries);
-  std::vector<float> out(static_cast<size_t>(a.elements(a.queries))), want = out;
+  std::vector<float> out(static_cast<size_t>(a.query_elements())), want = out;
   std::vector<float> lse(static_cast<size_t>(a.batch * a.heads * a.queries)), want_lse = lse;
   AttentionSpec<float> spec;
   spec.scale = 1 / std::sqrt(static_cast<double>(a.head_dim));
   spec.causal = a.mask == AttentionMask::kCausal;
-  const auto q = view<const float>(in.q, a, a.queries, a.q());
-  const auto k = view<const float>(in.k, a, a.keys, a.kv());
-  const auto v = view<const float>(in.v, a, a.keys, a.kv());
-  attention(Cpu{}, q, k, v, spec, view(want.data(), a, a.queries, out_strides), want_lse.data());
+  const auto q = of_queries<const float>(apart.q, b, b.q());
+  const auto k = of_keys<const float>(apart.k, b), v = of_keys<const float>(apart.v, b);
+  attention(Cpu{}, q, k, v, spec, of_queries(want.data(), b, out_strides), want_lse.data());
 
   const auto scale = static_cast<float>(spec.scale);
   const AttentionForwardLayout layout{a.shape(), a.mask, a.q(), a.kv(), a.kv(), out_strides};
@@ -106,14 +141,15 @@ void check_attention(const Attention& a) {
   EXPECT_LT(difference(out, want), 2e-6);
   EXPECT_LT(difference(lse, want_lse), 2e-6);
 
-  const auto dout = draw<float>(a.elements(a.queries), 7);
-  const auto dout_view = view<const float>(dout.data(), a, a.queries, out_strides);
-  Triple want_grads(a, 8);
+  const auto dout = draw<float>(a.query_elements(), 7);
+  const Triple apart_grads(b, 8);
   attention_backward<float>(
-      Cpu{}, q, k, v, spec, view<const float>(want.data(), a, a.queries, out_strides),
-      want_lse.data(), dout_view,
-      {view(want_grads.q, a, a.queries, a.q()), view(want_grads.k, a, a.keys, a.kv()),
-       view(want_grads.v, a, a.keys, a.kv())});
+      Cpu{}, q, k, v, spec, of_queries<const float>(want.data(), b, out_strides), want_lse.data(),
+      of_queries(dout.data(), b, out_strides),
+      {of_queries(apart_grads.q, b, b.q()), of_keys(apart_grads.k, b), of_keys(apart_grads.v, b)});
+  Triple want_grads(a, 8);
+  std::ranges::fill(want_grads.memory, 0.0F);
+  each_pair(a, want_grads, b, apart_grads, [](float& total, float own) { total += own; });
   for (bool deterministic : {false, true}) {
     Triple grads(a, 9);
     std::vector<float> delta(lse.size()), dq_sum(out.size());
@@ -138,6 +174,12 @@ TEST(CudnnAttention, WithTheHeadsOfModelsEqualsTheCpuKernel) {
   check_attention({1, 2, 67, 67, 64, AttentionMask::kCausal});
   check_attention({1, 2, 12, 19, 64, AttentionMask::kNone});
   check_attention({1, 1, 40, 40, 128, AttentionMask::kCausal});
+}
+
+TEST(CudnnAttention, OfHeadsThatShareKeysEqualsTheCpuKernel) {
+  check_attention({2, 6, 5, 5, 8, AttentionMask::kCausal, 3});
+  check_attention({1, 4, 9, 9, 64, AttentionMask::kCausal, 2});
+  check_attention({1, 4, 5, 7, 128, AttentionMask::kNone, 4});
 }
 
 TEST(CudnnAttention, MayHaveFewerQueriesThanKeys) {

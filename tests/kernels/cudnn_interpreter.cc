@@ -45,6 +45,12 @@ double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
   }
 }
 
+/// Where an element among `many` is in a tensor with fewer, each of which stands for neighbours.
+Index group_of(Index index, const Index& many, const Index& few) {
+  for (size_t d = 0; d < index.size(); ++d) index[d] = index[d] * few[d] / many[d];
+  return index;
+}
+
 class Interpreter {
  public:
   explicit Interpreter(const std::map<int64_t, void*>& memory) : memory_(memory) {}
@@ -114,12 +120,15 @@ class Interpreter {
     const Tensor x = tensor(op, CUDNN_ATTR_OPERATION_REDUCTION_XDESC);
     const Tensor y = tensor(op, CUDNN_ATTR_OPERATION_REDUCTION_YDESC);
     const bool is_max = mode == CUDNN_REDUCE_TENSOR_MAX;
+    Wide all(y.extents);  // as cuDNN's f32, which is rounded once
     each_index(y.extents, [&](const Index& i) {
-      y.set(i, is_max ? -std::numeric_limits<double>::infinity() : 0);
+      all[i] = is_max ? -std::numeric_limits<double>::infinity() : 0;
     });
     each_index(x.extents, [&](const Index& i) {
-      y.set(i, is_max ? std::max(y.get(i), x.get(i)) : y.get(i) + x.get(i));
+      double& of = all[group_of(i, x.extents, y.extents)];
+      of = is_max ? std::max(of, x.get(i)) : of + x.get(i);
     });
+    each_index(y.extents, [&](const Index& i) { y.set(i, all[i]); });
   }
 
   void run_matmul(const Described& op) {
@@ -127,12 +136,14 @@ class Interpreter {
     const Tensor b = tensor(op, CUDNN_ATTR_OPERATION_MATMUL_BDESC);
     const Tensor c = tensor(op, CUDNN_ATTR_OPERATION_MATMUL_CDESC);
     const size_t row = c.extents.size() - 2, col = row + 1;
+    Index shared = c.extents;  // b's, if no two matrices of c shared one
+    shared[row] = b.extents[row];
     each_index(c.extents, [&](const Index& i) {
       Index left = i, right = i;
       double sum = 0;
       for (int64_t k = 0; k < a.extents[col]; ++k) {
         left[col] = right[row] = k;
-        sum += a.get(left) * b.get(right);
+        sum += a.get(left) * b.get(group_of(right, shared, b.extents));
       }
       c.set(i, sum);
     });

@@ -22,12 +22,21 @@ bool broadcasts(const std::vector<int64_t>& from, const std::vector<int64_t>& to
   return true;
 }
 
+/// True if each element of `few` stands for some neighbours of `many`.
+bool divides(const std::vector<int64_t>& few, const std::vector<int64_t>& many) {
+  if (few.size() != many.size()) return false;
+  for (size_t d = 0; d < few.size(); ++d) {
+    if (many[d] % few[d] != 0) return false;
+  }
+  return true;
+}
+
 bool is_matmul(const std::vector<int64_t>& a, const std::vector<int64_t>& b,
                const std::vector<int64_t>& c) {
   const size_t r = a.size();
   return r >= 3 && b.size() == r && c.size() == r && a[r - 2] == c[r - 2] && a[r - 1] == b[r - 2] &&
          b[r - 1] == c[r - 1] && std::equal(a.begin(), a.end() - 2, c.begin()) &&
-         std::equal(b.begin(), b.end() - 2, c.begin());
+         divides({b.begin(), b.end() - 2}, {c.begin(), c.end() - 2});
 }
 
 bool is_convolution(const Described& op, const Described* x, const Described* w,
@@ -226,7 +235,7 @@ std::string check_operation(const Described& op) {
       }
       return "";
     case CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR:
-      return broadcasts(out, extents(ports.in[0])) ? "" : "reduction to another shape";
+      return divides(out, extents(ports.in[0])) ? "" : "reduction to another shape";
     case CUDNN_BACKEND_OPERATION_MATMUL_DESCRIPTOR:
       return is_matmul(extents(ports.in[0]), extents(ports.in[1]), out)
                  ? ""

@@ -199,9 +199,10 @@ TEST(DeviceRowsF32, PaddedClassesAndIdsOutsideTheTable) {
   EXPECT_EQ(cross_entropy_row<1>(SerialGroup{}, x.data(), 3, outside).second, 0);
 }
 
-/// Residual norm and its gradient with rows held in registers or streamed.
+/// Residual norm and its gradient with rows held in registers or streamed; without a mean, by the
+/// root mean square.
 template <typename Fixture, typename T, typename Store, int W>
-void check_norm(int64_t cols, int members, bool fused) {
+void check_norm(int64_t cols, int members, bool fused, bool has_mean) {
   using A = Acc<T>;
   auto x = Fixture::draw(kRows * cols, 4), residual = Fixture::draw(kRows * cols, 5);
   auto gamma = Fixture::draw(cols, 6), beta = Fixture::draw(cols, 7);
@@ -211,10 +212,11 @@ void check_norm(int64_t cols, int members, bool fused) {
   std::vector<T> sum(x.size()), y(x.size()), dx(x.size()), dgamma(gamma.size()),
       dbeta(gamma.size());
   std::vector<A> mean(kRows), rstd(kRows), got_mean(kRows), got_rstd(kRows);
+  A* const to_mean = has_mean ? mean.data() : nullptr;
   residual_layer_norm<T>(Cpu{}, view(x), view(residual), gamma.data(), beta.data(), 1e-3, view(sum),
-                         view(y), mean.data(), rstd.data());
-  residual_layer_norm_backward<T>(Cpu{}, view(sum), gamma.data(), mean.data(), rstd.data(),
-                                  view(dy), view(dsum), view(dx), dgamma.data(), dbeta.data());
+                         view(y), to_mean, rstd.data());
+  residual_layer_norm_backward<T>(Cpu{}, view(sum), gamma.data(), to_mean, rstd.data(), view(dy),
+                                  view(dsum), view(dx), dgamma.data(), dbeta.data());
   std::vector<T> got_sum(x.size()), got_y(x.size()), got_dx(x.size());
   NormForward<T> n{};
   n.x = x.data();
@@ -225,14 +227,14 @@ void check_norm(int64_t cols, int members, bool fused) {
   n.eps = static_cast<A>(1e-3);
   n.y = got_y.data();
   n.x_stride = n.residual_stride = n.sum_stride = n.y_stride = cols;
-  n.mean = got_mean.data();
+  n.mean = has_mean ? got_mean.data() : nullptr;
   n.rstd = got_rstd.data();
   n.rows = kRows;
   n.cols = cols;
   NormBackward<T> b{};
   b.x = sum.data();
   b.gamma = gamma.data();
-  b.mean = mean.data();
+  b.mean = to_mean;
   b.rstd = rstd.data();
   b.dy = dy.data();
   b.dsum = dsum.data();
@@ -272,19 +274,24 @@ void check_norm(int64_t cols, int members, bool fused) {
   }
 }
 
-TYPED_TEST(DeviceRows, LayerNormStreamed) {
+TYPED_TEST(DeviceRows, NormStreamed) {
   TestFixture::each_setting([](int64_t cols, int64_t, int members) {
-    check_norm<TestFixture, TypeParam, Streamed, 1>(cols, members, members == 3);
+    for (bool has_mean : {false, true}) {
+      check_norm<TestFixture, TypeParam, Streamed, 1>(cols, members, members == 3, has_mean);
+    }
   });
 }
 
-TYPED_TEST(DeviceRows, LayerNormHeldInRegisters) {
+TYPED_TEST(DeviceRows, NormHeldInRegisters) {
   using T = TypeParam;
   constexpr int kW = kPack<T>, kPacks = 32 / kW;
   for (int64_t packs : {1, 2, 5, 3 * kPacks}) {  // three members hold 3 * kPacks at most
     for (bool fused : {false, true}) {
-      check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 3, fused);
-      if (packs <= kPacks) check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 1, fused);
+      for (bool has_mean : {false, true}) {
+        check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 3, fused, has_mean);
+        if (packs > kPacks) continue;
+        check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 1, fused, has_mean);
+      }
     }
   }
 }

@@ -36,6 +36,18 @@ TEST(ResidualLayerNorm, SumAloneGivesTheOperandsTheirGradientAndTheFactorsNone) 
   EXPECT_FALSE(in.gamma.grad().defined());
 }
 
+TEST(ResidualRmsNorm, GivesTheSumAndItsNormWithAndWithoutAFactor) {
+  const Operands in;
+  for (const Tensor& gamma : {in.gamma, Tensor()}) {
+    const NormalisedSum result = residual_rms_norm(in.x, in.residual, gamma, 1e-3);
+    EXPECT_EQ(result.sum.to_vector<float>(), (in.x + in.residual).to_vector<float>());
+    EXPECT_EQ(result.y.to_vector<float>(), rms_norm(result.sum, gamma, 1e-3).to_vector<float>());
+    EXPECT_EQ(result.y.grad_fn_name(), "residual_rms_norm");
+  }
+  EXPECT_THAT(message_of([&] { residual_rms_norm(in.x, in.gamma, in.gamma); }),
+              ::testing::StartsWith("residual_rms_norm: x and residual must both be"));
+}
+
 TEST(ResidualLayerNorm, RunsTwiceWhereTheGraphIsKept) {
   const Operands in;
   const NormalisedSum result = residual_layer_norm(in.x, in.residual, in.gamma, in.beta);

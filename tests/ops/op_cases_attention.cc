@@ -241,6 +241,9 @@ std::vector<OpCase> attention_cases() {
       dropped_case("grouped", {2, 4, 6, 3}, 5, false, 2),
       packed_case("grouped", {2, 5, 24}, 4, 2),
       packed_case("grouped_head_of_8", {2, 5, 64}, 4, 2),
+      packed_case("grouped_head_of_64", {1, 5, 384}, 4, 1),
+      separate_case("grouped_head_of_64", {2, 4, 5, 64}, 7, {}, 2),
+      separate_case("grouped_head_of_128", {1, 2, 4, 128}, 4, causal, 1),
   };
 }
 

@@ -8,22 +8,34 @@
 namespace trireme::testing {
 namespace {
 
-/// Both results of residual_layer_norm as one tensor, weighted so that neither hides the other, or
-/// the normalised one alone: then the sum has no gradient of its own. (The sum alone:
-/// fused_test.cc.)
+/// Both results of residual_layer_norm or residual_rms_norm as one tensor, weighted so that neither
+/// hides the other, or the normalised one alone: then the sum has no gradient of its own. (The sum
+/// alone: fused_test.cc.)
 enum class Parts { kBoth, kNormalised };
+enum class Norm { kLayer, kLayerWithoutBeta, kRms };
 
-OpCase residual_case(const std::string& name, const Shape& shape, Parts parts) {
+OpCase residual_case(Norm norm, const std::string& name, const Shape& shape, Parts parts) {
   constexpr double kEps = 1e-3;
   const double of_sum = parts == Parts::kNormalised ? 0 : 1, of_y = 3;
   const Shape features{shape.back()};
   Shape none = shape;
   none[0] = 0;
-  return {.name = "residual_layer_norm_" + name,
-          .inputs = {real(shape), real(shape), real(features), real(features)},
+  const std::string op = norm == Norm::kRms ? "residual_rms_norm" : "residual_layer_norm";
+  std::vector<OpInput> inputs{real(shape), real(shape), real(features)};
+  std::vector<Shape> empty{none, none, features};
+  if (norm == Norm::kLayer) {
+    inputs.push_back(real(features));
+    empty.push_back(features);
+  }
+  return {.name = op + "_" + name,
+          .inputs = inputs,
           .op =
               [=](const Tensors& in) {
-                const auto [sum, y] = residual_layer_norm(in[0], in[1], in[2], in[3], kEps);
+                const auto [sum, y] =
+                    norm == Norm::kRms
+                        ? residual_rms_norm(in[0], in[1], in[2], kEps)
+                        : residual_layer_norm(in[0], in[1], in[2],
+                                              norm == Norm::kLayer ? in[3] : Tensor(), kEps);
                 return parts == Parts::kNormalised ? y * of_y : sum + y * of_y;
               },
           .reference =
@@ -33,19 +45,21 @@ OpCase residual_case(const std::string& name, const Shape& shape, Parts parts) {
                 for (int64_t at = 0; at < result.shape.product(); at += n) {
                   double mean = 0, var = 0;
                   const auto sum = [&](int64_t i) { return in[0][at + i] + in[1][at + i]; };
-                  for (int64_t i = 0; i < n; ++i) mean += sum(i) / double(n);
+                  for (int64_t i = 0; i < n && norm != Norm::kRms; ++i) mean += sum(i) / double(n);
                   for (int64_t i = 0; i < n; ++i) var += std::pow(sum(i) - mean, 2) / double(n);
                   for (int64_t i = 0; i < n; ++i) {
-                    const double y = (sum(i) - mean) / std::sqrt(var + kEps) * in[2][i] + in[3][i];
+                    const double xhat = (sum(i) - mean) / std::sqrt(var + kEps);
+                    const double y = xhat * in[2][i] + (norm == Norm::kLayer ? in[3][i] : 0);
                     result[at + i] = of_sum * sum(i) + of_y * y;
                   }
                 }
                 return result;
               },
           .tolerance = 1e-5,
-          .roundings = 4,  // the sum, its normal form, and the two products that join them
-          .differentiable_once = "residual_layer_norm",
-          .empty_shapes = {{none, none, features, features}}};
+          // The sum, its normal form, and the two products that join them, which may cancel.
+          .roundings = 6,
+          .differentiable_once = op,
+          .empty_shapes = {empty}};
 }
 
 /// x and the biases in [-2, 2), weights small enough that results are of the same size.
@@ -125,9 +139,14 @@ OpCase cross_entropy_inplace_case(const std::string& name, const Shape& rows, DT
 
 std::vector<OpCase> fused_cases() {
   return {
-      residual_case("both", {4, 7}, Parts::kBoth),
-      residual_case("batch", {2, 3, 19}, Parts::kBoth),
-      residual_case("normalised_only", {3, 4}, Parts::kNormalised),
+      residual_case(Norm::kLayer, "both", {4, 7}, Parts::kBoth),
+      residual_case(Norm::kLayer, "batch", {2, 3, 19}, Parts::kBoth),
+      residual_case(Norm::kLayer, "normalised_only", {3, 4}, Parts::kNormalised),
+      residual_case(Norm::kLayerWithoutBeta, "without_beta", {3, 16}, Parts::kBoth),
+      residual_case(Norm::kRms, "both", {4, 7}, Parts::kBoth),
+      residual_case(Norm::kRms, "batch", {2, 3, 16}, Parts::kBoth),
+      residual_case(Norm::kRms, "many_rows", {50, 3}, Parts::kBoth),
+      residual_case(Norm::kRms, "normalised_only", {3, 4}, Parts::kNormalised),
       feed_forward_case("matrix", {5, 3}, 8, 4),
       feed_forward_case("ragged", {2, 3, 4}, 7, 3),
       feed_forward_case("vector", {6}, 8, 2),

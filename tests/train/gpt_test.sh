@@ -3,28 +3,16 @@
 # weights that another run can start from.
 #
 # usage: gpt_test.sh TRIREME TRIREME-TRAIN
-set -euo pipefail
-trireme=$1 train=$2
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/train/text_model.sh
+source "$(dirname "${BASH_SOURCE[0]}")/text_model.sh"
 command -v python3 > /dev/null || { echo "skipped: python3 is not in PATH"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 
-for _ in $(seq 300); do printf 'abcdefgh '; done > text
-run() { # run NAME FLAGS...: on two ranks
-  local name=$1
-  shift
-  "$trireme" run -n 2 --run-id "gpt-test-$$-$name" --metrics-port off -- "$train" gpt --data text \
-    --layers 1 --heads 2 --dim 32 --context 16 --batch 8 --out "$name" "$@" > "$name.log" 2>&1 ||
-    { cat "$name.log"; exit 1; }
+run() { # run NAME FLAGS...
+  must_run gpt "$@" --data text --layers 1 --heads 2 --dim 32 --context 16
 }
 train_flags=(--steps 80 --lr 1e-2 --warmup 5 --eval-every 40 --log-every 10 --dropout 0.1)
-run first "${train_flags[@]}" --sample 18 --prompt abc --temperature 0
-# The model has seen nothing but this; without training, or with wrong weights, it says anything.
-sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
-grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
+run first "${train_flags[@]}" "${sample_flags[@]}"
+has_learnt first
 
 run recomputed "${train_flags[@]}" --recompute-blocks
 run second --init-from first/checkpoints/step-00000080/model.safetensors --steps 1 --eval-every 1

@@ -3,54 +3,44 @@
 # that no shape shows; weights of Hugging Face's layout are where a run can start.
 #
 # usage: llama_test.sh TRIREME TRIREME-TRAIN GOLDEN
-set -euo pipefail
-trireme=$1 train=$2 golden=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
+# shellcheck source=tests/train/text_model.sh
+source "$(dirname "${BASH_SOURCE[0]}")/text_model.sh"
+golden=$3
 
-for _ in $(seq 300); do printf 'abcdefgh '; done > text
-run() { # run NAME FLAGS...: on two ranks
-  local name=$1
-  shift
-  "$trireme" run -n 2 --run-id "llama-test-$$-$name" --metrics-port off -- "$train" gpt \
-    --batch 8 --out "$name" "$@" > "$name.log" 2>&1
-}
 says() { # says NAME TEXT: the run's log must hold TEXT
   grep -qF -- "$2" "$1.log" || { cat "$1.log"; echo "'$2' is missing in the log of $1"; exit 1; }
 }
 small=(--data text --arch llama --layers 1 --heads 4 --kv-heads 2 --dim 32 --context 16)
 
-run first "${small[@]}" --steps 80 --lr 1e-2 --warmup 5 --eval-every 40 --sample 18 --prompt abc \
-  --temperature 0 || { cat first.log; exit 1; }
+must_run gpt first "${small[@]}" --steps 80 --lr 1e-2 --warmup 5 --eval-every 40 \
+  "${sample_flags[@]}"
 says first "1 layers, 4 heads, 32 wide, 2 heads of keys and values, rms norm, rotary base 10000, swiglu 128 wide, no biases, untied head, context 16"
-sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
-grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
+has_learnt first
 echo "learnt"
 
-run first "${small[@]}" --steps 81 || { cat first.log; exit 1; }
+must_run gpt first "${small[@]}" --steps 81
 says first "resuming from step 80"
 # Their shapes are alike, their functions are not.
 for other in "--rope-theta 500" "--norm-eps 1e-6" "--heads 8 --kv-heads 4"; do
   # shellcheck disable=SC2086  # flags and values are words
-  if run first "${small[@]}" --steps 82 $other; then
+  if try gpt first "${small[@]}" --steps 82 $other; then
     echo "a checkpoint of another model was accepted: $other"
     exit 1
   fi
   says first "resume: the model must be that of the checkpoint, 1 layers, 4 heads, 32 wide"
 done
-if run first "${small[@]}" --steps 82 --activation gelu; then exit 1; fi
+if try gpt first "${small[@]}" --steps 82 --activation gelu; then exit 1; fi
 says first "h.0.mlp.c_gate.weight"
 echo "other options are refused"
 
 # Its own weights, and those of Hugging Face's layout: the config beside them says the rest.
 own=first/checkpoints/step-00000081/model.safetensors
-run own "${small[@]}" --init-from $own --steps 1 || { cat own.log; exit 1; }
+must_run gpt own "${small[@]}" --init-from $own --steps 1
 for _ in $(seq 400); do printf '\1\0\2\0\3\0\12\0'; done > tokens.bin
 for name in llama_tiny:19 llama_tiny_tied:11; do
   folder=$golden/${name%:*}
-  run theirs --data tokens.bin --vocab "${name#*:}" --init-from "$folder/model.safetensors" \
-    --steps 1 --resume never --context 8 || { cat theirs.log; exit 1; }
+  must_run gpt theirs --data tokens.bin --vocab "${name#*:}" \
+    --init-from "$folder/model.safetensors" --steps 1 --resume never --context 8
 done
 says theirs "1 layers, 3 heads, 18 wide, 1 heads of keys and values, rms norm, norm epsilon 0.001, rotary base 10000, swiglu 24 wide, no biases, context 8"
 
@@ -64,8 +54,7 @@ printf '{"weight_map": {%s}}' "$(awk -v file=model-00001-of-00001.safetensors \
 for name in whole indexed; do
   path=$golden/llama_tiny/model.safetensors
   [ $name = whole ] || path=parts/model.safetensors.index.json
-  run $name --data tokens.bin --vocab 19 --init-from "$path" --steps 1 --context 8 ||
-    { cat $name.log; exit 1; }
+  must_run gpt $name --data tokens.bin --vocab 19 --init-from "$path" --steps 1 --context 8
   grep -o '"val_loss":[0-9.]*' $name/metrics.jsonl > $name.loss
 done
 cmp whole.loss indexed.loss

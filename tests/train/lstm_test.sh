@@ -3,27 +3,16 @@
 # another run goes on.
 #
 # usage: lstm_test.sh TRIREME TRIREME-TRAIN
-set -euo pipefail
-trireme=$1 train=$2
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/train/text_model.sh
+source "$(dirname "${BASH_SOURCE[0]}")/text_model.sh"
 command -v python3 > /dev/null || { echo "skipped: python3 is not in PATH"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work"
-export PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1
 
-for _ in $(seq 300); do printf 'abcdefgh '; done > text
-run() { # run NAME FLAGS...: on two ranks
-  local name=$1
-  shift
-  "$trireme" run -n 2 --run-id "lstm-test-$$-$name" --metrics-port off -- "$train" lstm --data text \
-    --layers 2 --dim 32 --context 16 --batch 8 --out "$name" "$@" > "$name.log" 2>&1 ||
-    { cat "$name.log"; exit 1; }
+run() { # run NAME FLAGS...
+  must_run lstm "$@" --data text --layers 2 --dim 32 --context 16
 }
 run first --steps 500 --lr 1e-2 --warmup 5 --eval-every 250 --log-every 50 --dropout 0.1 \
-  --sample 18 --prompt abc --temperature 0
-sed -n '/^--- sample ---$/,/^--- end of sample ---$/p' first.log > sample
-grep -qF "defgh abcdefgh abc" sample || { cat first.log; echo "the sample is wrong"; exit 1; }
+  "${sample_flags[@]}"
+has_learnt first
 
 run second --init-from first/checkpoints/step-00000500/model.safetensors --steps 1 --eval-every 1
 python3 - << 'END'
