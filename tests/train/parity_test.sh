@@ -11,7 +11,6 @@ fi
 export OMP_WAIT_POLICY=passive OPENBLAS_NUM_THREADS=2
 "$python" "$1" gpt --bin "$2" --small
 "$python" "$1" lstm --bin "$2" --small
-"$python" "$1" mlp --bin "$2" --small --batch 32
+for model in mlp resnet; do "$python" "$1" $model --bin "$2" --small --batch 32; done
 for model in gpt lstm; do "$python" "$1" $model --bin "$2" --small --precision bf16; done
-"$python" "$1" mlp --bin "$2" --small --batch 32 --precision bf16
-"$python" "$1" resnet --bin "$2" --small --batch 32
+for model in mlp resnet; do "$python" "$1" $model --bin "$2" --small --batch 32 --precision bf16; done
