@@ -26,7 +26,7 @@ CudnnLibrary& CudnnLibrary::of(int index) {
         CudnnOptions{.tf32 = get_setting("TRIREME_ALLOW_TF32") == "1",
                      .tune = get_setting("TRIREME_TUNE") == "on",
                      .deterministic = get_setting("TRIREME_DETERMINISTIC") == "1",
-                     .norm_and_pool = parse_use(get_setting("TRIREME_NORM_AND_POOL"))});
+                     .cudnn_or_own = parse_use(get_setting("TRIREME_CUDNN_OR_OWN"))});
   }
   return *library;
 }
@@ -38,7 +38,7 @@ CudnnLibrary* CudnnLibrary::find(int index) {
     return &of(index);
   } catch (const CudaError& error) {
     is_missing = true;
-    log_info("batch norm and pooling use our own kernels: ", error.what());
+    log_info("batch norm, pooling and recurrent layers use our own kernels: ", error.what());
     return nullptr;
   }
 }
