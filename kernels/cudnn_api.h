@@ -18,7 +18,8 @@ namespace trireme::kernels {
   X(BackendCreateDescriptor) X(BackendDestroyDescriptor) X(BackendSetAttribute) \
   X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute) \
   X(CreateTensorDescriptor) X(DestroyTensorDescriptor) X(SetTensorNdDescriptor) \
-  X(GetTensorNdDescriptor) X(CreateRNNDescriptor) X(DestroyRNNDescriptor) \
+  X(GetTensorNdDescriptor) X(CreateDropoutDescriptor) X(DestroyDropoutDescriptor) \
+  X(SetDropoutDescriptor) X(CreateRNNDescriptor) X(DestroyRNNDescriptor) \
   X(SetRNNDescriptor_v8) X(CreateRNNDataDescriptor) X(DestroyRNNDataDescriptor) \
   X(SetRNNDataDescriptor) X(GetRNNWeightSpaceSize) X(GetRNNTempSpaceSizes) \
   X(GetRNNWeightParams) X(RNNForward) X(RNNBackwardData_v8) X(RNNBackwardWeights_v8)

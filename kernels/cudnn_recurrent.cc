@@ -43,12 +43,13 @@ CudnnRecurrent::CudnnRecurrent(const CudnnApi& api, cudnnHandle_t handle, Librar
                                CUstream_st* stream, const CudnnRecurrentLayer& layer)
     : api_(api),
       layer_(layer),
+      no_dropout_(api, layer.shape.op(), api.CreateDropoutDescriptor, api.DestroyDropoutDescriptor),
       rnn_(api, layer.shape.op(), api.CreateRNNDescriptor, api.DestroyRNNDescriptor),
       x_(api, layer.shape.op(), api.CreateRNNDataDescriptor, api.DestroyRNNDataDescriptor),
       y_(api, layer.shape.op(), api.CreateRNNDataDescriptor, api.DestroyRNNDataDescriptor),
       state_(api, layer.shape.op(), api.CreateTensorDescriptor, api.DestroyTensorDescriptor) {
   const RecurrentLayerShape& s = layer.shape;
-  describe_layer();
+  describe_layer(handle);
   describe_data(x_, s.in);
   describe_data(y_, s.hidden);
   const int batch = static_cast<int>(s.batch), hidden = static_cast<int>(s.hidden);
@@ -69,15 +70,18 @@ CudnnRecurrent::CudnnRecurrent(const CudnnApi& api, cudnnHandle_t handle, Librar
   places_.hidden_bias = find(handle, space.data(), true, true);
 }
 
-void CudnnRecurrent::describe_layer() const {
+void CudnnRecurrent::describe_layer(cudnnHandle_t handle) const {
+  check("cudnnSetDropoutDescriptor",
+        api_.SetDropoutDescriptor(no_dropout_.get(), handle, 0, nullptr, 0, 0));
   const RecurrentLayerShape& s = layer_.shape;
   const int32_t hidden = static_cast<int32_t>(s.hidden);
   check("cudnnSetRNNDescriptor_v8",
-        api_.SetRNNDescriptor_v8(
-            rnn_.get(), layer_.algorithm, mode_of(s.kind),
-            s.has_bias ? CUDNN_RNN_DOUBLE_BIAS : CUDNN_RNN_NO_BIAS, CUDNN_UNIDIRECTIONAL,
-            CUDNN_LINEAR_INPUT, layer_.type, precision_of(layer_.type), math_of(layer_),
-            static_cast<int32_t>(s.in), hidden, hidden, 1, nullptr, CUDNN_RNN_PADDED_IO_ENABLED));
+        api_.SetRNNDescriptor_v8(rnn_.get(), layer_.algorithm, mode_of(s.kind),
+                                 s.has_bias ? CUDNN_RNN_DOUBLE_BIAS : CUDNN_RNN_NO_BIAS,
+                                 CUDNN_UNIDIRECTIONAL, CUDNN_LINEAR_INPUT, layer_.type,
+                                 precision_of(layer_.type), math_of(layer_),
+                                 static_cast<int32_t>(s.in), hidden, hidden, 1, no_dropout_.get(),
+                                 CUDNN_RNN_PADDED_IO_ENABLED));
 }
 
 void CudnnRecurrent::describe_data(const DataObject& data, int64_t width) const {

@@ -73,7 +73,7 @@ class CudnnRecurrent {
   using TensorObject = CudnnObject<cudnnTensorDescriptor_t>;
   using DataObject = CudnnObject<cudnnRNNDataDescriptor_t>;
 
-  void describe_layer() const;
+  void describe_layer(cudnnHandle_t handle) const;
   void describe_data(const DataObject& data, int64_t width) const;
   Gates find(cudnnHandle_t handle, const void* space, bool is_recurrent, bool is_bias) const;
   void check(const char* what, cudnnStatus_t status) const {
@@ -83,6 +83,7 @@ class CudnnRecurrent {
 
   const CudnnApi& api_;
   const CudnnRecurrentLayer layer_;
+  const CudnnObject<cudnnDropoutDescriptor_t> no_dropout_;
   const CudnnObject<cudnnRNNDescriptor_t> rnn_;
   const DataObject x_, y_;
   const TensorObject state_;

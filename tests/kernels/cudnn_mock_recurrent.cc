@@ -28,6 +28,9 @@ struct Sequences {
   cudnnDataType_t type = CUDNN_DATA_FLOAT;
   int steps = 0, batch = 0, width = 0;
 };
+struct Dropout {
+  float probability = -1;  // -1: not said
+};
 struct Rnn {
   HostRecurrent layer{};
   cudnnRNNAlgo_t algorithm = CUDNN_RNN_ALGO_STANDARD;
@@ -36,6 +39,8 @@ struct Rnn {
 Tensor& of(cudnnTensorDescriptor_t p) { return *reinterpret_cast<Tensor*>(p); }
 Sequences& of(cudnnRNNDataDescriptor_t p) { return *reinterpret_cast<Sequences*>(p); }
 Rnn& of(cudnnRNNDescriptor_t p) { return *reinterpret_cast<Rnn*>(p); }
+
+Dropout& of(cudnnDropoutDescriptor_t p) { return *reinterpret_cast<Dropout*>(p); }
 
 template <typename Object, typename Handle>
 cudnnStatus_t create(Handle* out) {
@@ -69,6 +74,13 @@ cudnnStatus_t get_tensor(const cudnnTensorDescriptor_t p, int most, cudnnDataTyp
   return CUDNN_STATUS_SUCCESS;
 }
 
+cudnnStatus_t set_dropout(cudnnDropoutDescriptor_t p, cudnnHandle_t, float probability, void*,
+                          size_t, unsigned long long) {
+  if (fails()) return mock().failure;
+  of(p).probability = probability;
+  return CUDNN_STATUS_SUCCESS;
+}
+
 cudnnStatus_t set_rnn(cudnnRNNDescriptor_t p, cudnnRNNAlgo_t algorithm, cudnnRNNMode_t mode,
                       cudnnRNNBiasMode_t bias, cudnnDirectionMode_t direction,
                       cudnnRNNInputMode_t input, cudnnDataType_t type, cudnnDataType_t precision,
@@ -80,7 +92,8 @@ cudnnStatus_t set_rnn(cudnnRNNDescriptor_t p, cudnnRNNAlgo_t algorithm, cudnnRNN
     return complain("a precision that the type does not have");
   }
   if (in < 1 || hidden < 1 || projected != hidden) return complain("sizes of the layer");
-  if (direction != CUDNN_UNIDIRECTIONAL || input != CUDNN_LINEAR_INPUT || layers != 1 || dropout) {
+  if (direction != CUDNN_UNIDIRECTIONAL || input != CUDNN_LINEAR_INPUT || layers != 1 ||
+      of(dropout).probability != 0) {
     return complain("the mock computes one layer of one direction");
   }
   if (flags != CUDNN_RNN_PADDED_IO_ENABLED) return complain("unpacked data without padding");
@@ -247,6 +260,9 @@ void add_recurrent_layers(kernels::CudnnApi& api) {
   api.DestroyTensorDescriptor = destroy<Tensor, cudnnTensorDescriptor_t>;
   api.SetTensorNdDescriptor = set_tensor;
   api.GetTensorNdDescriptor = get_tensor;
+  api.CreateDropoutDescriptor = create<Dropout, cudnnDropoutDescriptor_t>;
+  api.DestroyDropoutDescriptor = destroy<Dropout, cudnnDropoutDescriptor_t>;
+  api.SetDropoutDescriptor = set_dropout;
   api.CreateRNNDescriptor = create<Rnn, cudnnRNNDescriptor_t>;
   api.DestroyRNNDescriptor = destroy<Rnn, cudnnRNNDescriptor_t>;
   api.SetRNNDescriptor_v8 = set_rnn;
