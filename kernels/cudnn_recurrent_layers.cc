@@ -34,6 +34,18 @@ std::vector<cudnnRNNAlgo_t> candidates(cudnnDataType_t type, const CudnnOptions&
 
 }  // namespace
 
+std::optional<RecurrentChoices::Choice> RecurrentChoices::find(const CudnnKey& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = chosen_.find(key);
+  if (at == chosen_.end()) return std::nullopt;
+  return std::optional<Choice>(std::in_place, at->second);
+}
+
+RecurrentChoices::Choice RecurrentChoices::keep(const CudnnKey& key, const Choice& choice) {
+  const std::lock_guard lock(mutex_);
+  return chosen_.emplace(key, choice).first->second;
+}
+
 const CudnnRecurrent& CudnnRecurrentLayers::layer(const RecurrentLayerShape& shape,
                                                   cudnnDataType_t type, int algorithm,
                                                   CUstream_st* stream) {
@@ -51,10 +63,10 @@ std::optional<RecurrentPlan> CudnnRecurrentLayers::choose(
     const RecurrentLayerShape& shape, cudnnDataType_t type, CUstream_st* stream,
     const std::function<void()>& own, const std::function<void(const RecurrentPlan&)>& cudnn) {
   const CudnnKey key = key_of(shape, type, kAnyAlgorithm);
-  if (const auto at = chosen_.find(key); at != chosen_.end()) return at->second;
+  if (const auto choice = choices_.find(key)) return *choice;
   const CudnnUse whose = library_.whose(stream);
   if (whose == CudnnUse::kOwn) return std::nullopt;  // perhaps for now only
-  return chosen_[key] = decide(shape, type, stream, whose == CudnnUse::kFastest, own, cudnn);
+  return choices_.keep(key, decide(shape, type, stream, whose == CudnnUse::kFastest, own, cudnn));
 }
 
 std::optional<RecurrentPlan> CudnnRecurrentLayers::decide(

@@ -1,19 +1,36 @@
-// The recurrent layers that one thread's cuDNN has met on one device: who computes each shape, and
-// the descriptors of those that cuDNN does.
+// The recurrent layers met on one device: who computes each shape, and the descriptors of those
+// that cuDNN does.
 
 #pragma once
 
 #include <map>
 #include <memory>
+#include <mutex>
 
 #include "kernels/cudnn_library.h"
 #include "kernels/cudnn_recurrent.h"
 
 namespace trireme::kernels {
 
+/// What was chosen for each shape; nothing stands for our own kernels. One for all threads: what a
+/// thread computes again for its backward is to be what another one's forward was. Thread-safe.
+class RecurrentChoices {
+ public:
+  using Choice = std::optional<RecurrentPlan>;
+  std::optional<Choice> find(const CudnnKey& key) const;
+  /// The choice, or the one that another thread has made in the meantime.
+  Choice keep(const CudnnKey& key, const Choice& choice);
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<CudnnKey, Choice> chosen_;  // guarded by mutex_
+};
+
+/// One thread's.
 class CudnnRecurrentLayers {
  public:
-  explicit CudnnRecurrentLayers(CudnnLibrary& library) : library_(library) {}
+  CudnnRecurrentLayers(CudnnLibrary& library, RecurrentChoices& choices)
+      : library_(library), choices_(choices) {}
 
   CudnnLibrary& library() const { return library_; }
 
@@ -39,7 +56,7 @@ class CudnnRecurrentLayers {
                                       const std::function<void(const RecurrentPlan&)>& cudnn);
 
   CudnnLibrary& library_;
-  std::map<CudnnKey, std::optional<RecurrentPlan>> chosen_;
+  RecurrentChoices& choices_;
   std::map<CudnnKey, std::unique_ptr<const CudnnRecurrent>> layers_;
 };
 

@@ -15,9 +15,11 @@ namespace trireme::kernels {
 
 CudnnRecurrentLayers& CudnnRecurrentLayers::of(int index) {
   CudnnLibrary& library = CudnnLibrary::of(index);  // first, so that it outlives the layers
+  static std::array<RecurrentChoices, cuda::kMaxDevices> choices;
   thread_local std::array<std::unique_ptr<CudnnRecurrentLayers>, cuda::kMaxDevices> all;
-  auto& layers = all[static_cast<size_t>(index)];
-  if (!layers) layers = std::make_unique<CudnnRecurrentLayers>(library);
+  const size_t at = static_cast<size_t>(index);
+  auto& layers = all[at];
+  if (!layers) layers = std::make_unique<CudnnRecurrentLayers>(library, choices[at]);
   return *layers;
 }
 

@@ -195,7 +195,7 @@ std::string message_with_failing_call(int call, int& calls, std::vector<Values>&
   return message;
 }
 
-// Where a layer is described, our own kernels take over; where it runs, the error is thrown.
+// Without a cuDNN our own kernels take over; an error of a layer that was chosen before is thrown.
 TEST(RecurrentLayers, AFailingCallLeavesTheSameResultsOrOneClearMessage) {
   if (!cudnn_is_asked()) return;
   const std::vector<Values> want = trained<Lstm>(Device{});
@@ -211,9 +211,9 @@ TEST(RecurrentLayers, AFailingCallLeavesTheSameResultsOrOneClearMessage) {
     }
     ++errors;
     EXPECT_THAT(message, HasSubstr("failed, CUDNN_STATUS_INTERNAL_ERROR"));
-    EXPECT_THAT(message, ::testing::AnyOf(StartsWith("lstm: cudnnRNN"), StartsWith("cudnn: ")));
+    EXPECT_THAT(message, ::testing::AnyOf(StartsWith("lstm: "), StartsWith("cudnn: ")));
   }
-  EXPECT_GT(errors, 11);
+  EXPECT_GT(errors, 100);
 }
 
 }  // namespace

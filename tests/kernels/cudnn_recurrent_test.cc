@@ -29,13 +29,14 @@ struct Layers {
   // cuDNN's usual algorithm takes 3 ms, the one that keeps weights on the chip 1.
   HostDevice device{[this] { return ran.back() == -1 ? ms_of_own : ran.back() == 0 ? 3.0 : 1.0; }};
   std::unique_ptr<CudnnLibrary> cudnn;
+  RecurrentChoices choices;
   std::unique_ptr<CudnnRecurrentLayers> layers;
   bool is_broken = false;
 
   explicit Layers(CudnnOptions options = {}) {
     mock.state().recurrent_algorithms = {CUDNN_RNN_ALGO_STANDARD, CUDNN_RNN_ALGO_PERSIST_STATIC};
     cudnn = std::make_unique<CudnnLibrary>(mock.api(), device, options);
-    layers = std::make_unique<CudnnRecurrentLayers>(*cudnn);
+    layers = std::make_unique<CudnnRecurrentLayers>(*cudnn, choices);
   }
   ~Layers() {
     EXPECT_EQ(mock.state().complaint, "");
@@ -92,6 +93,17 @@ TEST(CudnnRecurrent, NothingIsDecidedDuringACapture) {
   EXPECT_EQ(all.choose(), CUDNN_RNN_ALGO_PERSIST_STATIC);
   all.device.is_capturing = true;
   EXPECT_EQ(all.choose(), CUDNN_RNN_ALGO_PERSIST_STATIC);
+}
+
+TEST(CudnnRecurrent, AnotherThreadsChoiceHolds) {
+  Layers all({.deterministic = false});
+  EXPECT_EQ(all.choose(), CUDNN_RNN_ALGO_PERSIST_STATIC);
+  CudnnRecurrentLayers others(*all.cudnn, all.choices);
+  const auto plan = others.choose(kShape, CUDNN_DATA_HALF, nullptr, nullptr, nullptr);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->algorithm, CUDNN_RNN_ALGO_PERSIST_STATIC);
+  EXPECT_EQ(others.layer(kShape, CUDNN_DATA_HALF, plan->algorithm, nullptr).reserve_bytes(),
+            static_cast<size_t>(plan->reserve_bytes));
 }
 
 TEST(CudnnRecurrent, TheOptionsForceEither) {
@@ -171,7 +183,7 @@ TEST(CudnnRecurrent, RefusesGatesThatDoNotLieAtEqualDistances) {
     return status;
   };
   CudnnLibrary library(crooked, all.device, {});
-  CudnnRecurrentLayers layers(library);
+  CudnnRecurrentLayers layers(library, all.choices);
   try {
     layers.layer(kShape, CUDNN_DATA_FLOAT, 0, nullptr);
     FAIL() << "a layout that cannot be copied was taken";
