@@ -192,6 +192,12 @@ std::string check_run(const HostRecurrent& l, cudnnRNNDataDescriptor_t y,
   return "";
 }
 
+/// What kernels may count on; null is no memory.
+bool are_aligned(std::initializer_list<const void*> pointers) {
+  return std::all_of(pointers.begin(), pointers.end(),
+                     [](const void* p) { return reinterpret_cast<uintptr_t>(p) % 16 == 0; });
+}
+
 void queue(std::function<void()> work) {
   if (mock().queue) {
     mock().queue(std::move(work));
@@ -212,6 +218,7 @@ cudnnStatus_t forward(cudnnHandle_t, cudnnRNNDescriptor_t p, cudnnForwardMode_t 
   const std::string wrong =
       check_run(l, ys, state, cell, weight_size, work_size, reserve_size, trains);
   if (!wrong.empty() || lengths) return complain(lengths ? "lengths twice" : wrong);
+  if (!are_aligned({x, y, h0, h, c0, c, weights, reserve})) return complain("alignment");
   mock().executed.push_back(of(p).algorithm);
   const HostRecurrentForward f{x, h0, c0, weights,
                                y, h,  c,  trains ? static_cast<double*>(reserve) : nullptr};
@@ -231,6 +238,9 @@ cudnnStatus_t backward_data(cudnnHandle_t, cudnnRNNDescriptor_t p, const int32_t
   const std::string wrong =
       check_run(l, ys, state, cell, weight_size, work_size, reserve_size, true);
   if (!wrong.empty() || lengths) return complain(lengths ? "lengths twice" : wrong);
+  if (!are_aligned({y, dy, dx, h0, dh, dh0, c0, dc, dc0, weights, reserve})) {
+    return complain("alignment");
+  }
   const HostRecurrentGradient g{
       y, dy, h0, dh, c0, dc, weights, dx, dh0, dc0, static_cast<double*>(reserve)};
   queue([l, g] { run_gradient(l, g); });
@@ -248,6 +258,7 @@ cudnnStatus_t backward_weights(cudnnHandle_t, cudnnRNNDescriptor_t p, cudnnWgrad
   const std::string wrong = check_run(l, ys, state, l.mode == CUDNN_LSTM ? state : nullptr,
                                       weight_size, work_size, reserve_size, true);
   if (!wrong.empty() || lengths) return complain(lengths ? "lengths twice" : wrong);
+  if (!are_aligned({x, h0, y, dweights, reserve})) return complain("alignment");
   if (mode != CUDNN_WGRAD_MODE_ADD) return complain("gradients of weights are added only");
   queue([=] { run_weight_gradient(l, x, h0, y, dweights, static_cast<const double*>(reserve)); });
   return CUDNN_STATUS_SUCCESS;
