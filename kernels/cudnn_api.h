@@ -1,9 +1,11 @@
-// cuDNN 9's graph interface, loaded at run time: programs start on machines that do not have it.
+// cuDNN 9's graph interface and its recurrent layers, loaded at run time: programs start on
+// machines that do not have it.
 //
 // Every entry point that Trireme calls stands in one table, so that tests put their own there.
 
 #pragma once
 
+#include <cudnn_adv.h>
 #include <cudnn_graph.h>
 
 #include <string>
@@ -14,7 +16,13 @@ namespace trireme::kernels {
 #define TRIREME_CUDNN_FUNCTIONS(X) \
   X(GetVersion) X(GetErrorString) X(GetLastErrorString) X(Create) X(Destroy) X(SetStream) \
   X(BackendCreateDescriptor) X(BackendDestroyDescriptor) X(BackendSetAttribute) \
-  X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute)
+  X(BackendGetAttribute) X(BackendFinalize) X(BackendExecute) \
+  X(CreateTensorDescriptor) X(DestroyTensorDescriptor) X(SetTensorNdDescriptor) \
+  X(GetTensorNdDescriptor) X(CreateDropoutDescriptor) X(DestroyDropoutDescriptor) \
+  X(SetDropoutDescriptor) X(CreateRNNDescriptor) X(DestroyRNNDescriptor) \
+  X(SetRNNDescriptor_v8) X(CreateRNNDataDescriptor) X(DestroyRNNDataDescriptor) \
+  X(SetRNNDataDescriptor) X(GetRNNWeightSpaceSize) X(GetRNNTempSpaceSizes) \
+  X(GetRNNWeightParams) X(RNNForward) X(RNNBackwardData_v8) X(RNNBackwardWeights_v8)
 // clang-format on
 
 /// cudnn<name> for each name above.

@@ -34,6 +34,21 @@ CudnnLibrary::~CudnnLibrary() {
   api_.Destroy(handle_);
 }
 
+cudnnHandle_t CudnnLibrary::handle(CUstream_st* stream) const {
+  check_cudnn(api_, "cudnn", "cudnnSetStream", api_.SetStream(handle_, stream));
+  return handle_;
+}
+
+CudnnUse CudnnLibrary::whose(CUstream_st* stream) const {
+  const bool by_time = options_.cudnn_or_own == CudnnUse::kFastest;
+  if (by_time && !(options_.tune && device_.can_time(stream))) return CudnnUse::kOwn;
+  return options_.cudnn_or_own;
+}
+
+double CudnnLibrary::milliseconds(CUstream_st* stream, const std::function<void()>& work) const {
+  return device_.milliseconds(stream, kRepeats, work);
+}
+
 CudnnBuilt& CudnnLibrary::built(const CudnnKey& key, const std::function<CudnnBuilt()>& build) {
   const auto at = built_.find(key);
   return at != built_.end() ? at->second : built_.emplace(key, build()).first->second;
@@ -50,8 +65,7 @@ double CudnnLibrary::keep_fastest(CudnnBuilt& built, const std::vector<CudnnBind
   double best = std::numeric_limits<double>::infinity();
   size_t fastest = 0;
   for (size_t i = 0; i < built.plans.size(); ++i) {
-    const double ms =
-        device_.milliseconds(stream, kRepeats, [&] { launch(built.plans[i], bindings, stream); });
+    const double ms = milliseconds(stream, [&] { launch(built.plans[i], bindings, stream); });
     if (ms < best) {
       best = ms;
       fastest = i;
@@ -83,7 +97,7 @@ std::vector<CudnnBinding> CudnnLibrary::bind(const CudnnBuilt& built,
     if (argument->uid >= 0) bindings.push_back({*argument, pointer});
     ++argument;
   }
-  check_cudnn(api_, "cudnn", "cudnnSetStream", api_.SetStream(handle_, stream));
+  handle(stream);
   return bindings;
 }
 
@@ -98,10 +112,9 @@ void CudnnLibrary::run(CudnnBuilt& built, std::initializer_list<const void*> poi
 bool CudnnLibrary::run_unless_slower(const CudnnKey& key, const std::function<CudnnBuilt()>& build,
                                      std::initializer_list<const void*> pointers,
                                      CUstream_st* stream, const std::function<void()>& rival) {
-  const bool by_time = options_.norm_and_pool == CudnnUse::kFastest;
-  if (options_.norm_and_pool == CudnnUse::kOwn || (by_time && !options_.tune)) return false;
+  const bool by_time = options_.cudnn_or_own == CudnnUse::kFastest;
   // Plans that nobody may time now would be compiled in vain.
-  if (by_time && !built_.contains(key) && !device_.can_time(stream)) return false;
+  if (!built_.contains(key) && whose(stream) == CudnnUse::kOwn) return false;
   CudnnBuilt& found = built(key, [&]() -> CudnnBuilt {
     try {
       return build();
@@ -119,7 +132,7 @@ bool CudnnLibrary::run_unless_slower(const CudnnKey& key, const std::function<Cu
     } catch (const CudaError& error) {
       warn(error);
     }
-    if (device_.milliseconds(stream, kRepeats, rival) <= ms) {
+    if (milliseconds(stream, rival) <= ms) {
       found.plans.clear();
       return false;
     }

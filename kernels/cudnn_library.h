@@ -16,7 +16,7 @@
 
 namespace trireme::kernels {
 
-/// Who computes what our own kernels can compute, too: TRIREME_NORM_AND_POOL.
+/// Who computes what our own kernels can compute, too: TRIREME_CUDNN_OR_OWN.
 enum class CudnnUse {
   kFastest,  // whoever is faster for the shape; our own kernels where nothing can be timed
   kCudnn,    // cuDNN wherever it has a kernel
@@ -27,7 +27,7 @@ struct CudnnOptions {
   bool tf32 = false;          // TRIREME_ALLOW_TF32
   bool tune = true;           // TRIREME_TUNE
   bool deterministic = true;  // TRIREME_DETERMINISTIC
-  CudnnUse norm_and_pool = CudnnUse::kFastest;
+  CudnnUse cudnn_or_own = CudnnUse::kFastest;
 };
 
 /// What graphs compute: one list, so that no two have the same number.
@@ -61,6 +61,15 @@ class CudnnLibrary {
 
   const CudnnOptions& options() const { return options_; }
   LibraryDevice& device() const { return device_; }
+  const CudnnApi& api() const { return api_; }
+  /// Its work is queued on `stream`.
+  cudnnHandle_t handle(CUstream_st* stream) const;
+
+  /// Who is to compute a shape of which nothing is known yet: kFastest where that can be found out
+  /// now, kOwn where it cannot.
+  CudnnUse whose(CUstream_st* stream) const;
+  /// How long `work` takes, measured as all rivals are; runs it several times.
+  double milliseconds(CUstream_st* stream, const std::function<void()>& work) const;
 
   /// An empty graph for errors of `op`.
   CudnnGraph graph(const char* op) const { return CudnnGraph(api_, handle_, op); }

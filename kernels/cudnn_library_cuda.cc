@@ -16,8 +16,8 @@ CudnnUse parse_use(const std::string& text) {
 }
 
 /// Read once, as all options are.
-CudnnUse norm_and_pool() {
-  thread_local const CudnnUse use = parse_use(get_setting("TRIREME_NORM_AND_POOL"));
+CudnnUse cudnn_or_own() {
+  thread_local const CudnnUse use = parse_use(get_setting("TRIREME_CUDNN_OR_OWN"));
   return use;
 }
 
@@ -32,19 +32,19 @@ CudnnLibrary& CudnnLibrary::of(int index) {
         CudnnOptions{.tf32 = get_setting("TRIREME_ALLOW_TF32") == "1",
                      .tune = get_setting("TRIREME_TUNE") == "on",
                      .deterministic = get_setting("TRIREME_DETERMINISTIC") == "1",
-                     .norm_and_pool = norm_and_pool()});
+                     .cudnn_or_own = cudnn_or_own()});
   }
   return *library;
 }
 
 CudnnLibrary* CudnnLibrary::find(int index) {
   thread_local bool is_missing = false;
-  if (is_missing || norm_and_pool() == CudnnUse::kOwn) return nullptr;
+  if (is_missing || cudnn_or_own() == CudnnUse::kOwn) return nullptr;
   try {
     return &of(index);
   } catch (const CudaError& error) {
     is_missing = true;
-    log_info("batch norm and pooling use our own kernels: ", error.what());
+    log_info("batch norm, pooling and recurrent layers use our own kernels: ", error.what());
     return nullptr;
   }
 }

@@ -25,11 +25,13 @@ def rows_for_cuda(quick):
     resnet = ["--depth", "50", "--stem", "imagenet", "--classes", "1000", "--size", "224",
               "--precision", "bf16", "--batch", "256"]
     large, small, many = ["--batch", "64"], ["--batch", "4"], ["--steps", "2000"]
+    lstm = ["--precision", "bf16", "--steps", "200"]
     if quick:
         gpt2 = ["--layers", "2", "--precision", "bf16", "--steps", "3"]
         xl = gpt2 + ["--batch", "2"]
         resnet = ["--depth", "18", "--precision", "bf16", "--batch", "16", "--steps", "3"]
         large, small, many = ["--batch", "8"], ["--batch", "2"], ["--steps", "10"]
+        lstm = ["--precision", "bf16", "--hidden", "64", "--time", "8", "--steps", "3"]
     steps = [] if quick else ["--steps", "40"]
     gpt = ["training_step_benchmark", "--ddp", "off"] + gpt2
     peer = ["gpt_step.py"] + gpt2
@@ -53,17 +55,23 @@ def rows_for_cuda(quick):
             {"eager": ["resnet_step.py"] + resnet + steps}, musts={"eager": 1.0}, goal="6,000"),
         Row("ResNet-50, whose batch norms and pooling, images/s",
             ["resnet_step_benchmark"] + resnet + steps,
-            {"our own": ["TRIREME_NORM_AND_POOL=own", "resnet_step_benchmark"] + resnet + steps,
-             "cuDNN's": ["TRIREME_NORM_AND_POOL=cudnn", "resnet_step_benchmark"] + resnet + steps}),
+            {"our own": ["TRIREME_CUDNN_OR_OWN=own", "resnet_step_benchmark"] + resnet + steps,
+             "cuDNN's": ["TRIREME_CUDNN_OR_OWN=cudnn", "resnet_step_benchmark"] + resnet + steps}),
         Row("ResNet-50, evaluation, images/s",
             ["resnet_step_benchmark", "--evaluate"] + resnet + steps,
             {"eager": ["resnet_step.py", "--evaluate"] + resnet + steps,
-             "not joined": ["TRIREME_NORM_AND_POOL=own", "resnet_step_benchmark", "--evaluate"]
+             "not joined": ["TRIREME_CUDNN_OR_OWN=own", "resnet_step_benchmark", "--evaluate"]
                            + resnet + steps}),
         Row("MLP, batch 128, graph, images/s", ["mlp_step_benchmark", "--graph"] + many,
             {"eager": ["mlp_step.py"] + many,
              "CUDA graphs": ["mlp_step.py", "--cuda-graphs"] + many},
             musts={"eager": 2.0}),
+        Row("LSTM 2 x 512, 64 steps, batch 32, bf16, tok/s", ["lstm_step_benchmark"] + lstm,
+            {"eager": ["lstm_step.py"] + lstm,
+             "our own": ["TRIREME_CUDNN_OR_OWN=own", "lstm_step_benchmark"] + lstm,
+             "our own, graph": ["TRIREME_CUDNN_OR_OWN=own", "lstm_step_benchmark", "--graph"]
+                               + lstm,
+             "cuDNN's": ["TRIREME_CUDNN_OR_OWN=cudnn", "lstm_step_benchmark"] + lstm}),
         op_row("add_forward_backward"), op_row("gelu_forward_backward"),
         Row("DDP around GPT-2 124M on one rank, % of a step",
             ["training_step_benchmark", "--ddp", "both"] + gpt2 + large, number="ddp_percent",

@@ -5,11 +5,15 @@
 #include "core/ops/check.h"
 #include "core/ops/ids.h"
 #include "core/ops/ops.h"
+#include "core/ops/recurrent_layer.h"
 #include "core/ops/recurrent_sequence.h"
 #include "kernels/recurrent_cells.h"
 
 namespace trireme {
 namespace {
+
+using detail::LayerOperands;
+using detail::LayerStates;
 
 void check_agrees(const char* op, const Tensor& x, const char* name, const Tensor& operand,
                   const Shape& shape) {
@@ -59,26 +63,20 @@ Tensor ended(const Tensor& y, const Tensor& lengths) {
   return where(unsqueeze(goes_on, -1), y, zeros({1}, {y.dtype(), y.device()}));
 }
 
-struct States {
-  Tensor y, h, c;
-};
-
-/// The layer, with operands of the dtypes that Autocast wants. Where the gates add up both parts
-/// (all cells but gru's), so do the biases.
+/// The layer by our own kernels. Where the gates add up both parts (all cells but gru's), so do the
+/// biases.
 template <typename Cell>
-States run_layer(const Tensor& x, const RecurrentWeights& w, const Tensor& h0, const Tensor& c0,
-                 const RecurrentOptions& options) {
-  constexpr const char* kOp = Cell::kName;
-  check(kOp, Cell::kGates, x, w, h0, c0);
-  const int64_t batch = x.size(0), steps = x.size(1), hidden = w.hidden.size(0);
+LayerStates own_layer(const LayerOperands& layer, const Tensor& lengths, TimeOrder order) {
+  const auto& [x, w, h0, c0] = layer;
+  const int64_t steps = x.size(0), batch = x.size(1), hidden = w.hidden.size(0);
   detail::SequenceOperands in;
-  in.lengths = checked_lengths(kOp, options.lengths, x);
-  in.backward_in_time = options.order == TimeOrder::kBackward;
+  in.lengths = lengths;
+  in.backward_in_time = order == TimeOrder::kBackward;
   in.hidden_weight = w.hidden;
   if (!Cell::kOneGradient) in.hidden_bias = w.hidden_bias;
   const Tensor bias =
       w.input_bias && Cell::kOneGradient ? w.input_bias + w.hidden_bias : w.input_bias;
-  in.gates = linear(contiguous(transpose(x, 0, 1)), w.input, bias);
+  in.gates = linear(x, w.input, bias);
   const Tensor nothing = zeros({batch, hidden}, {x.dtype(), x.device()});
   in.h0 = h0 ? h0 : nothing;
   if (Cell::kHasC) in.c0 = c0 ? c0 : nothing;
@@ -87,10 +85,28 @@ States run_layer(const Tensor& x, const RecurrentWeights& w, const Tensor& h0, c
   const auto entries = [&](int64_t of, int64_t begin, int64_t end) {
     return slice(squeeze(slice(states, 0, of, of + 1), 0), 0, begin, end);
   };
-  States result;
-  result.y = transpose(ended(entries(0, skip, skip + steps), in.lengths), 0, 1);
+  LayerStates result;
+  result.y = ended(entries(0, skip, skip + steps), lengths);
   result.h = squeeze(entries(0, last, last + 1), 0);
   if (Cell::kHasC) result.c = squeeze(entries(1, last, last + 1), 0);
+  return result;
+}
+
+/// The layer, with operands of the dtypes that Autocast wants.
+template <typename Cell>
+LayerStates run_layer(const Tensor& x, const RecurrentWeights& w, const Tensor& h0,
+                      const Tensor& c0, const RecurrentOptions& options) {
+  check(Cell::kName, Cell::kGates, x, w, h0, c0);
+  const Tensor lengths = checked_lengths(Cell::kName, options.lengths, x);
+  const LayerOperands in{contiguous(transpose(x, 0, 1)), w, h0, c0};
+  std::optional<LayerStates> found;
+  if (!x.device().is_cpu() && !lengths) {
+    found = detail::recurrent_by_cudnn<Cell>(in, options.order, [&](const LayerOperands& operands) {
+      return own_layer<Cell>(operands, {}, options.order);
+    });
+  }
+  LayerStates result = found ? std::move(*found) : own_layer<Cell>(in, lengths, options.order);
+  result.y = transpose(result.y, 0, 1);
   return result;
 }
 
@@ -119,16 +135,16 @@ LstmResult lstm(const Tensor& x, const RecurrentWeights& weights, const Tensor& 
 RecurrentResult gru(const Tensor& x, const RecurrentWeights& weights, const Tensor& h0,
                     const RecurrentOptions& options) {
   const Operands in = converted<"gru">(x, weights, h0, {});
-  States s = run_layer<kernels::GruCell>(in.x, in.weights, in.h0, {}, options);
+  LayerStates s = run_layer<kernels::GruCell>(in.x, in.weights, in.h0, {}, options);
   return {std::move(s.y), std::move(s.h)};
 }
 
 RecurrentResult rnn(const Tensor& x, const RecurrentWeights& weights, const Tensor& h0,
                     Nonlinearity nonlinearity, const RecurrentOptions& options) {
   const Operands in = converted<"rnn">(x, weights, h0, {});
-  States s = nonlinearity == Nonlinearity::kRelu
-                 ? run_layer<kernels::RnnCell<true>>(in.x, in.weights, in.h0, {}, options)
-                 : run_layer<kernels::RnnCell<false>>(in.x, in.weights, in.h0, {}, options);
+  LayerStates s = nonlinearity == Nonlinearity::kRelu
+                      ? run_layer<kernels::RnnCell<true>>(in.x, in.weights, in.h0, {}, options)
+                      : run_layer<kernels::RnnCell<false>>(in.x, in.weights, in.h0, {}, options);
   return {std::move(s.y), std::move(s.h)};
 }
 

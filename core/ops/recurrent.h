@@ -3,7 +3,8 @@
 // x is [batch, time, in], results y [batch, time, hidden] and the last states [batch, hidden]. y is
 // a view of memory in which time is the first dimension: a next layer reads it in place. The
 // input's part of all steps is one product; a step then is a product with the state and one kernel.
-// On CUDA these are own kernels, not cuDNN's.
+// On CUDA a layer without lengths may instead be cuDNN's, whichever is faster for its shape
+// (docs/gpu.md, TRIREME_CUDNN_OR_OWN).
 
 #pragma once
 

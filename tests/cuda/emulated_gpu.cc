@@ -22,7 +22,7 @@ class EmulatedGpu : public ::testing::Environment {
   EmulatedGpu() {
     setenv("TRIREME_TEST_DEVICE", "cuda", 1);
     setenv("TRIREME_TUNE", "off", 1);  // nothing here has a speed
-    setenv("TRIREME_NORM_AND_POOL", "cudnn", 0);
+    setenv("TRIREME_CUDNN_OR_OWN", "cudnn", 0);
   }
   void SetUp() override {
     gpu_ = std::make_unique<Gpu>();
@@ -35,6 +35,9 @@ class EmulatedGpu : public ::testing::Environment {
     gpu_->cudnn.state().execute = [](const CudnnDescribed& graph,
                                      const std::map<int64_t, void*>& memory) {
       enqueue(cuda::current_stream(0), [&graph, memory] { interpret(graph, memory); });
+    };
+    gpu_->cudnn.state().queue = [](std::function<void()> work) {
+      enqueue(cuda::current_stream(0), std::move(work));
     };
   }
   void TearDown() override {

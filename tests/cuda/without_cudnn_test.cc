@@ -37,7 +37,7 @@ void expect_results_of_the_cpu() {
 }
 
 TEST(WithoutCudnn, NobodyLooksForItWhereOurOwnKernelsAreWanted) {
-  const EnvironmentVariable own("TRIREME_NORM_AND_POOL", "own");
+  const EnvironmentVariable own("TRIREME_CUDNN_OR_OWN", "own");
   static int handles;
   handles = 0;
   kernels::CudnnApi counting = kernels::cudnn_api();
@@ -51,7 +51,7 @@ TEST(WithoutCudnn, NobodyLooksForItWhereOurOwnKernelsAreWanted) {
 }
 
 TEST(WithoutCudnn, NormsAndPoolingAreOurOwn) {
-  const EnvironmentVariable cudnn("TRIREME_NORM_AND_POOL", "cudnn");
+  const EnvironmentVariable cudnn("TRIREME_CUDNN_OR_OWN", "cudnn");
   kernels::CudnnApi broken = kernels::cudnn_api();
   broken.Create = [](cudnnHandle_t*) { return CUDNN_STATUS_NOT_INITIALIZED; };
   const kernels::ScopedCudnnApi scope(broken);

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "tests/kernels/cudnn_mock_checks.h"
+#include "tests/kernels/cudnn_mock_recurrent.h"
 
 namespace trireme::testing {
 namespace {
@@ -214,6 +215,7 @@ CudnnMock::CudnnMock() {
   api_.BackendGetAttribute = get_attribute;
   api_.BackendFinalize = finalize;
   api_.BackendExecute = execute;
+  add_recurrent_layers(api_);
 }
 
 CudnnMockState& CudnnMock::state() { return the_state; }

@@ -1,5 +1,6 @@
 // cuDNN's graph interface without a GPU: keeps the descriptors it is given, refuses what the real
-// one refuses, and lets a test look at the graph that was built.
+// one refuses, and lets a test look at the graph that was built. Its recurrent layers compute
+// (cudnn_mock_recurrent.h).
 
 #pragma once
 
@@ -8,6 +9,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,9 +48,13 @@ struct CudnnMockState {
   bool supports = true;  // false: the graph is refused
   int64_t workspace_bytes = 256;
 
-  std::vector<int> executed;  // engine of each run
+  std::set<int> recurrent_algorithms{CUDNN_RNN_ALGO_STANDARD};  // of layers that are not refused
+
+  std::vector<int> executed;  // engine of each run, or a recurrent layer's algorithm
   /// What running a graph does, given where its tensors lie.
   std::function<void(const CudnnDescribed& graph, const std::map<int64_t, void*>& memory)> execute;
+  /// Takes what a recurrent layer computes, to run it in its turn; undefined: at once.
+  std::function<void(std::function<void()> work)> queue;
   /// Numbers that were handed over by value: read when a graph is executed, whenever it runs.
   std::list<std::array<char, 8>> values;
   /// What was wrong with a graph, in words; empty when all is well.

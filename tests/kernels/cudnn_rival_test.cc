@@ -91,11 +91,11 @@ TEST(CudnnRival, WithoutTimingOurOwnAreUsedAndCudnnIsNotAsked) {
 
 TEST(CudnnRival, TheOptionForcesEither) {
   {
-    Library own({.norm_and_pool = CudnnUse::kOwn});
+    Library own({.cudnn_or_own = CudnnUse::kOwn});
     EXPECT_FALSE(own.run());
     EXPECT_EQ(own.builds, 0);
   }
-  Library cudnn({.tune = false, .norm_and_pool = CudnnUse::kCudnn});
+  Library cudnn({.tune = false, .cudnn_or_own = CudnnUse::kCudnn});
   cudnn.ms_of_own = 0;
   EXPECT_TRUE(cudnn.run());
   EXPECT_EQ(cudnn.engine(), 0u);
@@ -116,7 +116,7 @@ TEST(CudnnRival, ARefusedGraphIsAskedForOnce) {
 /// Runs with the given call failing. What happened, and how many calls there were.
 enum class Outcome { kCudnn, kOwn, kError };
 Outcome outcome_with_failing_call(CudnnUse use, int call, int& calls, std::string& message) {
-  Library library({.norm_and_pool = use});
+  Library library({.cudnn_or_own = use});
   const int before = library.mock.state().calls;
   library.mock.state().fail_at = before + call;
   Outcome outcome;

@@ -11,8 +11,8 @@ check "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
 # What either cuDNN or our own kernels may compute, by each of them.
 if is_gpu; then
   for whose in cudnn own; do
-    check env TRIREME_NORM_AND_POOL=$whose "$BIN/ops_test" --gtest_brief=1 \
-      --gtest_filter='Table/*batch_norm*:Table/*pool2d*'
+    check env TRIREME_CUDNN_OR_OWN=$whose "$BIN/ops_test" --gtest_brief=1 \
+      --gtest_filter='Table/*batch_norm*:Table/*pool2d*:Table/*lstm*:Table/*gru*:Table/*rnn*'
   done
 fi
 check "$BIN/autograd_test" --gtest_brief=1
