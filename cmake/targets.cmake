@@ -27,10 +27,11 @@ endif()
 # of a, a, 0, 0 become a, a, a, a (CopiedOptions in tests/base/compiler_test.cc). That is what
 # Conv2dOptions are. Copies of 16 bytes at a time are right. Programs that use the libraries need it too.
 set(TRIREME_COPY_FLAGS)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12
-   AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(TRIREME_COPY_FLAGS
-      "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>>:-mmove-max=128;-mstore-max=128>")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  foreach(flag -mmove-max=128 -mstore-max=128)  # g++ has them from version 12 on
+    list(APPEND TRIREME_COPY_FLAGS
+         "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>>:${flag}>")
+  endforeach()
 endif()
 
 # trireme_library(name LINK libs...): an empty library; its folders add their sources with
