@@ -128,6 +128,7 @@ NormalisedSum computed(const Tensor& x, const Tensor& residual, const Tensor& ga
           " but residual is on ", residual.device());
   detail::check_norm_factor(kOp, "gamma", gamma, residual);
   detail::check_norm_factor(kOp, "beta", beta, residual);
+  detail::check_eps(kOp, eps);
   const Tensor a = dense(x), b = dense(residual), scale = dense(gamma), shift = dense(beta);
   const TensorOptions options{residual.dtype(), x.device()};
   NormalisedSum result{empty(x.shape(), options), empty(x.shape(), {x.dtype(), x.device()})};
