@@ -23,6 +23,17 @@ if(TRIREME_SANITIZE)
   trireme_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
 
+# g++ 12 on AVX-512 copies a struct that begins with equal numbers and ends with zeros wrongly: 32 bytes
+# of a, a, 0, 0 become a, a, a, a (CopiedOptions in tests/base/compiler_test.cc). That is what
+# Conv2dOptions are. Copies of 16 bytes at a time are right. Programs that use the libraries need it too.
+set(TRIREME_COPY_FLAGS)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  foreach(flag -mmove-max=128 -mstore-max=128)  # g++ has them from version 12 on
+    list(APPEND TRIREME_COPY_FLAGS
+         "$<$<AND:$<COMPILE_LANG_AND_ID:CXX,GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,12>>:${flag}>")
+  endforeach()
+endif()
+
 # trireme_library(name LINK libs...): an empty library; its folders add their sources with
 # target_sources(name PRIVATE ...).
 function(trireme_library name)
@@ -35,6 +46,7 @@ function(trireme_library name)
     $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>
     $<INSTALL_INTERFACE:include/trireme>)
   target_compile_features(${name} PUBLIC cxx_std_20)
+  target_compile_options(${name} PUBLIC ${TRIREME_COPY_FLAGS})
   target_link_libraries(${name} PUBLIC ${ARG_LINK} PRIVATE $<BUILD_INTERFACE:trireme_flags>
                         ${ARG_PRIVATE_LINK})
 endfunction()

@@ -1,5 +1,11 @@
 // Everything a program needs to build and train a model on one rank. Training on several adds
 // "distributed/make_communicator.h" and "distributed/ddp.h".
+//
+// Threads: ops and all that is made of them (modules, losses, optimizers, schedules, clipping,
+// files) may run on several threads at a time, each on tensors and objects of its own; what one
+// tensor, module, optimizer or generator holds is used by one thread at a time. Plain values
+// (options, schedules without state) may be shared. A header says so where more is allowed, or
+// less.
 
 #pragma once
 

@@ -15,6 +15,14 @@ Tensor as_leaf(const char* op, const Tensor& x) {
   return x.detach().set_requires_grad();
 }
 
+/// What the caller's function has given.
+Tensor checked(const char* op, const Tensor& y) {
+  require(y.defined() && is_floating(y.dtype()), op,
+          "needs a function with a floating-point result, got ",
+          y.defined() ? concat(y.dtype(), y.shape()) : "an undefined one");
+  return y;
+}
+
 /// [y's dimensions.., x's dimensions..] of dy/dx for a y with history.
 Tensor rows_of_jacobian(const Tensor& y, const Tensor& x) {
   const TensorOptions like{x.dtype(), x.device()};
@@ -39,13 +47,13 @@ Tensor rows_of_jacobian(const Tensor& y, const Tensor& x) {
 Tensor jacobian(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x) {
   const Tensor leaf = as_leaf("jacobian", x);
   const EnableGrad record;
-  return rows_of_jacobian(fn(leaf), leaf);
+  return rows_of_jacobian(checked("jacobian", fn(leaf)), leaf);
 }
 
 Tensor hessian(const std::function<Tensor(const Tensor&)>& fn, const Tensor& x) {
   const Tensor leaf = as_leaf("hessian", x);
   const EnableGrad record;
-  const Tensor y = fn(leaf);
+  const Tensor y = checked("hessian", fn(leaf));
   require(y.numel() == 1, "hessian", "needs a function with a scalar result, got shape ",
           y.shape());
   if (!y.requires_grad()) return rows_of_jacobian(leaf.detach(), leaf);
@@ -58,7 +66,7 @@ Vjp vjp(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
   std::vector<Tensor> leaves;
   for (const Tensor& x : inputs) leaves.push_back(as_leaf("vjp", x));
   const EnableGrad record;
-  const Tensor y = fn(leaves);
+  const Tensor y = checked("vjp", fn(leaves));
   Vjp result{y.detach(), std::vector<Tensor>(inputs.size())};
   if (y.requires_grad()) {
     std::vector<Tensor> given;

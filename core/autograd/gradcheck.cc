@@ -55,12 +55,13 @@ void check(const char* who, const Function& fn, const Tensors& inputs, Gradcheck
   std::vector<size_t> places;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Tensor& x = inputs[k];
-    if (!x.requires_grad()) continue;
+    if (!x.defined() || !x.requires_grad()) continue;
     require(x.dtype() == DType::kF64, who, "inputs must be f64, got ", x.dtype());
     require(x.is_leaf(), who, "inputs must be leaves");
     wanted.push_back(x);
     places.push_back(k);
   }
+  require(!wanted.empty(), who, "needs an input that requires a gradient, or nothing is checked");
   const Tensors results = fn(inputs);
   Generator generator(kSeed);
   Tensors weights;
@@ -98,14 +99,19 @@ void check(const char* who, const Function& fn, const Tensors& inputs, Gradcheck
 
 void gradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
                const std::vector<Tensor>& inputs, GradcheckOptions options) {
-  check(
-      "gradcheck", [&](const Tensors& in) { return Tensors{fn(in)}; }, inputs, options);
+  const auto checked = [&](const Tensors& in) {
+    const Tensor y = fn(in);
+    require(y.defined(), "gradcheck", "needs a function with a result, got an undefined tensor");
+    return Tensors{y};
+  };
+  check("gradcheck", checked, inputs, options);
 }
 
 void gradgradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
                    const std::vector<Tensor>& inputs, GradcheckOptions options) {
   const Tensor y = fn(inputs);
-  require(y.requires_grad(), "gradgradcheck", "the result does not require a gradient");
+  require(y.defined() && y.requires_grad(), "gradgradcheck",
+          "the result does not require a gradient");
   Generator generator(kSeed + 1);
   Tensors all = inputs;
   all.push_back(randn(y.shape(), generator, {y.dtype(), y.device()}).set_requires_grad());
@@ -114,7 +120,7 @@ void gradgradcheck(const std::function<Tensor(const std::vector<Tensor>&)>& fn,
     const Tensors x(in.begin(), in.end() - 1);
     Tensors wanted;
     for (const Tensor& each : x) {
-      if (each.requires_grad()) wanted.push_back(each);
+      if (each.defined() && each.requires_grad()) wanted.push_back(each);
     }
     return grad({fn(x)}, wanted,
                 {.output_gradients = {in.back()}, .create_graph = true, .allow_unused = true});

@@ -13,6 +13,12 @@ Node& node_of(const char* op, const Tensor& x) {
   return static_cast<Node&>(*x.autograd_meta());
 }
 
+Node& result_node(const char* op, const Tensor& x) {
+  Node& node = node_of(op, x);
+  require(!node.is_leaf(), op, "needs the result of an op, got a leaf");
+  return node;
+}
+
 // Adds `fn` to a list of the node's hooks; the handle finds the list again through a weak pointer.
 template <typename Fn>
 HookHandle add_hook(Node& node, HookList<Fn> NodeHooks::*list, Fn fn) {
@@ -35,14 +41,12 @@ HookHandle register_accumulate_hook(const Tensor& leaf, std::function<void()> ho
 }
 
 HookHandle register_pre_hook(const Tensor& x, std::function<Tensor(const Tensor&)> hook) {
-  require(!x.is_leaf(), "register_pre_hook", "needs the result of an op, got a leaf");
-  return add_hook(node_of("register_pre_hook", x), &NodeHooks::pre, std::move(hook));
+  return add_hook(result_node("register_pre_hook", x), &NodeHooks::pre, std::move(hook));
 }
 
 HookHandle register_post_hook(const Tensor& x,
                               std::function<void(std::span<Tensor>, const Tensor&)> hook) {
-  require(!x.is_leaf(), "register_post_hook", "needs the result of an op, got a leaf");
-  return add_hook(node_of("register_post_hook", x), &NodeHooks::post, std::move(hook));
+  return add_hook(result_node("register_post_hook", x), &NodeHooks::post, std::move(hook));
 }
 
 void retain_grad(const Tensor& x) {

@@ -17,6 +17,7 @@ void assign(const Tensor& weight, const Tensor& values) {
 }
 
 void require_matrix(const char* name, const Tensor& weight) {
+  require(weight.defined(), name, "the weight is undefined");
   require(weight.rank() >= 2, name, "needs a matrix [in, out] or filters [out, .., in], got shape ",
           weight.shape());
 }
@@ -54,12 +55,16 @@ void zeros(const Tensor& weight) { constant(weight, 0); }
 void ones(const Tensor& weight) { constant(weight, 1); }
 
 void uniform(const Tensor& weight, double low, double high, Generator& generator) {
+  require(weight.defined(), "uniform", "the weight is undefined");
+  require(low <= high, "uniform", "low must not exceed high, got ", low, " and ", high);
   NoGrad no_grad;
   assign(weight,
          rand(weight.shape(), generator, {weight.dtype(), weight.device()}) * (high - low) + low);
 }
 
 void normal(const Tensor& weight, double mean, double deviation, Generator& generator) {
+  require(weight.defined(), "normal", "the weight is undefined");
+  require(deviation >= 0, "normal", "deviation must not be negative, got ", deviation);
   NoGrad no_grad;
   assign(weight,
          randn(weight.shape(), generator, {weight.dtype(), weight.device()}) * deviation + mean);

@@ -53,6 +53,7 @@ Tensor conv2d_batch_norm(const Tensor& x, const Tensor& weight, const Conv2dOpti
   }
   detail::check_channel_factor(kOp, "running_mean", norm.running_mean, y, acc_dtype(y.dtype()));
   detail::check_channel_factor(kOp, "running_var", norm.running_var, y, acc_dtype(y.dtype()));
+  detail::check_eps(kOp, norm.eps);
   if (residual) {
     require(residual.shape() == y.shape() && residual.dtype() == y.dtype(), kOp,
             "residual must be like the result, ", y.dtype(), y.shape(), ", got ", residual.dtype(),

@@ -1,5 +1,8 @@
 #include "core/ops/convolution_parts.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "core/autograd/attach.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
@@ -9,6 +12,9 @@
 
 namespace trireme::detail {
 namespace {
+
+/// Extents are sums of products of such numbers, and overflow nowhere.
+constexpr int64_t kLargestWindow = std::numeric_limits<int32_t>::max();
 
 /// [first, rows, columns, last], without rows in rank 3.
 Shape shape_of(int rank, int64_t first, int64_t rows, int64_t columns, int64_t last) {
@@ -53,6 +59,9 @@ void check_windows(const char* op, const Tensor& x, const Tensor& weight, const 
   for (size_t i = 0; i < o.stride.size(); ++i) {
     require(o.stride[i] >= 1 && o.dilation[i] >= 1 && o.padding[i] >= 0, op,
             "stride and dilation must be at least 1 and padding at least 0, got ", o.stride[i],
+            ", ", o.dilation[i], " and ", o.padding[i]);
+    require(std::max({o.stride[i], o.dilation[i], o.padding[i]}) <= kLargestWindow, op,
+            "stride, dilation and padding must be at most ", kLargestWindow, ", got ", o.stride[i],
             ", ", o.dilation[i], " and ", o.padding[i]);
     require(x.size(1 + static_cast<int>(i)) >= 1, op, "x has nothing to slide over, got ",
             x.shape());

@@ -4,25 +4,25 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ids.h"
+#include "core/ops/named_cross_entropy.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
 
 namespace trireme {
 namespace {
 
-void check(const Tensor& logits, const Tensor& targets, int64_t ignore_index, int64_t classes) {
-  require(logits.rank() >= 1, "cross_entropy", "logits must be [.., classes], got ",
-          logits.shape());
+void check(const char* op, const Tensor& logits, const Tensor& targets, int64_t ignore_index,
+           int64_t classes) {
+  require(logits.rank() >= 1, op, "logits must be [.., classes], got ", logits.shape());
   Shape rows = logits.shape();
   rows.erase(rows.rank() - 1);
-  require(targets.shape() == rows, "cross_entropy", "targets must be ", rows, " for logits of ",
-          logits.shape(), ", got ", targets.shape());
-  require(targets.device() == logits.device(), "cross_entropy", "devices differ, logits are on ",
+  require(targets.shape() == rows, op, "targets must be ", rows, " for logits of ", logits.shape(),
+          ", got ", targets.shape());
+  require(targets.device() == logits.device(), op, "devices differ, logits are on ",
           logits.device(), " but targets are on ", targets.device());
-  require(classes >= 0 && classes <= logits.size(-1), "cross_entropy", "classes must be in [0, ",
+  require(classes >= 0 && classes <= logits.size(-1), op, "classes must be in [0, ",
           logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
-  require_inside("cross_entropy", "target", targets, classes > 0 ? classes : logits.size(-1),
-                 ignore_index);
+  require_inside(op, "target", targets, classes > 0 ? classes : logits.size(-1), ignore_index);
 }
 
 /// The rows of x without the columns that only pad.
@@ -65,7 +65,7 @@ Tensor slope(const Kept& kept) {
   const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
   return attach(differentiable("cross_entropy"), gradient(kept, ones({}, statistics)),
                 wrt(logits, [kept](const Tensor& dy) {
-                  const Tensor &x = kept.logits(), &ids = kept.ids();
+                  const Tensor x = kept.logits(), ids = to(kept.ids(), DType::kI64);
                   const int64_t columns = kept.classes > 0 ? kept.classes : x.size(-1);
                   const Tensor p = softmax(slice(x, -1, 0, columns));
                   const Tensor d = slice(dy, -1, 0, columns);
@@ -84,17 +84,17 @@ Tensor slope(const Kept& kept) {
 
 }  // namespace
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index,
-                     int64_t classes) {
-  detail::check_defined("cross_entropy", {{"logits", &logits}, {"targets", &targets}});
+Tensor detail::named_cross_entropy(const char* op, const Tensor& logits, const Tensor& targets,
+                                   int64_t ignore_index, int64_t classes) {
+  detail::check_defined(op, {{"logits", &logits}, {"targets", &targets}});
   const Tensor ids = dense(targets), packed = dense(logits);
-  check(logits, ids, ignore_index, classes);
+  check(op, logits, ids, ignore_index, classes);
   const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
   const Tensor logsumexp = empty(ids.shape(), statistics);
   const Tensor result = empty({2}, statistics);  // the loss and 1 / the number of rows that count
-  dispatch_floating("cross_entropy", logits.dtype(), [&](auto tag) {
+  dispatch_floating(op, logits.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
-    with_ids("cross_entropy", ids, [&](const auto* values) {
+    with_ids(op, ids, [&](const auto* values) {
       on_device(logits.device(), [&](auto device) {
         kernels::cross_entropy(device, counted<const T>(packed, classes), values, ignore_index,
                                logsumexp.data<Acc<T>>(), result.data<Acc<T>>());
@@ -107,6 +107,11 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore
                   if (!is_recording()) return gradient(kept, dy);
                   return mul(slope(kept), to(dy, kept.logits().dtype()));
                 }));
+}
+
+Tensor cross_entropy(const Tensor& logits, const Tensor& targets, int64_t ignore_index,
+                     int64_t classes) {
+  return detail::named_cross_entropy("cross_entropy", logits, targets, ignore_index, classes);
 }
 
 }  // namespace trireme

@@ -4,6 +4,7 @@
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/ops/ids.h"
+#include "core/ops/named_cross_entropy.h"
 #include "core/ops/ops.h"
 #include "core/tensor/view.h"
 
@@ -16,7 +17,7 @@ Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets, int64_
   // Nothing is to be had from the logits' memory where no gradient is wanted, and in f16 small
   // gradients would vanish before the loss scale reaches them.
   if (!is_recording() || !logits.requires_grad() || logits.dtype() == DType::kF16) {
-    return cross_entropy(logits, targets, ignore_index, classes);
+    return detail::named_cross_entropy(kOp, logits, targets, ignore_index, classes);
   }
   require(!logits.is_leaf(), kOp, "logits must be the result of an op, not a leaf: they are lost");
   require(logits.is_contiguous(), kOp, "logits must be contiguous, got strides ", logits.strides(),

@@ -54,14 +54,14 @@ Tensor feed_forward(const Tensor& x, const Tensor& weight1, const Tensor& bias1,
                     const Tensor& weight2, const Tensor& bias2) {
   if (const auto in = detail::autocast<"feed_forward">(x, weight1, bias1, weight2, bias2))
     return feed_forward(in[0], in[1], in[2], in[3], in[4]);
-  detail::check_defined(kOp, {{"x", &x}, {"bias1", &bias1}, {"bias2", &bias2}});
+  detail::check_defined(kOp,
+                        {{"x", &x}, {"bias1", &bias1}, {"weight2", &weight2}, {"bias2", &bias2}});
   detail::check_linear(kOp, x, weight1, bias1);
-  require(weight2.defined() && weight2.rank() == 2 && weight2.size(0) == weight1.size(1), kOp,
-          "weight2 must be [", weight1.size(1), ", out] behind a weight1 of ", weight1.shape(),
-          ", got ", weight2.defined() ? weight2.shape() : Shape{});
+  require(weight2.rank() == 2 && weight2.size(0) == weight1.size(1), kOp, "weight2 must be [",
+          weight1.size(1), ", out] behind a weight1 of ", weight1.shape(), ", got ",
+          weight2.shape());
   require(weight2.dtype() == x.dtype(), kOp, "weight2 must be ", x.dtype(), " as x is, got ",
           weight2.dtype(), "; convert with to()");
-  detail::check_device(kOp, x, "weight2", weight2);
   require(bias2.shape() == Shape{weight2.size(1)} && bias2.dtype() == x.dtype(), kOp,
           "bias2 must be ", x.dtype(), "[", weight2.size(1), "], got ", bias2.dtype(),
           bias2.shape());

@@ -74,6 +74,7 @@ Tensor group_norm(const Tensor& x, int64_t groups, const Tensor& gamma, const Te
           " groups must divide the channels of x ", x.shape());
   detail::check_norm_factor("group_norm", "gamma", gamma, x);
   detail::check_norm_factor("group_norm", "beta", beta, x);
+  detail::check_eps("group_norm", eps);
   const Tensor packed = dense(x);
   const Tensor scale = gamma ? dense(gamma) : gamma, shift = beta ? dense(beta) : beta;
   Tensor y = empty(x.shape(), {x.dtype(), x.device()});

@@ -1,6 +1,7 @@
 #include "core/ops/map.h"
 #include "core/ops/ops.h"
 #include "core/tensor/copy.h"
+#include "core/tensor/in_place.h"
 #include "core/tensor/raw_view.h"
 #include "core/tensor/view.h"
 
@@ -9,6 +10,7 @@ namespace trireme {
 void add_inplace(const Tensor& y, const Tensor& x, double alpha) {
   check_writable("add_inplace", y);
   detail::check_operands("add_inplace", y, x);
+  check_source("add_inplace", x);
   detail::check_scalar("add_inplace", y, alpha);
   require(broadcast_shapes("add_inplace", y.shape(), x.shape()) == y.shape(), "add_inplace",
           "cannot broadcast ", x.shape(), " to ", y.shape());

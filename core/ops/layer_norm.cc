@@ -64,6 +64,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, doub
   require(x.rank() >= 1, "layer_norm", "x must be [.., features], got ", x.shape());
   detail::check_norm_factor("layer_norm", "gamma", gamma, x);
   detail::check_norm_factor("layer_norm", "beta", beta, x);
+  detail::check_eps("layer_norm", eps);
   const Tensor packed = dense(x);
   const Tensor scale = gamma ? dense(gamma) : gamma;
   const Tensor shift = beta ? dense(beta) : beta;

@@ -109,7 +109,14 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
           logits.shape());
   require(classes >= 0 && classes <= logits.size(-1), "cross_entropy", "classes must be in [0, ",
           logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
+  require(is_floating(logits.dtype()), "cross_entropy", "needs a floating-point dtype, got ",
+          logits.dtype());
   const DType wide = acc_dtype(logits.dtype());
+  if (const Tensor& weight = options.weight) {
+    require(weight.dtype() == logits.dtype() || weight.dtype() == wide, "cross_entropy",
+            "weight must be ", logits.dtype(), " as the logits are, or ", wide, ", got ",
+            weight.dtype(), "; convert with to()");
+  }
   const Tensor counted = classes > 0 ? slice(logits, -1, 0, classes) : logits;
   return nll("cross_entropy", log_softmax(to(counted, wide)), targets,
              {.weight = options.weight ? to(options.weight, wide) : Tensor(),

@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "core/ops/as_rows.h"
 #include "core/ops/check.h"
 #include "core/tensor/copy.h"
@@ -31,6 +33,11 @@ inline void check_channel_factor(const char* op, const char* what, const Tensor&
           " is on ", t.device());
   require(t.shape() == Shape{x.size(-1)}, op, what, " must be [", x.size(-1), "] for x of ",
           x.shape(), ", got ", t.shape());
+}
+
+/// What keeps the root of a variance away from 0.
+inline void check_eps(const char* op, double eps) {
+  require(eps >= 0 && std::isfinite(eps), op, "eps must be at least 0 and finite, got ", eps);
 }
 
 template <typename T>

@@ -1,5 +1,6 @@
 #include "kernels/pool2d.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "core/autograd/attach.h"
@@ -26,9 +27,11 @@ Pool2dGeometry geometry_of(const char* op, const Tensor& x, const Pool2dOptions&
   Windows windows[2];
   for (int i = 0; i < 2; ++i) {
     const int64_t size = x.size(1 + i), stride = o.stride[i] == 0 ? o.kernel[i] : o.stride[i];
-    require(o.kernel[i] >= 1 && stride >= 1 && o.padding[i] >= 0 && 2 * o.padding[i] <= o.kernel[i],
+    require(o.kernel[i] >= 1 && stride >= 1 && o.padding[i] >= 0 && o.padding[i] <= o.kernel[i] / 2,
             op, "kernel and stride must be at least 1 and padding at most half the kernel, got ",
             o.kernel[i], ", ", stride, " and ", o.padding[i]);
+    require(std::max(o.kernel[i], stride) <= std::numeric_limits<int32_t>::max(), op,
+            "kernel and stride must be at most 2147483647, got ", o.kernel[i], " and ", stride);
     require(size >= 1 && o.kernel[i] <= size + 2 * o.padding[i], op, "a window of ", o.kernel[i],
             " must fit into x ", x.shape(), " padded by ", o.padding[i]);
     windows[i] = {size, (size + 2 * o.padding[i] - o.kernel[i]) / stride + 1, o.kernel[i], stride,

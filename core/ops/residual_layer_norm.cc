@@ -145,6 +145,7 @@ NormalisedSum computed(const Norm& norm, const Tensor& x, const Tensor& residual
           " but residual is on ", residual.device());
   detail::check_norm_factor(op, "gamma", gamma, residual);
   detail::check_norm_factor(op, "beta", beta, residual);
+  detail::check_eps(op, eps);
   const Tensor a = dense(x), b = dense(residual);
   const Tensor scale = dense_or_undefined(gamma), shift = dense_or_undefined(beta);
   const TensorOptions options{residual.dtype(), x.device()};

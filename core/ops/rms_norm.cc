@@ -47,6 +47,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& gamma, double eps) {
   detail::check_defined("rms_norm", {{"x", &x}});
   require(x.rank() >= 1, "rms_norm", "x must be [.., features], got ", x.shape());
   detail::check_norm_factor("rms_norm", "gamma", gamma, x);
+  detail::check_eps("rms_norm", eps);
   const Tensor packed = dense(x), scale = gamma ? dense(gamma) : gamma;
   Tensor y = empty(x.shape(), {x.dtype(), x.device()});
   Shape rows = x.shape();

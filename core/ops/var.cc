@@ -39,12 +39,14 @@ Tensor var_of(const char* op, const Tensor& x, std::span<const int> dims,
 
 Tensor var(const Tensor& x, std::span<const int> dims, VarOptions options) {
   if (const auto in = detail::autocast<"var">(x)) return var(in[0], dims, options);
-  return to(var_of("var", wide("var", x), dims, options), x.dtype());
+  const Tensor y = var_of("var", wide("var", x), dims, options);
+  return to(y, x.dtype());
 }
 
 Tensor std(const Tensor& x, std::span<const int> dims, VarOptions options) {
   if (const auto in = detail::autocast<"std">(x)) return trireme::std(in[0], dims, options);
-  return to(detail::safe_power(var_of("std", wide("std", x), dims, options), 0.5), x.dtype());
+  const Tensor y = detail::safe_power(var_of("std", wide("std", x), dims, options), 0.5);
+  return to(y, x.dtype());
 }
 
 Tensor var(const Tensor& x, VarOptions options) {

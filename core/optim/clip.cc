@@ -43,6 +43,7 @@ void add_squares_of(const std::vector<Tensor>& gradients, const Tensor& sum) {
 GradientNorm clip_grad_norm(const StateDict& parameters, double max_norm, double loss_scale,
                             NonFinite policy) {
   require(loss_scale > 0, "clip_grad_norm", "loss_scale must be positive, got ", loss_scale);
+  require(!std::isnan(max_norm), "clip_grad_norm", "max_norm must be a number, got ", max_norm);
   std::vector<Tensor> gradients;
   std::optional<Device> place;
   for (const auto& [name, p] : parameters) {

@@ -20,6 +20,7 @@ ExponentialMovingAverage::ExponentialMovingAverage(const StateDict& weights, Ema
           options.decay);
   const MemoryKindGuard kind(MemoryKind::kOptimizer);
   for (const auto& [name, weight] : weights) {
+    require(weight.defined(), "ema", "weights must be defined, '", name, "' is not");
     if (!is_floating(weight.dtype())) continue;
     require(weight.is_contiguous(), "ema", "weights must be contiguous, '", name, "' is not");
     // A copy even where nothing is converted.

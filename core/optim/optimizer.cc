@@ -172,6 +172,10 @@ Optimizer::Update& Optimizer::update_for(const Entry& entry, const double* grad_
 
 void Optimizer::step(const Tensor& grad_factor) {
   NoGrad no_grad;
+  if (grad_factor) {
+    require(grad_factor.numel() == 1 && grad_factor.dtype() == DType::kF64, "optimizer",
+            "grad_factor must be one f64 number, got ", grad_factor.dtype(), grad_factor.shape());
+  }
   const double* const factor = grad_factor ? grad_factor.data<double>() : nullptr;
   for (Update& u : updates_) u.parts.clear();
   check_step(grad_factor);

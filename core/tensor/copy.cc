@@ -1,6 +1,7 @@
 #include "core/tensor/copy.h"
 
 #include "core/tensor/create.h"
+#include "core/tensor/in_place.h"
 #include "core/tensor/raw_view.h"
 #include "core/tensor/transfer.h"
 #include "core/tensor/view.h"
@@ -19,9 +20,6 @@ void check_writable(const char* op, const Tensor& dst) {
   }
 }
 
-namespace {
-
-// An in-place op keeps no history, so a source with one would silently lose its gradient.
 void check_source(const char* op, const Tensor& src) {
   require(src.defined(), op, "the source is undefined");
   require(!(detail::recording && src.requires_grad()), op,
@@ -29,18 +27,21 @@ void check_source(const char* op, const Tensor& src) {
           "new tensor");
 }
 
-}  // namespace
-
 Tensor clone_detached(const Tensor& x) {
+  require(x.defined(), "clone_detached", "tensor is undefined");
   const Tensor result = empty_like(x);
   on_device(x.device(),
             [&](auto device) { kernels::copy(device, as_any_view(result), as_const_any_view(x)); });
   return result;
 }
 
-Tensor to_contiguous(const Tensor& x) { return x.is_contiguous() ? x.detach() : clone_detached(x); }
+Tensor to_contiguous(const Tensor& x) {
+  require(x.defined(), "to_contiguous", "tensor is undefined");
+  return x.is_contiguous() ? x.detach() : clone_detached(x);
+}
 
 Tensor cast(const Tensor& x, DType dtype) {
+  require(x.defined(), "cast", "tensor is undefined");
   if (x.dtype() == dtype) return x.detach();
   const Tensor result = empty(x.shape(), {dtype, x.device()});
   on_device(x.device(),

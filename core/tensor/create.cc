@@ -24,9 +24,31 @@ Tensor empty(const Shape& shape, TensorOptions options) {
                 contiguous_strides(shape), options.dtype);
 }
 
-Tensor empty_like(const Tensor& like) { return empty(like.shape(), {like.dtype(), like.device()}); }
+namespace {
+
+TensorOptions options_of(const char* op, const Tensor& like) {
+  require(like.defined(), op, "tensor is undefined");
+  return {like.dtype(), like.device()};
+}
+
+/// Whole numbers that the dtype holds: nothing is rounded silently.
+bool fits(DType dtype, double value) {
+  if (is_floating(dtype)) return true;
+  const bool is_signed = dtype == DType::kI64 || dtype == DType::kI32;
+  const double end = dtype == DType::kBool ? 2 : std::ldexp(1, 8 * size_of(dtype) - is_signed);
+  return value == std::trunc(value) && value >= (is_signed ? -end : 0) && value < end;
+}
+
+}  // namespace
+
+Tensor empty_like(const Tensor& like) {
+  const TensorOptions options = options_of("empty_like", like);
+  return empty(like.shape(), options);
+}
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
+  require(fits(options.dtype, value), "full", options.dtype,
+          " elements need a whole number that fits, got ", value);
   Tensor result = empty(shape, options);
   fill_inplace(result, value);
   return result;
@@ -34,8 +56,14 @@ Tensor full(const Shape& shape, double value, TensorOptions options) {
 
 Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, options); }
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
-Tensor zeros_like(const Tensor& like) { return zeros(like.shape(), {like.dtype(), like.device()}); }
-Tensor ones_like(const Tensor& like) { return ones(like.shape(), {like.dtype(), like.device()}); }
+Tensor zeros_like(const Tensor& like) {
+  const TensorOptions options = options_of("zeros_like", like);
+  return zeros(like.shape(), options);
+}
+Tensor ones_like(const Tensor& like) {
+  const TensorOptions options = options_of("ones_like", like);
+  return ones(like.shape(), options);
+}
 Tensor scalar(double value, TensorOptions options) { return full({}, value, options); }
 
 namespace {

@@ -34,6 +34,7 @@ double Tensor::item() const {
 
 template <typename T>
 std::vector<T> Tensor::to_vector() const {
+  require(defined(), "to_vector", "tensor is undefined");
   const Tensor dense = to_device(to_contiguous(cast(*this, dtype_of<T>)), Device{});
   const T* first = dense.data<T>();
   return std::vector<T>(first, first + numel());
@@ -47,9 +48,13 @@ template std::vector<int32_t> Tensor::to_vector<int32_t>() const;
 template std::vector<uint8_t> Tensor::to_vector<uint8_t>() const;
 template std::vector<bool> Tensor::to_vector<bool>() const;
 
-Tensor Tensor::grad() const { return impl_->meta ? impl_->meta->grad() : Tensor(); }
+Tensor Tensor::grad() const {
+  require(defined(), "grad", "tensor is undefined");
+  return impl_->meta ? impl_->meta->grad() : Tensor();
+}
 
 void Tensor::zero_grad() {
+  require(defined(), "zero_grad", "tensor is undefined");
   if (impl_->meta) impl_->meta->zero_grad();
 }
 
@@ -65,6 +70,7 @@ void Tensor::take_elements_of(const Tensor& other) {
 }
 
 Tensor Tensor::detach() const {
+  require(defined(), "detach", "tensor is undefined");
   Tensor result(impl_->storage, impl_->offset, shape(), strides(), dtype());
   return result;
 }

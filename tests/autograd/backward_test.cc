@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
 using testing::message_of;
 using testing::test_device;
 
@@ -158,6 +159,18 @@ TEST(Gradcheck, FindsAWrongFormulaAndLeavesNoGradient) {
   } catch (const Error& error) {
     EXPECT_THAT(error.what(), HasSubstr("input 0 of shape [2], element 0: backward gives"));
   }
+}
+
+// A check of nothing would pass whatever the formula.
+TEST(Gradcheck, RefusesToCheckNothing) {
+  const auto same = [](const std::vector<Tensor>& in) { return in[0] * 1.0; };
+  const Tensor fixed = ones({2}, {DType::kF64}), x = leaf({1, 2});
+  EXPECT_THAT([&] { gradcheck(same, {fixed}); },
+              ThrowsMessage<InvalidArgument>(
+                  "gradcheck: needs an input that requires a gradient, or nothing is checked"));
+  EXPECT_THAT([&] { gradcheck([](const auto&) { return Tensor(); }, {x}); },
+              ThrowsMessage<InvalidArgument>(HasSubstr("got an undefined tensor")));
+  EXPECT_NO_THROW(gradcheck([](const auto& in) { return in[1] * 1.0; }, {Tensor(), x}));
 }
 
 TEST(Backward, NoticesAnInPlaceChangeOfASavedTensor) {

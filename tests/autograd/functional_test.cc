@@ -81,5 +81,16 @@ TEST(Vjp, GivesTheValueAndOneGradientPerInput) {
   EXPECT_THAT(message_of([&] { vjp(fn, {a, b}); }), HasSubstr("needs a scalar"));
 }
 
+TEST(Functional, SaysWhatAFunctionMustGive) {
+  const Tensor x = constant({1, 2});
+  const auto nothing = [](const Tensor&) { return Tensor(); };
+  const std::string must = "needs a function with a floating-point result, got an undefined one";
+  EXPECT_EQ(message_of([&] { jacobian(nothing, x); }), "jacobian: " + must);
+  EXPECT_EQ(message_of([&] { hessian(nothing, x); }), "hessian: " + must);
+  EXPECT_EQ(message_of([&] { vjp([](const auto&) { return Tensor(); }, {x}); }), "vjp: " + must);
+  EXPECT_THAT(message_of([&] { jacobian([](const Tensor& v) { return argmax(v, 0); }, x); }),
+              HasSubstr("result, got i64[]"));
+}
+
 }  // namespace
 }  // namespace trireme

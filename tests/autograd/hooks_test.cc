@@ -6,6 +6,7 @@
 #include "core/autograd/backward.h"
 #include "core/autograd/gradient_slot.h"
 #include "core/ops/ops.h"
+#include "tests/support/message_of.h"
 #include "tests/support/test_device.h"
 
 namespace trireme {
@@ -136,6 +137,23 @@ TEST(Hooks, NodeHooksMustGiveWhatFits) {
       y, [](std::span<Tensor> dx, const Tensor&) { dx[0] = zeros({1}, {DType::kF32}); });
   EXPECT_THAT([&] { backward(y); }, ThrowsMessage<InvalidArgument>(
                                         HasSubstr("a post hook of exp gave a gradient f32[1]")));
+}
+
+TEST(Hooks, NodeHooksNeedAResult) {
+  const auto pre = [](const Tensor& x) {
+    return testing::message_of(
+        [&] { const auto hook = register_pre_hook(x, [](const Tensor&) { return Tensor(); }); });
+  };
+  const auto post = [](const Tensor& x) {
+    return testing::message_of(
+        [&] { const auto hook = register_post_hook(x, [](std::span<Tensor>, const Tensor&) {}); });
+  };
+  EXPECT_EQ(pre(leaf({1})), "register_pre_hook: needs the result of an op, got a leaf");
+  EXPECT_EQ(post(leaf({1})), "register_post_hook: needs the result of an op, got a leaf");
+  EXPECT_THAT(pre(Tensor()),
+              HasSubstr("register_pre_hook: needs a tensor that requires a gradient"));
+  EXPECT_THAT(post(Tensor()), HasSubstr("got an undefined one"));
+  EXPECT_THAT(post(ones({1})), HasSubstr("got f32[1], which does not"));
 }
 
 TEST(Hooks, AccumulateHookFiresOncePerBackward) {

@@ -4,12 +4,15 @@
 #
 # writes a source file and gives its path back. Each ```cpp block becomes one test, compiled and run in
 # the document's order, named by its line. A block ```cpp prelude is put in front of every later one, so
-# that snippets can share an `x` or a model. Compiler messages name the line of the document.
+# that snippets can share an `x` or a model. A block ```cpp check belongs to the one before it and says
+# what came out of it; in a comment of the document (<!-- .. -->) readers do not see it. Compiler messages
+# name the line of the document.
 function(document_snippets out_variable document suite)
   file(READ ${document} rest)
   set(fence "\n```cpp")
   set(source "#include \"tests/docs/snippet.h\"\n\nnamespace {\nusing namespace trireme;\n")
   set(prelude "")
+  set(test "")  # the last one, whose checks may follow
   set(line 1)
   string(FIND "${rest}" "${fence}" at)
   while(at GREATER -1)
@@ -31,8 +34,16 @@ function(document_snippets out_variable document suite)
     set(code "\n#line ${first} \"${document}\"${body}\n")
     if(tag MATCHES "prelude")
       string(APPEND prelude "${code}")
+    elseif(tag MATCHES "check")
+      if(test STREQUAL "")
+        message(FATAL_ERROR "${document}:${line}: there is no snippet to check")
+      endif()
+      string(APPEND test "${code}")
     else()
-      string(APPEND source "TEST(${suite}, Line${line}) {${prelude}${code}}\n")
+      if(NOT test STREQUAL "")
+        string(APPEND source "${test}}\n")
+      endif()
+      set(test "TEST(${suite}, Line${line}) {${prelude}${code}")
     endif()
     string(REGEX REPLACE "[^\n]" "" newlines "${body}")
     string(LENGTH "${newlines}" count)
@@ -44,7 +55,7 @@ function(document_snippets out_variable document suite)
     math(EXPR line "${line} + 1")  # the closing fence
     string(FIND "${rest}" "${fence}" at)
   endwhile()
-  string(APPEND source "}  // namespace\n")
+  string(APPEND source "${test}}\n}  // namespace\n")
   get_filename_component(name ${document} NAME_WE)
   set(path ${CMAKE_CURRENT_BINARY_DIR}/${name}_snippets.cc)
   file(GENERATE OUTPUT ${path} CONTENT "${source}")

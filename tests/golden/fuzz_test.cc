@@ -24,7 +24,7 @@ constexpr int kSteps = 50;
 TEST(Fuzz, ProgramsHaveTorchsLossAndGradients) {
   std::ifstream file(TRIREME_GOLDEN_DIR "/fuzz.json");
   const auto programs = nlohmann::json::parse(file);
-  ASSERT_EQ(programs.size(), 40u);
+  ASSERT_GE(programs.size(), 40u);
   for (const auto& entry : programs) {
     SCOPED_TRACE(concat("seed ", entry.at("seed").get<int>()));
     const Program program = parse_program(entry);
@@ -103,7 +103,7 @@ TEST(Fuzz, GradientsAreDifferencesAlongARandomDirection) {
 // A proposal that is never accepted would test nothing.
 TEST(Fuzz, TakesEveryOpItProposes) {
   std::set<std::string> taken;
-  for (uint64_t seed = 1; seed <= 200; ++seed) {
+  for (uint64_t seed = 1; seed <= 600; ++seed) {
     for (const Step& step : make_random_program(seed, kSteps).steps) taken.insert(step.op);
   }
   EXPECT_EQ(taken, random_program_ops());

@@ -32,10 +32,12 @@ Tensor entropy(Operands& in, With with) {
 struct Running {
   Tensor mean, var;
   explicit Running(Operands& in) {
-    if (!in.has("running_mean")) return;
-    const DType dtype = is_half_dtype(in["x"].dtype()) ? DType::kF32 : in["x"].dtype();
-    mean = clone_detached(cast(in["running_mean"], dtype));
-    var = clone_detached(cast(in["running_var"], dtype));
+    const bool is_half = in["x"] && is_half_dtype(in["x"].dtype());
+    const auto copy = [&](const Tensor& x) {
+      if (!x) return x;
+      return clone_detached(is_half && is_floating(x.dtype()) ? cast(x, DType::kF32) : x);
+    };
+    mean = copy(in["running_mean"]), var = copy(in["running_var"]);
   }
   Tensors behind(const Tensor& y) const { return mean ? Tensors{y, mean, var} : Tensors{y}; }
 };

@@ -8,7 +8,8 @@ results that no step took of mean(result * w), where element i of w is cos(i + 1
 
 A step is proposed blindly and taken if torch accepts it, the results are small, few and finite, and
 no element is so near a kink or a tie that rounding could choose another side. An op that Trireme
-gains is a line in OPS. `make_fuzz.py 2000` makes that many programs, for one run of golden_test.
+gains is a line in OPS, and every line is in some program. `make_fuzz.py 2000` makes that many
+programs, for one run of golden_test.
 """
 
 import json
@@ -21,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 PROGRAMS, STEPS = int(sys.argv[1]) if len(sys.argv) > 1 else 40, 50
-SHAPES = [(3, 4), (4,), (2, 3, 4), (4, 3), (3, 1), (), (2, 4, 4)]
+SHAPES = [(3, 4), (4,), (2, 3, 4), (4, 3), (3, 1), (), (2, 4, 4), (1, 2, 3, 4), (4, 2, 3)]
 LARGEST, MOST = 20, 48
 NEAR = 1e-6  # the least distance from a kink
 
@@ -62,6 +63,28 @@ def divides(_, b):
 
 def spread(x, *_):
     return x.numel() > 1 and x.std() > 0.1
+
+
+def spread_along(x, *_):
+    return all(x.std(d, unbiased=False).min() > 0.05 for d in range(x.dim()))
+
+
+def even(x):
+    return x.dim() == 4 and x.shape[-1] % 2 == 0
+
+
+def rotary(x):
+    half = x.shape[-1] // 2
+    angles = torch.arange(x.shape[1], dtype=torch.float64)[:, None] * 10000.0 ** (
+        -torch.arange(half, dtype=torch.float64) / half)
+    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
+    a, b = x[..., :half], x[..., half:]
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+
+
+def channels_first(function):
+    return lambda x, weight, **options: function(x.movedim(-1, 1), weight.movedim(-1, 1),
+                                                 **options).movedim(1, -1)
 
 
 def any_values(*_):
@@ -129,6 +152,12 @@ for name, function in {"sum": torch.sum, "mean": torch.mean}.items():
     op(name, "x", lambda x, dims, keep, f=function: f(x, dims, keepdim=keep), some_dims)
 op("var", "x", lambda x, dims, keep, correction: x.var(dims, correction=correction, keepdim=keep),
    lambda r, x: some_dims(r, x) | {"correction": 0})
+op("std", "x", lambda x, dims, keep, correction: x.std(dims, correction=correction, keepdim=keep),
+   lambda r, x: some_dims(r, x) | {"correction": 0}, spread_along)
+op("clamp", "x", lambda x, low, high: x.clamp(low, high),
+   lambda r, x: {"low": -0.75, "high": 0.5}, lambda x: apart(x, -0.75) and apart(x, 0.5))
+op("pow", "x", lambda x, exponent: x.pow(exponent), lambda r, x: {"exponent": r.choice([1.5, -2])},
+   above(0.3))
 op("norm", "x", lambda x, p, dims, keep: torch.linalg.vector_norm(x, p, dims, keep),
    lambda r, x: some_dims(r, x) | {"p": r.choice([2, 3])}, away_from_zero)
 for name, function in {"max": torch.max, "min": torch.min}.items():
@@ -176,6 +205,8 @@ op("repeat", "x", lambda x, repeats: x.repeat(repeats),
    lambda r, x: {"repeats": [2] + [1] * (x.dim() - 1)}, lambda x: x.dim() > 0)
 op("split", "x", lambda x, size, dim: x.split(size, dim), lambda r, x: {"size": 2, **dim_of(r, x)},
    lambda x: x.dim() > 0)
+op("chunk", "x", lambda x, count, dim: x.chunk(count, dim),
+   lambda r, x: {"count": 2, **dim_of(r, x)}, lambda x: x.dim() > 0)
 op("tril", "x", lambda x, diagonal: x.tril(diagonal), lambda r, x: {"diagonal": r.randint(-1, 1)})
 op("triu", "x", lambda x, diagonal: x.triu(diagonal), lambda r, x: {"diagonal": r.randint(-1, 1)})
 op("argsort", "x", lambda x, dim, order: x.argsort(dim, order == "descending"), order_of,
@@ -196,12 +227,30 @@ op("cross_entropy", "logits targets", F.cross_entropy,
    holds=lambda x, t: x.dim() == 2 and t.dim() == 1)
 op("mse_loss", "x targets", lambda x, targets: F.mse_loss(x, targets),
    holds=lambda x, t: x.shape == t.shape)
+op("nll_loss", "log_p targets", F.nll_loss, holds=lambda x, t: x.dim() == 2 and t.dim() == 1)
+op("l1_loss", "x targets", lambda x, targets: F.l1_loss(x, targets),
+   holds=lambda x, t: x.shape == t.shape and apart(x, t))
+op("smooth_l1_loss", "x targets", lambda x, targets, beta: F.smooth_l1_loss(x, targets, beta=beta),
+   lambda r, *_: {"beta": 0.75}, lambda x, t: x.shape == t.shape and apart((x - t).abs(), 0.75))
+op("binary_cross_entropy_with_logits", "x targets",
+   lambda x, targets: F.binary_cross_entropy_with_logits(x, targets),
+   holds=lambda x, t: x.shape == t.shape)
+op("conv1d", "x weight", channels_first(F.conv1d), lambda r, *_: {"padding": [1]},
+   lambda x, w: x.dim() == 3 and w.dim() == 3 and x.shape[-1] == w.shape[-1])
+op("conv_transpose1d", "x weight", channels_first(F.conv_transpose1d),
+   lambda r, *_: {"stride": [2]},
+   lambda x, w: x.dim() == 3 and w.dim() == 3 and x.shape[-1] == w.shape[0])
+op("avg_pool2d", "x", lambda x, kernel: F.avg_pool2d(x.movedim(-1, 1), kernel).movedim(1, -1),
+   lambda r, x: {"kernel": [1, 2]}, lambda x: x.dim() == 4)
+op("rotary_embedding", "x", rotary, holds=even)
 KINDS = {"index": torch.int64, "ids": torch.int64, "targets": torch.int64, "mask": torch.bool,
          "condition": torch.bool}
 
 
 def kind_of(name, operand):
-    return torch.float64 if name == "mse_loss" else KINDS.get(operand, torch.float64)
+    if name.endswith(("mse_loss", "l1_loss", "logits")):
+        return torch.float64
+    return KINDS.get(operand, torch.float64)
 
 
 def propose(r, values):
@@ -264,16 +313,16 @@ def make(seed):
     return program
 
 
-programs, seed = [], 0
-while len(programs) < PROGRAMS:
+programs, seed, used = [], 0, set()
+while len(programs) < PROGRAMS or used != set(OPS):
     program = make(seed)
     seed += 1
-    if program is not None:
+    if program is None:
+        continue
+    ops = {step["op"] for step in program["steps"]}
+    if len(programs) < PROGRAMS or not ops <= used:  # beyond that, those with an op that lacked
         programs.append(program)
+        used |= ops
 text = ",\n".join(json.dumps(program, separators=(",", ":")) for program in programs)
 (pathlib.Path(__file__).parent / "fuzz.json").write_text("[" + text + "]\n")
-counts = {name: 0 for name in OPS}
-for program in programs:
-    for step in program["steps"]:
-        counts[step["op"]] += 1
-print(f"{seed} seeds; never used: {[name for name in counts if not counts[name]]}")
+print(f"{len(programs)} programs of {seed} seeds")

@@ -63,6 +63,12 @@ bool is_spread(const Values& x) {
   const auto [low, high] = std::minmax_element(x[0].begin(), x[0].end());
   return *high - *low > 0.5;
 }
+/// Every element is at least the margin from the bounds of clamp below.
+bool clear_of_bounds(const Values& x) {
+  return std::all_of(x[0].begin(), x[0].end(), [](double v) {
+    return std::abs(v + 0.75) > kMargin && std::abs(v - 0.5) > kMargin;
+  });
+}
 bool always(const Values&) { return true; }
 
 int rank_of(const Tensor& x) { return std::max(x.rank(), 1); }
@@ -98,6 +104,9 @@ Arguments piece(Dice& dice, const Tensor& x) {
   const int64_t at = dice.in(0, rank_of(x)), extent = x.rank() > 0 ? x.shape()[int(at)] : 1;
   const int64_t begin = dice.in(0, extent);
   return {{"dim", at}, {"begin", begin}, {"end", dice.in(begin, extent) + 1}, {"size", 2}};
+}
+Arguments pieces(Dice& dice, const Tensor& x) {
+  return {{"dim", dice.in(0, rank_of(x))}, {"count", 2}};
 }
 Arguments shape(Dice& dice, const Tensor&) {
   const std::vector<std::vector<int64_t>> shapes = {{-1}, {2, -1}, {-1, 3}, {1, -1, 4}};
@@ -148,6 +157,7 @@ const std::vector<Proposal>& proposals() {
     }
     for (const char* op : {"tril", "triu"}) list.push_back({op, {"x"}, with({{"diagonal", 0}})});
     for (const char* op : {"slice", "split"}) list.push_back({op, {"x"}, piece});
+    list.push_back({"chunk", {"x"}, pieces});
     for (const char* op : {"expand", "repeat"}) list.push_back({op, {"x"}, wider});
     for (const char* op : {"layer_norm", "rms_norm"}) {
       list.push_back({op, {"x"}, none, is_spread});
@@ -178,6 +188,17 @@ const std::vector<Proposal>& proposals() {
                  {"embedding", {"weight", "ids:i"}, none},
                  {"cross_entropy", {"logits", "targets:i"}, none},
                  {"mse_loss", {"x", "targets"}, none},
+                 {"nll_loss", {"log_p", "targets:i"}, none},
+                 {"l1_loss", {"x", "targets"}, none, has_no_ties},
+                 {"smooth_l1_loss", {"x", "targets"}, with({{"beta", 0.75}})},
+                 {"binary_cross_entropy_with_logits", {"x", "targets"}, none},
+                 {"clamp", {"x"}, with({{"low", -0.75}, {"high", 0.5}}), clear_of_bounds},
+                 {"pow", {"x"}, with({{"exponent", 1.5}}), is_positive},
+                 {"conv1d", {"x", "weight"}, with({{"padding", {1}}})},
+                 {"conv_transpose1d", {"x", "weight"}, with({{"stride", {2}}})},
+                 {"max_pool2d", {"x"}, with({{"kernel", {1, 2}}}), has_no_ties},
+                 {"avg_pool2d", {"x"}, with({{"kernel", {2, 1}}})},
+                 {"rotary_embedding", {"x"}, none},
                  {"scaled_dot_product_attention", {"q", "k", "v"}, with({{"causal", true}})}});
     return list;
   }();
@@ -240,8 +261,8 @@ Program make_random_program(uint64_t seed, int steps) {
   const NoGrad guard;
   Dice dice(seed);
   Program program;
-  for (const Shape& shape :
-       std::vector<Shape>{{3, 4}, {4}, {2, 3, 4}, {4, 3}, {3, 1}, {}, {2, 4, 4}, {1, 2, 3, 4}}) {
+  for (const Shape& shape : std::vector<Shape>{
+           {3, 4}, {4}, {2, 3, 4}, {4, 3}, {3, 1}, {}, {2, 4, 4}, {1, 2, 3, 4}, {4, 2, 3}}) {
     std::vector<double> values;
     for (int64_t i = 0; i < shape.product(); ++i)
       values.push_back(double(dice.in(-999, 999)) / 500);

@@ -202,6 +202,12 @@ TEST(InitErrors, SayWhatIsWrong) {
               ThrowsMessage<InvalidArgument>(HasSubstr("kaiming_normal: needs a matrix")));
   EXPECT_THAT([&] { init::orthogonal(zeros({4}), generator); },
               ThrowsMessage<InvalidArgument>(HasSubstr("orthogonal: needs a matrix")));
+  EXPECT_THAT([&] { init::orthogonal(Tensor(), generator); },
+              ThrowsMessage<InvalidArgument>("orthogonal: the weight is undefined"));
+  EXPECT_THAT([&] { init::uniform(zeros({3}), 2, 1, generator); },
+              ThrowsMessage<InvalidArgument>("uniform: low must not exceed high, got 2 and 1"));
+  EXPECT_THAT([&] { init::normal(zeros({3}), 0, -1, generator); },
+              ThrowsMessage<InvalidArgument>("normal: deviation must not be negative, got -1"));
   // Drawing until one falls inside would take for ever.
   EXPECT_THAT([&] { init::trunc_normal(zeros({3}), 0, 1, 50, 51, generator); },
               ThrowsMessage<InvalidArgument>(HasSubstr("[50, 51] must hold at least")));

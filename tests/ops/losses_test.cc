@@ -101,6 +101,13 @@ TEST(Losses, NameWhatDoesNotFit) {
   EXPECT_THAT(
       message_of([&] { cross_entropy(x, ids, CrossEntropyOptions{.label_smoothing = 1.5}); }),
       HasSubstr("cross_entropy: label_smoothing must be in [0, 1], got 1.5"));
+  EXPECT_EQ(message_of([&] {
+              cross_entropy(x, ids, CrossEntropyOptions{.weight = ones({3}, {DType::kI64})});
+            }),
+            "cross_entropy: weight must be f32 as the logits are, or f32, got i64; convert with "
+            "to()");
+  EXPECT_EQ(message_of([&] { cross_entropy_inplace(x, zeros({3}, {DType::kI64})); }),
+            "cross_entropy_inplace: targets must be [2] for logits of [2, 3], got [3]");
   EXPECT_THAT(
       message_of([&] { binary_cross_entropy_with_logits(x, x, {.pos_weight = ones({2})}); }),
       HasSubstr("[2]"));

@@ -87,6 +87,19 @@ TEST(LayerNormErrors, NameTheFactor) {
             "layer_norm: beta must be [3] for x of [2, 3], got [1, 3]");
 }
 
+TEST(NormErrors, NameEpsAndMomentum) {
+  const Tensor x = zeros({2, 3}), mean = zeros({3}), var = ones({3});
+  EXPECT_EQ(message_of([&] { layer_norm(x, {}, {}, -1e-5); }),
+            "layer_norm: eps must be at least 0 and finite, got -1e-05");
+  EXPECT_THAT(message_of([&] { rms_norm(x, {}, NAN); }), HasSubstr("rms_norm: eps must be"));
+  EXPECT_THAT(message_of([&] { group_norm(x, 1, {}, {}, -1); }), HasSubstr("group_norm: eps"));
+  EXPECT_EQ(message_of([&] { batch_norm(x, {}, {}, mean, var, {.momentum = 1.5}); }),
+            "batch_norm: momentum must be in [0, 1], got 1.5");
+  EXPECT_EQ(message_of([&] { batch_norm(x, {}, {}, mean); }),
+            "batch_norm: running_mean and running_var must be given together, got running_mean "
+            "alone");
+}
+
 TEST(EmbeddingErrors, NameTheId) {
   EXPECT_EQ(message_of([] {
               embedding(zeros({3, 2}), from_vector<int64_t>({0, 1, 3}, {3}));
@@ -189,6 +202,26 @@ TEST(ImageErrors, SayWhatDoesNotFit) {
               }),
               HasSubstr("[batch, height, width, channels], got [4, 4, 3]"));
   EXPECT_THAT(message_of([&] { max_pool2d(x, {.kernel = {5, 5}}); }), HasSubstr("must fit into x"));
+  // Numbers whose products overflow.
+  constexpr int64_t kHuge = int64_t{1} << 62;
+  const Tensor filter = zeros({3, 3, 3, 3});
+  EXPECT_EQ(message_of([&] {
+              conv2d(x, filter, {}, {.dilation = {kHuge, 1}});
+            }),
+            "conv2d: stride, dilation and padding must be at most 2147483647, got 1, "
+            "4611686018427387904 and 0");
+  EXPECT_THAT(message_of([&] {
+                conv_transpose2d(x, filter, {}, {.stride = {1, kHuge}});
+              }),
+              HasSubstr("conv_transpose2d: stride, dilation and padding must be at most"));
+  EXPECT_THAT(message_of([&] {
+                avg_pool2d(x, {.padding = {kHuge, 0}});
+              }),
+              HasSubstr("avg_pool2d: kernel and stride must be at least 1 and padding"));
+  EXPECT_THAT(message_of([&] {
+                max_pool2d(x, {.kernel = {kHuge, 1}, .stride = {1, 1}});
+              }),
+              HasSubstr("max_pool2d: kernel and stride must be at most 2147483647"));
   // A window over nothing but padding.
   EXPECT_THAT(message_of([&] {
                 max_pool2d(zeros({1, 0, 4, 3}), {.padding = {1, 1}});

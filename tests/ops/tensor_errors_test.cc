@@ -146,10 +146,9 @@ TEST(InplaceErrors, RefuseElementsThatShareMemory) {
 
 TEST(InplaceErrors, RefuseToLoseTheGradientOfTheSource) {
   const Tensor w = ones({1}).set_requires_grad(), sum = zeros({1});
-  EXPECT_EQ(
-      message_of([&] { add_inplace(sum, w * 3.0); }),
-      "accumulate_inplace: would lose the gradient of its source; use NoGrad, detach(), or an "
-      "op that returns a new tensor");
+  EXPECT_EQ(message_of([&] { add_inplace(sum, w * 3.0); }),
+            "add_inplace: would lose the gradient of its source; use NoGrad, detach(), or an "
+            "op that returns a new tensor");
   EXPECT_NE(message_of([&] { copy_inplace(sum, w); }), "nothing was thrown");
   add_inplace(sum, (w * 3.0).detach());
   EXPECT_EQ(sum.item(), 3);

@@ -116,5 +116,10 @@ TEST(ClipGradValue, NeedsALimit) {
               ThrowsMessage<InvalidArgument>("clip_grad_value: limit must be positive, got 0"));
 }
 
+TEST(ClipGradNorm, NeedsALimitThatIsANumber) {
+  EXPECT_THAT([] { clip_grad_norm({}, std::nan("")); },
+              ThrowsMessage<InvalidArgument>("clip_grad_norm: max_norm must be a number, got nan"));
+}
+
 }  // namespace
 }  // namespace trireme

@@ -127,6 +127,11 @@ TEST(Ema, RefusesWhatItCannotAverage) {
         ExponentialMovingAverage({{"w", transpose(ones({2, 3}), 0, 1)}});
       },
       ThrowsMessage<InvalidArgument>("ema: weights must be contiguous, 'w' is not"));
+  EXPECT_THAT(
+      [] {
+        ExponentialMovingAverage({{"w", Tensor()}});
+      },
+      ThrowsMessage<InvalidArgument>("ema: weights must be defined, 'w' is not"));
 }
 
 }  // namespace

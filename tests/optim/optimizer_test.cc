@@ -252,5 +252,19 @@ TEST(Optimizer, RefusesWhatItCannotTrain) {
       ThrowsMessage<InvalidArgument>("adam: betas must be in [0, 1), got 0.9 and 1"));
 }
 
+TEST(Optimizer, TakesOneFactorForAllGradients) {
+  const Tensor w = ones({2}).set_requires_grad();
+  Sgd optimizer({{{{"w", w}}, {}}}, {.lr = 1});
+  backward(sum(w));
+  const auto refuses = [&](const Tensor& factor, const char* got) {
+    EXPECT_THAT([&] { optimizer.step(factor); },
+                ThrowsMessage<InvalidArgument>(
+                    std::string("optimizer: grad_factor must be one f64 number, got ") + got));
+  };
+  refuses(ones({2}, {DType::kF64}), "f64[2]");
+  refuses(ones({}), "f32[]");
+  EXPECT_EQ(w.to_vector<float>()[0], 1);
+}
+
 }  // namespace
 }  // namespace trireme

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <functional>
 #include <sstream>
 #include <thread>
 
@@ -11,6 +13,7 @@
 #include "core/tensor/copy.h"
 #include "core/tensor/create.h"
 #include "core/tensor/view.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
@@ -210,6 +213,45 @@ TEST(Allocator, AlignsEveryBlock) {
   for (int64_t count : {1, 3, 17, 100, 513, 5000, 1 << 20}) {
     EXPECT_EQ(reinterpret_cast<uintptr_t>(empty({count}).raw_data()) % 64, 0u) << count;
   }
+}
+
+TEST(UndefinedTensor, IsNamedNotRead) {
+  const auto refuses = [](const char* op, const std::function<void()>& call) {
+    EXPECT_EQ(testing::message_of(call), std::string(op) + ": tensor is undefined");
+  };
+  const Tensor none;
+  refuses("to_vector", [&] { none.to_vector<float>(); });
+  refuses("grad", [&] { none.grad(); });
+  refuses("zero_grad", [&] { Tensor(none).zero_grad(); });
+  refuses("detach", [&] { none.detach(); });
+  refuses("cast", [&] { cast(none, DType::kF32); });
+  refuses("to_contiguous", [&] { to_contiguous(none); });
+  refuses("clone_detached", [&] { clone_detached(none); });
+  refuses("empty_like", [&] { empty_like(none); });
+  refuses("zeros_like", [&] { zeros_like(none); });
+  refuses("ones_like", [&] { ones_like(none); });
+  // What everybody meets once: a gradient before backward.
+  Tensor w = ones({2});
+  w.set_requires_grad();
+  refuses("to_vector", [&] { w.grad().to_vector<float>(); });
+}
+
+TEST(Full, GivesIntegersWholeNumbersThatFit) {
+  const auto said = [](double value, DType dtype) {
+    return testing::message_of([&] { full({2}, value, {dtype}); });
+  };
+  EXPECT_EQ(said(0.5, DType::kI64), "full: i64 elements need a whole number that fits, got 0.5");
+  for (double value : {256.0, -1.0, double(NAN), 0.5}) {
+    EXPECT_NE(said(value, DType::kU8), "nothing was thrown") << value;
+  }
+  EXPECT_NE(said(2, DType::kBool), "nothing was thrown");
+  EXPECT_NE(said(0x1p31, DType::kI32), "nothing was thrown");
+  EXPECT_NE(said(INFINITY, DType::kI64), "nothing was thrown");
+  EXPECT_EQ(full({1}, 255, {DType::kU8}).item(), 255);
+  EXPECT_EQ(full({1}, -0x1p31, {DType::kI32}).item(), -0x1p31);
+  EXPECT_EQ(full({1}, -0x1p63, {DType::kI64}).item(), -0x1p63);
+  EXPECT_EQ(full({1}, 1, {DType::kBool}).item(), 1);
+  EXPECT_EQ(full({1}, 0.5, {DType::kBF16}).item(), 0.5);
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # A resumed run ends with the weights of an uninterrupted one, bit for bit, dropout included;
 # SIGTERM to the launcher leaves a checkpoint to resume from; and one run at a time has a directory.
+# Averages of running statistics resume as those of weights do.
 #
 # usage: resume_test.sh TRIREME TRIREME-TRAIN
 set -euo pipefail
 trireme=$1 train=$2
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -41,6 +43,31 @@ if [ "$(validation whole)" = "$(validation plain)" ]; then echo "averages were n
 run late --resume plain/checkpoints/step-00000020 --steps 21 --ema 0.9
 says late "has no averages of weights; --ema begins with its weights"
 echo "averages are validated and change no weight"
+
+# Batch norm's running statistics differ between the ranks; what is saved and judged is rank 0's.
+if command -v python3 > /dev/null; then
+  PYTHONDONTWRITEBYTECODE=1 python3 "$here/make_idx.py" images
+  learn() { # learn NAME FLAGS...: 12 steps of a ResNet on two ranks
+    local name=$1
+    shift
+    "$trireme" run -n 2 --run-id "resume-test-$$-$name" --metrics-port off -- "$train" resnet \
+      --data images --width 4 --batch 20 --steps 12 --warmup 5 --eval-every 0 --out "$name" "$@" \
+      > "$name.log" 2>&1 || { cat "$name.log"; exit 1; }
+  }
+  learn net --checkpoint-every 6 --ema 0.9
+  learn net-second --resume net/checkpoints/step-00000006 --ema 0.9
+  says net-second "resuming from step 6 of net/checkpoints/step-00000006"
+  for file in model.safetensors optimizer.safetensors state.json; do
+    cmp net/checkpoints/step-00000012/$file net-second/checkpoints/step-00000012/$file
+  done
+  grep -q '"ema.[a-z0-9._]*running_var"' net/checkpoints/step-00000012/optimizer.safetensors
+  learn net-plain
+  cmp net/checkpoints/step-00000012/model.safetensors \
+    net-plain/checkpoints/step-00000012/model.safetensors
+  [ "$(validation net)" = "$(validation net-second)" ]
+  if [ "$(validation net)" = "$(validation net-plain)" ]; then echo "not judged"; exit 1; fi
+  echo "averages of running statistics are resumed and judged, too"
+fi
 
 head -c 4000 text > shorter
 run other --resume whole/checkpoints/step-00000010 --seed 99 --batch 16 --data shorter
