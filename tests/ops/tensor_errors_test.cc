@@ -2,11 +2,7 @@
 // it got.
 
 #include <array>
-#include <functional>
-#include <limits>
-#include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/autograd/no_grad.h"
@@ -110,30 +106,15 @@ TEST(ScalarErrors, IntegersTakeWholeNumbersOnly) {
   EXPECT_EQ((full({1}, 49, {DType::kF64}) / 49.0).item(), 1) << "a division, not a product";
 }
 
-TEST(UndefinedOperands, AreErrorsOfEveryOp) {
-  const Tensor none, x = ones({1, 2, 2, 3}), table = ones({3, 3});
+// Those of all ops with golden values: BadOperands in tests/golden.
+TEST(UndefinedOperands, AreErrorsOfTheOthersToo) {
+  const Tensor none, table = ones({3, 3});
   Generator generator(1);
-  const std::vector<std::function<void()>> calls = {
-      [&] { matmul(none, table); },
-      [&] { matmul(table, none); },
-      [&] { linear(none, table); },
-      [&] { linear(table, none); },
-      [&] { layer_norm(none, {}, {}); },
-      [&] { softmax(none); },
-      [&] { log_softmax(none); },
-      [&] { cross_entropy(none, none); },
-      [&] { cross_entropy(table, none); },
-      [&] { embedding(none, arange(2)); },
-      [&] { embedding(table, none); },
-      [&] { dropout(none, 0.5, generator); },
-      [&] { scaled_dot_product_attention(x, x, none); },
-      [&] { scaled_dot_product_attention_qkv(none, 1); },
-      [&] { add_inplace(none, table); },
-      [&] { copy_inplace(table, none); },
-  };
-  for (size_t i = 0; i < calls.size(); ++i) {
-    EXPECT_THAT(message_of(calls[i]), ::testing::HasSubstr("undefined")) << "call " << i;
-  }
+  EXPECT_EQ(message_of([&] { dropout(none, 0.5, generator); }), "dropout: operand is undefined");
+  EXPECT_EQ(message_of([&] { copy_inplace(none, table); }),
+            "copy_inplace: the tensor to change is undefined");
+  EXPECT_EQ(message_of([&] { copy_inplace(table, none); }),
+            "copy_inplace: the source is undefined");
 }
 
 TEST(InplaceErrors, RefuseElementsThatShareMemory) {
