@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <cstdint>
+#include <numbers>
 #include <type_traits>
 
 #include "kernels/functors.h"
@@ -18,29 +20,29 @@ inline __m512 reciprocal(__m512 x) {
   return guess * (2.0f - x * guess);
 }
 
-/// What gelu and its gradient are made of, for z = 2u of GeluTanh.
+/// What gelu and its gradient are made of; u is GeluTanh's.
 struct GeluGate {
-  __m512 u, g;  // e^-|z| and 1 / (1 + u): the gate is g or, where x is negative, u g
-  __mmask16 negative;
+  __m512 e, g;         // e^-|2u| and 1 / (1 + e): the gate is g or, where x is negative, e g
+  __mmask16 negative;  // where x is
 };
 inline GeluGate gelu_gate(__m512 x) {
   constexpr float kA = GeluTanh::two_a<float>() * std::numbers::log2e_v<float>;
-  const __m512 z = x * (kA + (kA * 0.044715f) * x * x);  // times log2(e)
-  const __m512 minus = _mm512_set1_ps(-0.0f);
-  const __m512 u = exp2_avx512(_mm512_or_ps(z, minus));
-  return {u, reciprocal(1.0f + u), _mm512_movepi32_mask(_mm512_castps_si512(x))};
+  const __m512i two_u = _mm512_castps_si512(x * (kA + (kA * 0.044715f) * x * x));  // in octaves
+  const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+  const __m512 e = exp2_avx512(_mm512_castsi512_ps(_mm512_or_si512(two_u, sign)));
+  return {e, reciprocal(1.0f + e), _mm512_test_epi32_mask(_mm512_castps_si512(x), sign)};
 }
 
 inline Vec<float> lanes_of(const GeluTanh&, Vec<float> x) {
   const GeluGate gate = gelu_gate(x);
-  return x * _mm512_mask_mul_ps(gate.g, gate.negative, gate.u, gate.g);
+  return x * _mm512_mask_mul_ps(gate.g, gate.negative, gate.e, gate.g);
 }
 inline Vec<float> lanes_of(const GradOf<GeluTanh>&, Vec<float> dy, Vec<float> x) {
   constexpr float kA = GeluTanh::two_a<float>();
   const GeluGate gate = gelu_gate(x);
-  const __m512 ug = gate.u * gate.g, slope = kA + (3 * kA * 0.044715f) * x * x;
-  const __m512 s = _mm512_mask_mov_ps(gate.g, gate.negative, ug);
-  return dy * (s + x * (ug * gate.g) * slope);
+  const __m512 eg = gate.e * gate.g, slope = kA + (3 * kA * 0.044715f) * x * x;
+  const __m512 s = _mm512_mask_mov_ps(gate.g, gate.negative, eg);
+  return dy * (s + x * (eg * gate.g) * slope);
 }
 
 template <typename Fn, typename T>

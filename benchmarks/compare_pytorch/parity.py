@@ -13,6 +13,7 @@ move slowly here, and in f32 it is compared with PyTorch's f64.
 """
 import argparse
 import json
+import math
 import os
 import random
 import struct
@@ -204,6 +205,8 @@ def main():
         ours, theirs = compare[options.model](options, folder)
     if len(ours) != len(theirs):
         sys.exit(f"parity: {len(theirs)} steps in PyTorch but {len(ours)} in Trireme")
+    if not all(map(math.isfinite, ours + theirs)):
+        sys.exit(f"parity: losses that are not finite: {ours}, PyTorch {theirs}")
     worst = max(range(len(ours)), key=lambda i: abs(ours[i] / theirs[i] - 1))
     off = abs(ours[worst] / theirs[worst] - 1)
     print(f"{options.model} {options.precision} on {options.device}: {options.steps} steps, loss "

@@ -72,6 +72,7 @@ void normal(const Tensor& weight, double mean, double deviation, Generator& gene
 
 void trunc_normal(const Tensor& weight, double mean, double deviation, double low, double high,
                   Generator& generator) {
+  require(weight.defined(), "trunc_normal", "the weight is undefined");
   require(deviation > 0, "trunc_normal", "deviation must be positive, got ", deviation);
   const auto below = [&](double x) {
     return 0.5 * std::erfc((mean - x) / (deviation * std::sqrt(2.0)));

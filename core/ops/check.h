@@ -2,10 +2,10 @@
 
 #pragma once
 
-#include <cmath>
 #include <initializer_list>
 #include <utility>
 
+#include "core/base/whole_number.h"
 #include "core/tensor/tensor.h"
 
 namespace trireme::detail {
@@ -26,10 +26,8 @@ inline void check_operands(const char* op, const Tensor& a, const Tensor& b) {
 inline void check_scalar(const char* op, const Tensor& x, double value) {
   if (is_floating(x.dtype())) [[likely]]
     return;
-  constexpr double kTwoTo63 = 9223372036854775808.0, kTwoTo31 = 2147483648.0;
-  const double limit = x.dtype() == DType::kI32 ? kTwoTo31 : kTwoTo63;
-  require(value == std::trunc(value) && value >= -limit && value < limit, op, x.dtype(),
-          " elements need a whole number that fits, got ", value, "; convert with to()");
+  require(holds(x.dtype(), value), op, x.dtype(), " elements need a whole number that fits, got ",
+          value, "; convert with to()");
 }
 
 /// That an operand which may be undefined lies where x does.

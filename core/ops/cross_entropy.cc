@@ -6,6 +6,7 @@
 #include "core/ops/ids.h"
 #include "core/ops/named_cross_entropy.h"
 #include "core/ops/ops.h"
+#include "core/tensor/create.h"
 #include "core/tensor/view.h"
 
 namespace trireme {
@@ -63,23 +64,22 @@ Tensor gradient(const Kept& kept, const Tensor& dy) {
 Tensor slope(const Kept& kept) {
   const Tensor& logits = kept.logits();
   const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
-  return attach(differentiable("cross_entropy"), gradient(kept, ones({}, statistics)),
-                wrt(logits, [kept](const Tensor& dy) {
-                  const Tensor x = kept.logits(), ids = to(kept.ids(), DType::kI64);
-                  const int64_t columns = kept.classes > 0 ? kept.classes : x.size(-1);
-                  const Tensor p = softmax(slice(x, -1, 0, columns));
-                  const Tensor d = slice(dy, -1, 0, columns);
-                  const Tensor ignored =
-                      full({}, static_cast<double>(kept.ignore_index), {ids.dtype(), ids.device()});
-                  const Tensor share = to(slice(kept.result(), 0, 1, 2), x.dtype());
-                  const Tensor weight =
-                      unsqueeze(where(equal(ids, ignored), zeros_like(share), share), -1);
-                  const Tensor dx = weight * p * (d - sum(d * p, -1, KeepDim::kYes));
-                  if (columns == x.size(-1)) return dx;
-                  Shape rest = x.shape();
-                  rest.back() -= columns;
-                  return concat({dx, zeros(rest, {x.dtype(), x.device()})}, -1);
-                }));
+  return attach(
+      differentiable("cross_entropy"), gradient(kept, ones({}, statistics)),
+      wrt(logits, [kept](const Tensor& dy) {
+        const Tensor x = kept.logits(), ids = to(kept.ids(), DType::kI64);
+        const int64_t columns = kept.classes > 0 ? kept.classes : x.size(-1);
+        const Tensor p = softmax(slice(x, -1, 0, columns));
+        const Tensor d = slice(dy, -1, 0, columns);
+        const Tensor ignored = from_vector<int64_t>({kept.ignore_index}, {}, ids.device());
+        const Tensor share = to(slice(kept.result(), 0, 1, 2), x.dtype());
+        const Tensor weight = unsqueeze(where(equal(ids, ignored), zeros_like(share), share), -1);
+        const Tensor dx = weight * p * (d - sum(d * p, -1, KeepDim::kYes));
+        if (columns == x.size(-1)) return dx;
+        Shape rest = x.shape();
+        rest.back() -= columns;
+        return concat({dx, zeros(rest, {x.dtype(), x.device()})}, -1);
+      }));
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Copies of x in another order, or with a border.
 
+#include <limits>
+
 #include "core/autograd/attach.h"
 #include "core/ops/check.h"
 #include "core/ops/dims.h"
@@ -88,6 +90,8 @@ Tensor pad(const Tensor& x, std::span<const int64_t> padding, double value) {
                 extent + std::min<int64_t>(before, 0) + std::min<int64_t>(after, 0) >= 0,
             "pad", "cannot cut ", -before, " and ", -after, " from dimension ", d, " of ",
             x.shape());
+    require(std::max(before, after) <= std::numeric_limits<int32_t>::max(), "pad",
+            "padding must be below 2^31, got ", before, " and ", after);
     borders[static_cast<size_t>(d)] = {before, after};
   }
   Tensor inside = x;

@@ -114,8 +114,9 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const DType wide = acc_dtype(logits.dtype());
   if (const Tensor& weight = options.weight) {
     require(weight.dtype() == logits.dtype() || weight.dtype() == wide, "cross_entropy",
-            "weight must be ", logits.dtype(), " as the logits are, or ", wide, ", got ",
-            weight.dtype(), "; convert with to()");
+            "weight must be ", logits.dtype(), " as the logits are",
+            wide == logits.dtype() ? "" : " or f32", ", got ", weight.dtype(),
+            "; convert with to()");
   }
   const Tensor counted = classes > 0 ? slice(logits, -1, 0, classes) : logits;
   return nll("cross_entropy", log_softmax(to(counted, wide)), targets,

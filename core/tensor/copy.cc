@@ -1,5 +1,6 @@
 #include "core/tensor/copy.h"
 
+#include "core/base/whole_number.h"
 #include "core/tensor/create.h"
 #include "core/tensor/in_place.h"
 #include "core/tensor/raw_view.h"
@@ -74,6 +75,7 @@ void copy_inplace(const Tensor& dst, const Tensor& src) {
 
 void fill_inplace(const Tensor& dst, double value) {
   check_writable("fill_inplace", dst);
+  check_holds("fill_inplace", dst.dtype(), value);
   dst.bump_version();
   on_device(dst.device(), [&](auto device) { kernels::fill(device, as_any_view(dst), value); });
 }

@@ -20,7 +20,8 @@ void check_writable(const char* op, const Tensor& dst);
 /// device (a copy to the CPU waits for it). Bumps dst's version.
 /// While gradients are being recorded neither may need one: no history is kept.
 void copy_inplace(const Tensor& dst, const Tensor& src);
-/// dst[...] = value. Bumps dst's version.
+/// dst[...] = value, which dst's dtype must hold: integers take whole numbers of their range. Bumps
+/// dst's version.
 void fill_inplace(const Tensor& dst, double value);
 /// dst[...] += alpha * src, same shape and dtype. Bumps dst's version. Used by backward: the
 /// contributions to a 16-bit gradient add up in 16 bits, each sum rounded.

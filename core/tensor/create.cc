@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/base/device_tag.h"
+#include "core/base/whole_number.h"
 #include "core/tensor/copy.h"
 #include "core/tensor/transfer.h"
 #include "kernels/random.h"
@@ -31,14 +32,6 @@ TensorOptions options_of(const char* op, const Tensor& like) {
   return {like.dtype(), like.device()};
 }
 
-/// Whole numbers that the dtype holds: nothing is rounded silently.
-bool fits(DType dtype, double value) {
-  if (is_floating(dtype)) return true;
-  const bool is_signed = dtype == DType::kI64 || dtype == DType::kI32;
-  const double end = dtype == DType::kBool ? 2 : std::ldexp(1, 8 * size_of(dtype) - is_signed);
-  return value == std::trunc(value) && value >= (is_signed ? -end : 0) && value < end;
-}
-
 }  // namespace
 
 Tensor empty_like(const Tensor& like) {
@@ -47,8 +40,7 @@ Tensor empty_like(const Tensor& like) {
 }
 
 Tensor full(const Shape& shape, double value, TensorOptions options) {
-  require(fits(options.dtype, value), "full", options.dtype,
-          " elements need a whole number that fits, got ", value);
+  check_holds("full", options.dtype, value);
   Tensor result = empty(shape, options);
   fill_inplace(result, value);
   return result;

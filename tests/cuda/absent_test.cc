@@ -8,11 +8,13 @@
 #include "core/base/device_tag.h"
 #include "core/tensor/allocator.h"
 #include "core/tensor/create.h"
+#include "tests/support/message_of.h"
 
 namespace trireme {
 namespace {
 
 using ::testing::HasSubstr;
+using testing::message_of;
 
 bool has_driver() {
   std::FILE* const version = std::fopen("/proc/driver/nvidia/version", "r");
@@ -20,24 +22,19 @@ bool has_driver() {
   return version != nullptr;
 }
 
-std::string cuda_error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const CudaError& error) {
-    return error.what();
-  }
-  return "no CudaError was thrown";
-}
-
 TEST(NoDriver, EveryWayToADeviceSaysTheSame) {
   if (has_driver()) GTEST_SKIP() << "this machine has a driver";
   const Device device{DeviceType::kCuda, 0};
   const std::string expected = kHasCuda ? "no NVIDIA driver was found; run with --device cpu"
                                         : "this build has no CUDA; use --device cpu";
-  EXPECT_THAT(cuda_error_of([&] { zeros({2}, {DType::kF32, device}); }), HasSubstr(expected));
-  EXPECT_THAT(cuda_error_of([&] { current_cuda(0); }), HasSubstr(expected));
-  EXPECT_THAT(cuda_error_of([&] { memory_stats(device); }), HasSubstr(expected));
-  EXPECT_THAT(cuda_error_of([&] { from_vector<float>({1}, {1}, device); }), HasSubstr(expected));
+  EXPECT_THAT(message_of<CudaError>([&] {
+                zeros({2}, {DType::kF32, device});
+              }),
+              HasSubstr(expected));
+  EXPECT_THAT(message_of<CudaError>([&] { current_cuda(0); }), HasSubstr(expected));
+  EXPECT_THAT(message_of<CudaError>([&] { memory_stats(device); }), HasSubstr(expected));
+  EXPECT_THAT(message_of<CudaError>([&] { from_vector<float>({1}, {1}, device); }),
+              HasSubstr(expected));
 }
 
 TEST(NoDriver, TheCpuGoesOn) {

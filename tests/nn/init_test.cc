@@ -204,6 +204,8 @@ TEST(InitErrors, SayWhatIsWrong) {
               ThrowsMessage<InvalidArgument>(HasSubstr("orthogonal: needs a matrix")));
   EXPECT_THAT([&] { init::orthogonal(Tensor(), generator); },
               ThrowsMessage<InvalidArgument>("orthogonal: the weight is undefined"));
+  EXPECT_THAT([&] { init::trunc_normal(Tensor(), 0, 1, -2, 2, generator); },
+              ThrowsMessage<InvalidArgument>("trunc_normal: the weight is undefined"));
   EXPECT_THAT([&] { init::uniform(zeros({3}), 2, 1, generator); },
               ThrowsMessage<InvalidArgument>("uniform: low must not exceed high, got 2 and 1"));
   EXPECT_THAT([&] { init::normal(zeros({3}), 0, -1, generator); },

@@ -104,8 +104,7 @@ TEST(Losses, NameWhatDoesNotFit) {
   EXPECT_EQ(message_of([&] {
               cross_entropy(x, ids, CrossEntropyOptions{.weight = ones({3}, {DType::kI64})});
             }),
-            "cross_entropy: weight must be f32 as the logits are, or f32, got i64; convert with "
-            "to()");
+            "cross_entropy: weight must be f32 as the logits are, got i64; convert with to()");
   EXPECT_EQ(message_of([&] { cross_entropy_inplace(x, zeros({3}, {DType::kI64})); }),
             "cross_entropy_inplace: targets must be [2] for logits of [2, 3], got [3]");
   EXPECT_THAT(

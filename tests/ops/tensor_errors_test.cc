@@ -102,6 +102,10 @@ TEST(ScalarErrors, IntegersTakeWholeNumbersOnly) {
   EXPECT_NE(message_of([&] { n / 2.0; }), "nothing was thrown");
   EXPECT_NE(message_of([&] { mul_inplace(n, 0.5); }), "nothing was thrown");
   EXPECT_NE(message_of([&] { to(n, DType::kI32) * 4e9; }), "nothing was thrown");
+  const Tensor bytes = to(n, DType::kU8);
+  EXPECT_THAT(message_of([&] { pad(bytes, {1, 1}, 300); }), HasSubstr("pad: u8 elements need"));
+  EXPECT_THAT(message_of([&] { greater(bytes, 256); }), HasSubstr("greater: u8 elements need"));
+  EXPECT_EQ(pad(bytes, {0, 1}, 255).to_vector<uint8_t>()[5], 255);
   EXPECT_EQ((n * 3.0).to_vector<int64_t>()[4], 12);
   EXPECT_EQ((full({1}, 49, {DType::kF64}) / 49.0).item(), 1) << "a division, not a product";
 }

@@ -247,7 +247,10 @@ TEST(Full, GivesIntegersWholeNumbersThatFit) {
   EXPECT_NE(said(2, DType::kBool), "nothing was thrown");
   EXPECT_NE(said(0x1p31, DType::kI32), "nothing was thrown");
   EXPECT_NE(said(INFINITY, DType::kI64), "nothing was thrown");
-  EXPECT_EQ(full({1}, 255, {DType::kU8}).item(), 255);
+  const Tensor bytes = full({1}, 255, {DType::kU8});
+  EXPECT_EQ(testing::message_of([&] { fill_inplace(bytes, 256); }),
+            "fill_inplace: u8 elements need a whole number that fits, got 256");
+  EXPECT_EQ(bytes.item(), 255);
   EXPECT_EQ(full({1}, -0x1p31, {DType::kI32}).item(), -0x1p31);
   EXPECT_EQ(full({1}, -0x1p63, {DType::kI64}).item(), -0x1p63);
   EXPECT_EQ(full({1}, 1, {DType::kBool}).item(), 1);
