@@ -15,9 +15,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::ThrowsMessage;
 using testing::message_of;
 using testing::test_device;
+using ::testing::ThrowsMessage;
 
 Tensor leaf(std::vector<double> values) {
   const auto count = static_cast<int64_t>(values.size());
