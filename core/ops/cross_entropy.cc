@@ -12,20 +12,6 @@
 namespace trireme {
 namespace {
 
-void check(const char* op, const Tensor& logits, const Tensor& targets, int64_t ignore_index,
-           int64_t classes) {
-  require(logits.rank() >= 1, op, "logits must be [.., classes], got ", logits.shape());
-  Shape rows = logits.shape();
-  rows.erase(rows.rank() - 1);
-  require(targets.shape() == rows, op, "targets must be ", rows, " for logits of ", logits.shape(),
-          ", got ", targets.shape());
-  require(targets.device() == logits.device(), op, "devices differ, logits are on ",
-          logits.device(), " but targets are on ", targets.device());
-  require(classes >= 0 && classes <= logits.size(-1), op, "classes must be in [0, ",
-          logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
-  require_inside(op, "target", targets, classes > 0 ? classes : logits.size(-1), ignore_index);
-}
-
 /// The rows of x without the columns that only pad.
 template <typename T>
 MatrixView<T> counted(const Tensor& x, int64_t classes) {
@@ -84,11 +70,25 @@ Tensor slope(const Kept& kept) {
 
 }  // namespace
 
+void detail::check_cross_entropy(const char* op, const Tensor& logits, const Tensor& targets,
+                                 int64_t ignore_index, int64_t classes) {
+  require(logits.rank() >= 1, op, "logits must be [.., classes], got ", logits.shape());
+  Shape rows = logits.shape();
+  rows.erase(rows.rank() - 1);
+  require(targets.shape() == rows, op, "targets must be ", rows, " for logits of ", logits.shape(),
+          ", got ", targets.shape());
+  require(targets.device() == logits.device(), op, "devices differ, logits are on ",
+          logits.device(), " but targets are on ", targets.device());
+  require(classes >= 0 && classes <= logits.size(-1), op, "classes must be in [0, ",
+          logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
+  require_inside(op, "target", targets, classes > 0 ? classes : logits.size(-1), ignore_index);
+}
+
 Tensor detail::named_cross_entropy(const char* op, const Tensor& logits, const Tensor& targets,
                                    int64_t ignore_index, int64_t classes) {
   detail::check_defined(op, {{"logits", &logits}, {"targets", &targets}});
   const Tensor ids = dense(targets), packed = dense(logits);
-  check(op, logits, ids, ignore_index, classes);
+  check_cross_entropy(op, logits, ids, ignore_index, classes);
   const TensorOptions statistics{acc_dtype(logits.dtype()), logits.device()};
   const Tensor logsumexp = empty(ids.shape(), statistics);
   const Tensor result = empty({2}, statistics);  // the loss and 1 / the number of rows that count

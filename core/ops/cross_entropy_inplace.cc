@@ -22,18 +22,9 @@ Tensor cross_entropy_inplace(const Tensor& logits, const Tensor& targets, int64_
   require(!logits.is_leaf(), kOp, "logits must be the result of an op, not a leaf: they are lost");
   require(logits.is_contiguous(), kOp, "logits must be contiguous, got strides ", logits.strides(),
           " for ", logits.shape());
-  require(logits.rank() >= 1, kOp, "logits must be [.., classes], got ", logits.shape());
-  Shape rows = logits.shape();
-  rows.erase(rows.rank() - 1);
   const Tensor ids = dense(targets);
-  require(ids.shape() == rows, kOp, "targets must be ", rows, " for logits of ", logits.shape(),
-          ", got ", ids.shape());
-  require(ids.device() == logits.device(), kOp, "devices differ, logits are on ", logits.device(),
-          " but targets are on ", ids.device());
-  require(classes >= 0 && classes <= logits.size(-1), kOp, "classes must be in [0, ",
-          logits.size(-1), "] for logits of ", logits.shape(), ", got ", classes);
+  detail::check_cross_entropy(kOp, logits, ids, ignore_index, classes);
   const int64_t counted = classes > 0 ? classes : logits.size(-1);
-  require_inside(kOp, "target", ids, counted, ignore_index);
   const Tensor result = empty({2}, {acc_dtype(logits.dtype()), logits.device()});
   dispatch_floating(kOp, logits.dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "core/autograd/no_grad.h"
@@ -12,6 +13,7 @@
 namespace trireme {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::message_of;
 
 const TensorOptions kF64{DType::kF64};
