@@ -19,6 +19,7 @@ using testing::CudnnMock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::HostDevice;
+using ::testing::Not;
 
 constexpr RecurrentLayerShape kShape{RecurrentKind::kLstm, 3, 2, 4, 5, true, true};
 
@@ -32,6 +33,7 @@ struct Layers {
   RecurrentChoices choices;
   std::unique_ptr<CudnnRecurrentLayers> layers;
   bool is_broken = false;
+  int too_large = -1;  // an algorithm
 
   explicit Layers(CudnnOptions options = {}) {
     mock.state().recurrent_algorithms = {CUDNN_RNN_ALGO_STANDARD, CUDNN_RNN_ALGO_PERSIST_STATIC};
@@ -51,6 +53,7 @@ struct Layers {
         shape, type, nullptr, [this] { ran.push_back(-1); },
         [this](const RecurrentPlan& tried) {
           if (is_broken) throw CudaError("lstm: broken");
+          if (tried.algorithm == too_large) throw OutOfMemory("lstm: out of memory");
           ran.push_back(tried.algorithm);
         });
     return plan ? plan->algorithm : -1;
@@ -129,6 +132,32 @@ TEST(CudnnRecurrent, ARefusedAlgorithmLeavesTheOthers) {
   Layers broken;
   broken.is_broken = true;
   EXPECT_EQ(broken.choose(), -1);
+}
+
+TEST(CudnnRecurrent, ARefusalIsNoWarning) {
+  const auto logged = [](bool is_broken) {
+    Layers all;
+    all.mock.state().recurrent_algorithms.clear();
+    if (is_broken) all.mock.state().fail_at = all.mock.state().calls;
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(all.choose(), -1);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(logged(false), HasSubstr("cuDNN's algorithm 0 is left out"));
+  EXPECT_THAT(logged(false), Not(HasSubstr("warning")));
+  EXPECT_THAT(logged(true), HasSubstr("warning"));
+}
+
+TEST(CudnnRecurrent, AnAlgorithmForWhichThereIsNoMemoryIsLeftOut) {
+  {
+    Layers all({.deterministic = false});
+    all.ms_of_own = 4;
+    all.too_large = CUDNN_RNN_ALGO_PERSIST_STATIC;
+    EXPECT_EQ(all.choose(), CUDNN_RNN_ALGO_STANDARD);
+  }
+  Layers none;
+  none.device.lacks_memory = [](int) { return true; };
+  EXPECT_EQ(none.choose(), -1);
 }
 
 TEST(CudnnRecurrent, AnErrorAtAnyCallThatDescribesALayerLeavesOurOwnKernels) {
