@@ -11,6 +11,7 @@
 #include "tests/kernels/cudnn_host_recurrent.h"
 #include "tests/kernels/cudnn_mock.h"
 #include "tests/kernels/host_device.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::kernels {
 namespace {
@@ -197,28 +198,49 @@ TEST(CudnnRecurrent, FindsEveryGateWhereCudnnKeepsIt) {
   }
 }
 
-TEST(CudnnRecurrent, RefusesGatesThatDoNotLieAtEqualDistances) {
+/// The mock's functions, for those that stand in front of them.
+CudnnApi& real_api() {
+  static CudnnApi api;
+  return api;
+}
+
+/// What is said of a cuDNN whose weight number 2 is `crooked` after the mock has described it.
+using Bend = void (*)(cudnnTensorDescriptor_t matrix, void** matrix_at);
+std::string message_where_weight_2_is(Bend crooked) {
   Layers all;
-  static decltype(kernels::CudnnApi::GetRNNWeightParams) real;
-  real = all.mock.api().GetRNNWeightParams;
-  CudnnApi crooked = all.mock.api();
-  crooked.GetRNNWeightParams = [](cudnnHandle_t handle, cudnnRNNDescriptor_t rnn, int32_t layer,
-                                  size_t bytes, const void* space, int32_t number,
-                                  cudnnTensorDescriptor_t matrix, void** matrix_at,
-                                  cudnnTensorDescriptor_t bias, void** bias_at) {
-    const cudnnStatus_t status =
-        real(handle, rnn, layer, bytes, space, number, matrix, matrix_at, bias, bias_at);
-    if (matrix_at && number == 2) *matrix_at = static_cast<char*>(*matrix_at) + 16;
+  static Bend bend;
+  real_api() = all.mock.api();
+  bend = crooked;
+  CudnnApi api = real_api();
+  api.GetRNNWeightParams = [](cudnnHandle_t handle, cudnnRNNDescriptor_t rnn, int32_t layer,
+                              size_t bytes, const void* space, int32_t number,
+                              cudnnTensorDescriptor_t matrix, void** matrix_at,
+                              cudnnTensorDescriptor_t bias, void** bias_at) {
+    const cudnnStatus_t status = real_api().GetRNNWeightParams(
+        handle, rnn, layer, bytes, space, number, matrix, matrix_at, bias, bias_at);
+    if (matrix && number == 2) bend(matrix, matrix_at);
     return status;
   };
-  CudnnLibrary library(crooked, all.device, {});
+  CudnnLibrary library(api, all.device, {});
   CudnnRecurrentLayers layers(library, all.choices);
-  try {
-    layers.layer(kShape, CUDNN_DATA_FLOAT, 0, nullptr);
-    FAIL() << "a layout that cannot be copied was taken";
-  } catch (const CudaError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("lstm: weight 2 must be [5, 4]"));
-  }
+  return testing::message_of<CudaError>(
+      [&] { layers.layer(kShape, CUDNN_DATA_FLOAT, 0, nullptr); });
+}
+
+TEST(CudnnRecurrent, RefusesGatesThatDoNotLieAtEqualDistances) {
+  EXPECT_THAT(message_where_weight_2_is(
+                  [](cudnnTensorDescriptor_t, void** at) { *at = static_cast<char*>(*at) + 16; }),
+              HasSubstr("lstm: weight 2 must be [5, 4]"));
+}
+
+// cuDNN describes it so: no dimensions, and no address.
+TEST(CudnnRecurrent, RefusesAWeightThatDoesNotExist) {
+  EXPECT_THAT(message_where_weight_2_is([](cudnnTensorDescriptor_t matrix, void** at) {
+                const int none = 0;
+                real_api().SetTensorNdDescriptor(matrix, CUDNN_DATA_FLOAT, 0, &none, &none);
+                *at = nullptr;
+              }),
+              HasSubstr("cuDNN has 0 elements"));
 }
 
 }  // namespace
