@@ -135,6 +135,19 @@ TEST(CudnnRecurrent, ARefusedAlgorithmLeavesTheOthers) {
   EXPECT_EQ(broken.choose(), -1);
 }
 
+TEST(CudnnRecurrent, ProductsInF32RoundNothingUnlessAllowed) {
+  const auto math = [](cudnnDataType_t type, bool tf32) {
+    Layers all({.tf32 = tf32});
+    all.layers->layer(kShape, type, CUDNN_RNN_ALGO_STANDARD, nullptr);
+    return all.mock.state().recurrent_math;
+  };
+  EXPECT_EQ(math(CUDNN_DATA_FLOAT, false), CUDNN_FMA_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_FLOAT, true), CUDNN_DEFAULT_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_DOUBLE, true), CUDNN_DEFAULT_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_HALF, false), CUDNN_TENSOR_OP_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_BFLOAT16, false), CUDNN_TENSOR_OP_MATH);
+}
+
 TEST(CudnnRecurrent, ARefusalIsNoWarning) {
   const auto logged = [](bool is_broken) {
     Layers all;
