@@ -155,6 +155,18 @@ TEST(RecurrentLayers, TakeOperandsThatAreNotAligned) {
   expect_near(results(to_device(all, kGpu), to_device(x, kGpu)), want);
 }
 
+// Hooks give back what they kept wherever they kept it.
+TEST(RecurrentLayers, TakeSavedTensorsThatAreNotAligned) {
+  const std::vector<Values> want = trained<Lstm>(Device{});
+  const SavedTensorHooks hooks([](const Tensor& x) -> SavedTensorHooks::Unpack {
+    const Tensor longer = empty({x.numel() + 1}, {x.dtype(), x.device()});
+    const Tensor kept = reshape(slice(longer, 0, 1, x.numel() + 1), x.shape());
+    copy_inplace(kept, x);
+    return [kept] { return kept; };
+  });
+  expect_near(trained<Lstm>(kGpu), want);
+}
+
 TEST(RecurrentLayers, AreReplayedAsTheyWereCaptured) {
   Generator generator(3);
   Lstm net({.in = 3, .hidden = 5}, generator, {DType::kF64});
