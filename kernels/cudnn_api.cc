@@ -3,7 +3,6 @@
 #include <array>
 #include <utility>
 
-#include "core/base/error.h"
 #include "core/base/shared_library.h"
 
 namespace trireme::kernels {
@@ -57,7 +56,10 @@ void check_cudnn(const CudnnApi& api, const char* op, const std::string& what,
     api.GetLastErrorString(last.data(), last.size());
     advice = last[0] ? concat("cuDNN says: ", last.data()) : "set CUDNN_LOGLEVEL_DBG=2 to see why";
   }
-  throw CudaError(concat(op, ": ", what, " failed, ", api.GetErrorString(status), "; ", advice));
+  const std::string message =
+      concat(op, ": ", what, " failed, ", api.GetErrorString(status), "; ", advice);
+  if (is_unsupported(status)) throw CudnnUnsupported(message);
+  throw CudaError(message);
 }
 
 }  // namespace trireme::kernels

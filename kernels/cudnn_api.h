@@ -10,6 +10,8 @@
 
 #include <string>
 
+#include "core/base/error.h"
+
 namespace trireme::kernels {
 
 // clang-format off
@@ -48,7 +50,14 @@ class ScopedCudnnApi {
   const CudnnApi* before_;
 };
 
-/// Throws CudaError `op: what failed, status; what cuDNN says` unless `status` is success.
+/// cuDNN has no kernel for this: nothing is wrong, something else is to compute it.
+class CudnnUnsupported : public CudaError {
+ public:
+  using CudaError::CudaError;
+};
+
+/// Throws CudaError `op: what failed, status; what cuDNN says` unless `status` is success:
+/// CudnnUnsupported where is_unsupported(status).
 void check_cudnn(const CudnnApi& api, const char* op, const std::string& what,
                  cudnnStatus_t status);
 

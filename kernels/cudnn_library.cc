@@ -65,10 +65,14 @@ double CudnnLibrary::keep_fastest(CudnnBuilt& built, const std::vector<CudnnBind
   double best = std::numeric_limits<double>::infinity();
   size_t fastest = 0;
   for (size_t i = 0; i < built.plans.size(); ++i) {
-    const double ms = milliseconds(stream, [&] { launch(built.plans[i], bindings, stream); });
-    if (ms < best) {
-      best = ms;
-      fastest = i;
+    try {
+      const double ms = milliseconds(stream, [&] { launch(built.plans[i], bindings, stream); });
+      if (ms < best) {
+        best = ms;
+        fastest = i;
+      }
+    } catch (const OutOfMemory& error) {
+      log_warning(error.what(), "; this kernel of cuDNN's is left out");
     }
   }
   std::swap(built.plans[0], built.plans[fastest]);

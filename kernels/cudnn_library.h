@@ -65,8 +65,8 @@ class CudnnLibrary {
   /// Its work is queued on `stream`.
   cudnnHandle_t handle(CUstream_st* stream) const;
 
-  /// Who is to compute a shape of which nothing is known yet: kFastest where that can be found out
-  /// now, kOwn where it cannot.
+  /// Who is to compute a shape of which nothing is known yet: what the options say, but kOwn where
+  /// they say kFastest and that cannot be found out now.
   CudnnUse whose(CUstream_st* stream) const;
   /// How long `work` takes, measured as all rivals are; runs it several times.
   double milliseconds(CUstream_st* stream, const std::function<void()>& work) const;
@@ -101,7 +101,8 @@ class CudnnLibrary {
   /// Also makes the stream current.
   std::vector<CudnnBinding> bind(const CudnnBuilt& built,
                                  std::initializer_list<const void*> pointers, CUstream_st* stream);
-  /// Times the plans and keeps the fastest; its milliseconds.
+  /// Times the plans and keeps the fastest; its milliseconds, infinity where there is no memory for
+  /// any.
   double keep_fastest(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings,
                       CUstream_st* stream);
   void choose(CudnnBuilt& built, const std::vector<CudnnBinding>& bindings, CUstream_st* stream);

@@ -113,16 +113,18 @@ CudnnRecurrent::Gates CudnnRecurrent::find(cudnnHandle_t handle, const void* spa
     std::array<int, 3> extents{}, strides{};
     check("cudnnGetTensorNdDescriptor", api_.GetTensorNdDescriptor(described.get(), 3, &type, &rank,
                                                                    extents.data(), strides.data()));
-    const int64_t at = (static_cast<const char*>(address) - static_cast<const char*>(space)) /
-                       size_of(layer_.type);
+    // Where a weight does not exist, there is no address, and nothing is described.
+    const bool exists = address && rank == 3;
+    const int64_t at = !exists
+                           ? -1
+                           : (static_cast<const char*>(address) - static_cast<const char*>(space)) /
+                                 size_of(layer_.type);
     if (gate == 0) found.first = at;
     if (gate == 1) found.step = at - found.first;
-    int64_t count = 1;
-    for (int d = 0; d < rank; ++d) count *= extents[static_cast<size_t>(d)];
-    const bool has_columns = is_bias || extents[static_cast<size_t>(rank - 1)] == columns;
+    const int64_t count = exists ? int64_t{extents[0]} * extents[1] * extents[2] : 0;
+    const bool has_columns = is_bias || extents[2] == columns;
     // All gates of a kind are copied at once.
-    if (!address || count != s.hidden * columns || !has_columns ||
-        at != found.first + gate * found.step) {
+    if (count != s.hidden * columns || !has_columns || at != found.first + gate * found.step) {
       throw CudaError(concat(op, ": weight ", number, " must be [", s.hidden, ", ", columns,
                              "] and ", found.step, " elements behind the one before, cuDNN has ",
                              count, " elements at ", at, "; set TRIREME_CUDNN_OR_OWN=own"));

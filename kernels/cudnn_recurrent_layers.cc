@@ -1,6 +1,7 @@
 #include "kernels/cudnn_recurrent_layers.h"
 
 #include <limits>
+#include <string>
 
 #include "core/base/error.h"
 #include "core/base/log.h"
@@ -30,6 +31,10 @@ std::vector<cudnnRNNAlgo_t> candidates(cudnnDataType_t type, const CudnnOptions&
     all.push_back(CUDNN_RNN_ALGO_PERSIST_STATIC);
   }
   return all;
+}
+
+std::string left_out(cudnnRNNAlgo_t algorithm, const Error& error) {
+  return concat(error.what(), "; cuDNN's algorithm ", int{algorithm}, " is left out");
 }
 
 }  // namespace
@@ -84,8 +89,12 @@ std::optional<RecurrentPlan> CudnnRecurrentLayers::decide(
         best = ms;
         chosen = plan;
       }
+    } catch (const CudnnUnsupported& error) {
+      log_info(left_out(algorithm, error));
     } catch (const CudaError& error) {
-      log_warning(error.what(), "; cuDNN's algorithm ", int{algorithm}, " is left out");
+      log_warning(left_out(algorithm, error));
+    } catch (const OutOfMemory& error) {
+      log_warning(left_out(algorithm, error));
     }
   }
   if (chosen && library_.milliseconds(stream, own) <= best) chosen.reset();

@@ -75,30 +75,32 @@ template <typename T>
 void layer_norm(Cuda device, MatrixView<const T> x, const T* gamma, const T* beta, double eps,
                 MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
   const MatrixView<T> none{};
-  forward<T>("layer_norm", device, x, none, none, gamma, beta, eps, y, mean, rstd);
+  forward<T>(mean ? "layer_norm" : "rms_norm", device, x, none, none, gamma, beta, eps, y, mean,
+             rstd);
 }
 
 template <typename T>
 void layer_norm_backward(Cuda device, MatrixView<const T> x, const T* gamma, const Acc<T>* mean,
                          const Acc<T>* rstd, MatrixView<const T> dy, MatrixView<T> dx, T* dgamma,
                          T* dbeta) {
-  backward<T>("layer_norm backward", device, x, gamma, mean, rstd, dy, MatrixView<const T>{}, dx,
-              dgamma, dbeta);
+  backward<T>(mean ? "layer_norm backward" : "rms_norm backward", device, x, gamma, mean, rstd, dy,
+              MatrixView<const T>{}, dx, dgamma, dbeta);
 }
 
 template <typename T>
 void residual_layer_norm(Cuda device, MatrixView<const T> x, MatrixView<const T> residual,
                          const T* gamma, const T* beta, double eps, MatrixView<T> sum,
                          MatrixView<T> y, Acc<T>* mean, Acc<T>* rstd) {
-  forward<T>("residual_layer_norm", device, x, residual, sum, gamma, beta, eps, y, mean, rstd);
+  forward<T>(mean ? "residual_layer_norm" : "residual_rms_norm", device, x, residual, sum, gamma,
+             beta, eps, y, mean, rstd);
 }
 
 template <typename T>
 void residual_layer_norm_backward(Cuda device, MatrixView<const T> sum, const T* gamma,
                                   const Acc<T>* mean, const Acc<T>* rstd, MatrixView<const T> dy,
                                   MatrixView<const T> dsum, MatrixView<T> dx, T* dgamma, T* dbeta) {
-  backward<T>("residual_layer_norm backward", device, sum, gamma, mean, rstd, dy, dsum, dx, dgamma,
-              dbeta);
+  backward<T>(mean ? "residual_layer_norm backward" : "residual_rms_norm backward", device, sum,
+              gamma, mean, rstd, dy, dsum, dx, dgamma, dbeta);
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                   \

@@ -1,6 +1,6 @@
 // Queues a recurrent layer of cuDNN's: the weights are copied into its weight space in front of it
-// (one read and one write of each, 17 MB for an lstm of 512 units in f32), and their gradients out
-// of it behind it.
+// (one read and one write of each, 17 MB for an lstm of 512 units in f32), and their gradients,
+// which it adds to zeros, out of it behind it.
 
 #include "kernels/recurrent_layer.h"
 
@@ -29,16 +29,22 @@ CudnnRecurrentLayers* CudnnRecurrentLayers::find(int index) {
 
 namespace {
 
-/// Memory that takes what cuDNN keeps in one piece: all weights, or all their gradients. Zeros
-/// where nothing is copied to.
+enum class Content { kWeights, kGradients };
+
+/// Memory that takes what cuDNN keeps in one piece: all weights, or all their gradients, which are
+/// zeros at first. So are the weights if there is room between them: nothing says that cuDNN does
+/// not read it.
 template <typename T>
 class WeightSpace {
  public:
-  WeightSpace(Cuda device, LibraryDevice& memory, const CudnnRecurrent& layer)
+  WeightSpace(Cuda device, LibraryDevice& memory, const CudnnRecurrent& layer, Content content)
       : device_(device),
         layer_(layer),
         space_(memory, device.stream, static_cast<int64_t>(layer.weight_bytes())) {
     const Shape all{static_cast<int64_t>(layer.weight_bytes() / sizeof(T))};
+    const RecurrentLayerShape& s = layer.shape();
+    const int64_t weights = s.gates() * s.hidden * (s.in + s.hidden + (s.has_bias ? 2 : 0));
+    if (content == Content::kWeights && weights == all.product()) return;
     fill(device, AnyView{space_.data(), dtype_of<T>, all, contiguous_strides(all)}, 0);
   }
 
@@ -99,7 +105,7 @@ void recurrent_layer(Cuda device, const RecurrentPlan& plan, const RecurrentLaye
   CudnnRecurrentLayers& layers = CudnnRecurrentLayers::of(device.index);
   LibraryDevice& memory = layers.library().device();
   const CudnnRecurrent& layer = layers.layer(n.shape, cudnn_type<T>, plan.algorithm, device.stream);
-  const WeightSpace<T> weights(device, memory, layer);
+  const WeightSpace<T> weights(device, memory, layer, Content::kWeights);
   weights.take(n.weights);
   const LibraryWorkspace workspace(memory, device.stream,
                                    static_cast<int64_t>(layer.workspace_bytes()));
@@ -121,11 +127,13 @@ void recurrent_layer_gradient(Cuda device, const RecurrentPlan& plan,
     copy(device, AnyView{spoilt.data(), DType::kU8, bytes, contiguous_strides(bytes)},
          ConstAnyView{reserve, DType::kU8, bytes, contiguous_strides(bytes)});
   }
-  const WeightSpace<T> weights(device, memory, layer);
+  const WeightSpace<T> weights(device, memory, layer, Content::kWeights);
   weights.take(n.weights);
   const auto& d = n.dweights;
   std::optional<WeightSpace<T>> dweights;
-  if (d.input || d.hidden || d.input_bias || d.hidden_bias) dweights.emplace(device, memory, layer);
+  if (d.input || d.hidden || d.input_bias || d.hidden_bias) {
+    dweights.emplace(device, memory, layer, Content::kGradients);
+  }
   const LibraryWorkspace workspace(memory, device.stream,
                                    static_cast<int64_t>(layer.workspace_bytes()));
   layer.gradient(layers.library().handle(device.stream),

@@ -99,7 +99,7 @@ Problem checked(const char* op, const Heads& in, const AttentionOptions& options
   Problem problem{.op = op,
                   .mask = std::move(saved_mask),
                   .scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(q[3]))),
-                  .causal = options.causal,
+                  .causal = options.causal && q[2] > 1,  // one query sees all keys
                   .dropout = p,
                   .sharing = in.sharing()};
   if (p > 0) {

@@ -96,8 +96,8 @@ std::array<Tensor, kInputs> gradients(const Kept& kept, const Tensor& dresult,
     if (!need[i] && i > 0) continue;  // that of x is computed in any case
     d[i] = kept.home[i].empty(in[i].shape(), {in[i].dtype(), in[i].device()});
   }
-  const Tensor given = fitting(dresult);
-  const T *y = data_of<const T>(kept.states()), *dy = data_of<const T>(given);
+  const Tensor given = fitting(dresult), states = fitting(kept.states());
+  const T *y = data_of<const T>(states), *dy = data_of<const T>(given);
   const bool has_c = kept.shape.kind == RecurrentKind::kLstm;
   kernels::recurrent_layer_gradient<T>(
       current_cuda(in[0].device().index), kept.plan,
@@ -153,8 +153,8 @@ LayerStates run_in_order(LayerOperands in, TimeOrder order, const LayerShape& sh
 }
 
 /// The layer and, if it trains, its gradients, on operands that nobody else sees.
-void try_out(const LayerOperands& in, bool trains,
-             const std::function<LayerStates(const LayerOperands&)>& layer) {
+[[maybe_unused]] void try_out(const LayerOperands& in, bool trains,
+                              const std::function<LayerStates(const LayerOperands&)>& layer) {
   const NoSavedTensorHooks no_hooks;
   std::vector<Tensor> wanted;
   const auto apart = [&](const Tensor& x) {

@@ -43,6 +43,7 @@ class EmulatedGpu : public ::testing::Environment {
   void TearDown() override {
     EXPECT_GT(emulator::grids_run(), 0) << "no kernel ran";
     cuda::synchronize(0);  // throws what a kernel has reported
+    EXPECT_EQ(gpu_->cudnn.state().complaint, "");
   }
 
  private:

@@ -9,14 +9,18 @@
 #include <vector>
 
 #include "core/autograd/backward.h"
+#include "core/autograd/checkpointing.h"
 #include "core/autograd/no_grad.h"
+#include "core/autograd/saved_tensor_hooks.h"
 #include "core/base/settings.h"
+#include "core/cuda/api.h"
 #include "core/cuda/graph.h"
 #include "core/nn/recurrent.h"
 #include "core/ops/ops.h"
 #include "core/tensor/create.h"
 #include "core/tensor/transfer.h"
 #include "tests/kernels/cudnn_mock.h"
+#include "tests/support/environment_variable.h"
 
 namespace trireme::testing {
 namespace {
@@ -151,6 +155,18 @@ TEST(RecurrentLayers, TakeOperandsThatAreNotAligned) {
   expect_near(results(to_device(all, kGpu), to_device(x, kGpu)), want);
 }
 
+// Hooks give back what they kept wherever they kept it.
+TEST(RecurrentLayers, TakeSavedTensorsThatAreNotAligned) {
+  const std::vector<Values> want = trained<Lstm>(Device{});
+  const SavedTensorHooks hooks([](const Tensor& x) -> SavedTensorHooks::Unpack {
+    const Tensor longer = empty({x.numel() + 1}, {x.dtype(), x.device()});
+    const Tensor kept = reshape(slice(longer, 0, 1, x.numel() + 1), x.shape());
+    copy_inplace(kept, x);
+    return [kept] { return kept; };
+  });
+  expect_near(trained<Lstm>(kGpu), want);
+}
+
 TEST(RecurrentLayers, AreReplayedAsTheyWereCaptured) {
   Generator generator(3);
   Lstm net({.in = 3, .hidden = 5}, generator, {DType::kF64});
@@ -173,6 +189,59 @@ TEST(RecurrentLayers, AreReplayedAsTheyWereCaptured) {
     fill_inplace(dx, 0);
     graph->replay();
     expect_near({numbers(dx)}, {want});
+  }
+}
+
+/// How a layer is tried out: on a device whose time only grows, what is timed first, cuDNN, is the
+/// fastest; where all take as long, it is our own kernels.
+struct Trial {
+  bool time_grows, is_checkpointed;
+
+  /// No other layer has as many units, so nothing has been chosen for it.
+  int64_t hidden() const { return 20 + 2 * time_grows + is_checkpointed; }
+  /// Runs that are timed, and then those of the step.
+  size_t runs() const { return 4 + (time_grows ? 1 + is_checkpointed : 0); }
+
+  cuda::Api clock() const {
+    static float now = 0;
+    cuda::Api table = cuda::api();
+    if (!time_grows) return table;
+    table.event_elapsed_time = [](float* ms, cudaEvent_t, cudaEvent_t) {
+      *ms = ++now;
+      return cudaSuccess;
+    };
+    return table;
+  }
+
+  /// y and all gradients of one step.
+  std::vector<Values> trained(Device device) const {
+    Generator generator(3);
+    Lstm net({.in = 3, .hidden = hidden()}, generator, {DType::kF64});
+    Tensor x = to_device(randn({2, 4, 3}, generator, {DType::kF64}), device).set_requires_grad();
+    net.to(device);
+    const auto forward = [&](const std::vector<Tensor>& in) { return net.forward(in[0]).y; };
+    const Tensor y = is_checkpointed ? checkpoint(forward, {x}) : forward({x});
+    std::vector<Tensor> leaves{x};
+    for (const auto& [name, p] : net.named_parameters()) leaves.push_back(p);
+    for (const Tensor& leaf : leaves) EXPECT_FALSE(leaf.grad().defined());
+    backward(sum(square(y)));
+    std::vector<Values> values{numbers(y)};
+    for (const Tensor& leaf : leaves) values.push_back(numbers(leaf.grad()));
+    return values;
+  }
+};
+
+TEST(RecurrentLayers, LeaveNoTraceOfBeingTriedOut) {
+  const EnvironmentVariable tune("TRIREME_TUNE", "on"), use("TRIREME_CUDNN_OR_OWN", "fastest");
+  for (const bool time_grows : {false, true}) {
+    for (const bool is_checkpointed : {false, true}) {
+      const Trial trial{time_grows, is_checkpointed};
+      const cuda::ScopedApi scope(trial.clock());
+      const size_t before = layers_run();
+      // A thread has libraries of its own, which read the settings anew.
+      std::thread([&] { expect_near(trial.trained(kGpu), trial.trained(Device{})); }).join();
+      EXPECT_EQ(layers_run() - before, trial.runs()) << time_grows << is_checkpointed;
+    }
   }
 }
 

@@ -85,5 +85,32 @@ TEST(SharedHeads, AreComputedByThemselvesWhereCudnnHasNoKernel) {
   EXPECT_EQ(graphs_run() - before, 1U);
 }
 
+// Every 2nd head by itself: each graph then has as many heads of keys as of queries.
+TEST(SharedHeads, OfOneQueryAreAGraphForEveryNth) {
+  const size_t before = graphs_run();
+  size_t forward = 0;
+  const Result got = results_on(kGpu, DType::kBF16, 1, [&] { forward = graphs_run() - before; });
+  EXPECT_EQ(forward, 2U);
+  EXPECT_EQ(graphs_run() - before, 4U);
+  expect_as_on_cpu(got, DType::kBF16, 1);
+}
+
+// A causal mask hides nothing from it, so that cuDNN's, which begins at the first key, is not asked
+// for.
+TEST(SharedHeads, OneQueryIsTheLibrarysThoughCausalAndOfManyKeys) {
+  Generator generator(3);
+  const Tensor q = to(randn({2, 2, 1, 16}, generator), DType::kBF16);
+  const Tensor k = to(randn({2, 2, 5, 16}, generator), DType::kBF16);
+  const auto on = [&](Device device) {
+    const Tensor keys = to_device(k, device);
+    return to(scaled_dot_product_attention(to_device(q, device), keys, keys, {.causal = true}),
+              DType::kF32)
+        .to_vector<float>();
+  };
+  const size_t before = graphs_run();
+  expect_near(on(kGpu), on(Device{}), 0.04F);
+  EXPECT_EQ(graphs_run() - before, 1U);
+}
+
 }  // namespace
 }  // namespace trireme::testing

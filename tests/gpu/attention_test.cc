@@ -19,17 +19,20 @@ struct Attention {
   const char* name;
   int64_t heads, queries, keys, head_dim;
   bool causal, packed;
+  int64_t kv_heads = 0;  // 0: as many as queries have
 
   Tensor operator()(const Tensors& in) const {
     if (packed) {
-      return scaled_dot_product_attention_qkv(in[0], static_cast<int>(heads), {.causal = causal});
+      return scaled_dot_product_attention_qkv(in[0], static_cast<int>(heads), {.causal = causal},
+                                              static_cast<int>(kv_heads));
     }
     return scaled_dot_product_attention(in[0], in[1], in[2], {.causal = causal});
   }
   std::vector<Shape> shapes() const {
     constexpr int64_t kBatch = 2;
-    if (packed) return {{kBatch, queries, 3 * heads * head_dim}};
-    const Shape of_keys{kBatch, heads, keys, head_dim};
+    const int64_t kv = kv_heads > 0 ? kv_heads : heads;
+    if (packed) return {{kBatch, queries, (heads + 2 * kv) * head_dim}};
+    const Shape of_keys{kBatch, kv, keys, head_dim};
     return {{kBatch, heads, queries, head_dim}, of_keys, of_keys};
   }
 };
@@ -92,7 +95,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Attention{"of_64_several_blocks_causal", 1, 200, 200, 64, true, true},
                       Attention{"of_128", 2, 40, 40, 128, false, false},
                       Attention{"of_128_causal", 2, 40, 40, 128, true, false},
-                      Attention{"of_128_packed_causal", 2, 40, 40, 128, true, true}),
+                      Attention{"of_128_packed_causal", 2, 40, 40, 128, true, true},
+                      Attention{"of_64_grouped", 4, 40, 50, 64, false, false, 2},
+                      Attention{"of_128_grouped_packed_causal", 4, 40, 40, 128, true, true, 1}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace

@@ -49,6 +49,7 @@ struct CudnnMockState {
   int64_t workspace_bytes = 256;
 
   std::set<int> recurrent_algorithms{CUDNN_RNN_ALGO_STANDARD};  // of layers that are not refused
+  int recurrent_math = -1;  // cudnnMathType_t of the layer described last
 
   std::vector<int> executed;  // engine of each run, or a recurrent layer's algorithm
   /// What running a graph does, given where its tensors lie.

@@ -84,7 +84,7 @@ cudnnStatus_t set_dropout(cudnnDropoutDescriptor_t p, cudnnHandle_t, float proba
 cudnnStatus_t set_rnn(cudnnRNNDescriptor_t p, cudnnRNNAlgo_t algorithm, cudnnRNNMode_t mode,
                       cudnnRNNBiasMode_t bias, cudnnDirectionMode_t direction,
                       cudnnRNNInputMode_t input, cudnnDataType_t type, cudnnDataType_t precision,
-                      cudnnMathType_t, int32_t in, int32_t hidden, int32_t projected,
+                      cudnnMathType_t math, int32_t in, int32_t hidden, int32_t projected,
                       int32_t layers, cudnnDropoutDescriptor_t dropout, uint32_t flags) {
   if (fails()) return mock().failure;
   const bool is_double = type == CUDNN_DATA_DOUBLE;
@@ -97,6 +97,7 @@ cudnnStatus_t set_rnn(cudnnRNNDescriptor_t p, cudnnRNNAlgo_t algorithm, cudnnRNN
     return complain("the mock computes one layer of one direction");
   }
   if (flags != CUDNN_RNN_PADDED_IO_ENABLED) return complain("unpacked data without padding");
+  mock().recurrent_math = math;
   of(p) = {{mode, bias != CUDNN_RNN_NO_BIAS, type, 0, 0, in, hidden}, algorithm};
   return CUDNN_STATUS_SUCCESS;
 }

@@ -11,6 +11,7 @@
 #include "tests/kernels/cudnn_host_recurrent.h"
 #include "tests/kernels/cudnn_mock.h"
 #include "tests/kernels/host_device.h"
+#include "tests/support/message_of.h"
 
 namespace trireme::kernels {
 namespace {
@@ -19,6 +20,7 @@ using testing::CudnnMock;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::HostDevice;
+using ::testing::Not;
 
 constexpr RecurrentLayerShape kShape{RecurrentKind::kLstm, 3, 2, 4, 5, true, true};
 
@@ -32,6 +34,7 @@ struct Layers {
   RecurrentChoices choices;
   std::unique_ptr<CudnnRecurrentLayers> layers;
   bool is_broken = false;
+  int too_large = -1;  // an algorithm
 
   explicit Layers(CudnnOptions options = {}) {
     mock.state().recurrent_algorithms = {CUDNN_RNN_ALGO_STANDARD, CUDNN_RNN_ALGO_PERSIST_STATIC};
@@ -51,6 +54,7 @@ struct Layers {
         shape, type, nullptr, [this] { ran.push_back(-1); },
         [this](const RecurrentPlan& tried) {
           if (is_broken) throw CudaError("lstm: broken");
+          if (tried.algorithm == too_large) throw OutOfMemory("lstm: out of memory");
           ran.push_back(tried.algorithm);
         });
     return plan ? plan->algorithm : -1;
@@ -131,6 +135,45 @@ TEST(CudnnRecurrent, ARefusedAlgorithmLeavesTheOthers) {
   EXPECT_EQ(broken.choose(), -1);
 }
 
+TEST(CudnnRecurrent, ProductsInF32RoundNothingUnlessAllowed) {
+  const auto math = [](cudnnDataType_t type, bool tf32) {
+    Layers all({.tf32 = tf32});
+    all.layers->layer(kShape, type, CUDNN_RNN_ALGO_STANDARD, nullptr);
+    return all.mock.state().recurrent_math;
+  };
+  EXPECT_EQ(math(CUDNN_DATA_FLOAT, false), CUDNN_FMA_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_FLOAT, true), CUDNN_DEFAULT_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_DOUBLE, true), CUDNN_DEFAULT_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_HALF, false), CUDNN_TENSOR_OP_MATH);
+  EXPECT_EQ(math(CUDNN_DATA_BFLOAT16, false), CUDNN_TENSOR_OP_MATH);
+}
+
+TEST(CudnnRecurrent, ARefusalIsNoWarning) {
+  const auto logged = [](bool is_broken) {
+    Layers all;
+    all.mock.state().recurrent_algorithms.clear();
+    if (is_broken) all.mock.state().fail_at = all.mock.state().calls;
+    ::testing::internal::CaptureStderr();
+    EXPECT_EQ(all.choose(), -1);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(logged(false), HasSubstr("cuDNN's algorithm 0 is left out"));
+  EXPECT_THAT(logged(false), Not(HasSubstr("warning")));
+  EXPECT_THAT(logged(true), HasSubstr("warning"));
+}
+
+TEST(CudnnRecurrent, AnAlgorithmForWhichThereIsNoMemoryIsLeftOut) {
+  {
+    Layers all({.deterministic = false});
+    all.ms_of_own = 4;
+    all.too_large = CUDNN_RNN_ALGO_PERSIST_STATIC;
+    EXPECT_EQ(all.choose(), CUDNN_RNN_ALGO_STANDARD);
+  }
+  Layers none;
+  none.device.lacks_memory = [](int) { return true; };
+  EXPECT_EQ(none.choose(), -1);
+}
+
 TEST(CudnnRecurrent, AnErrorAtAnyCallThatDescribesALayerLeavesOurOwnKernels) {
   int calls = 0;
   for (int call = 0; call == 0 || call < calls; ++call) {
@@ -168,28 +211,49 @@ TEST(CudnnRecurrent, FindsEveryGateWhereCudnnKeepsIt) {
   }
 }
 
-TEST(CudnnRecurrent, RefusesGatesThatDoNotLieAtEqualDistances) {
+/// The mock's functions, for those that stand in front of them.
+CudnnApi& real_api() {
+  static CudnnApi api;
+  return api;
+}
+
+/// What is said of a cuDNN whose weight number 2 is `crooked` after the mock has described it.
+using Bend = void (*)(cudnnTensorDescriptor_t matrix, void** matrix_at);
+std::string message_where_weight_2_is(Bend crooked) {
   Layers all;
-  static decltype(kernels::CudnnApi::GetRNNWeightParams) real;
-  real = all.mock.api().GetRNNWeightParams;
-  CudnnApi crooked = all.mock.api();
-  crooked.GetRNNWeightParams = [](cudnnHandle_t handle, cudnnRNNDescriptor_t rnn, int32_t layer,
-                                  size_t bytes, const void* space, int32_t number,
-                                  cudnnTensorDescriptor_t matrix, void** matrix_at,
-                                  cudnnTensorDescriptor_t bias, void** bias_at) {
-    const cudnnStatus_t status =
-        real(handle, rnn, layer, bytes, space, number, matrix, matrix_at, bias, bias_at);
-    if (matrix_at && number == 2) *matrix_at = static_cast<char*>(*matrix_at) + 16;
+  static Bend bend;
+  real_api() = all.mock.api();
+  bend = crooked;
+  CudnnApi api = real_api();
+  api.GetRNNWeightParams = [](cudnnHandle_t handle, cudnnRNNDescriptor_t rnn, int32_t layer,
+                              size_t bytes, const void* space, int32_t number,
+                              cudnnTensorDescriptor_t matrix, void** matrix_at,
+                              cudnnTensorDescriptor_t bias, void** bias_at) {
+    const cudnnStatus_t status = real_api().GetRNNWeightParams(
+        handle, rnn, layer, bytes, space, number, matrix, matrix_at, bias, bias_at);
+    if (matrix && number == 2) bend(matrix, matrix_at);
     return status;
   };
-  CudnnLibrary library(crooked, all.device, {});
+  CudnnLibrary library(api, all.device, {});
   CudnnRecurrentLayers layers(library, all.choices);
-  try {
-    layers.layer(kShape, CUDNN_DATA_FLOAT, 0, nullptr);
-    FAIL() << "a layout that cannot be copied was taken";
-  } catch (const CudaError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("lstm: weight 2 must be [5, 4]"));
-  }
+  return testing::message_of<CudaError>(
+      [&] { layers.layer(kShape, CUDNN_DATA_FLOAT, 0, nullptr); });
+}
+
+TEST(CudnnRecurrent, RefusesGatesThatDoNotLieAtEqualDistances) {
+  EXPECT_THAT(message_where_weight_2_is(
+                  [](cudnnTensorDescriptor_t, void** at) { *at = static_cast<char*>(*at) + 16; }),
+              HasSubstr("lstm: weight 2 must be [5, 4]"));
+}
+
+// cuDNN describes it so: no dimensions, and no address.
+TEST(CudnnRecurrent, RefusesAWeightThatDoesNotExist) {
+  EXPECT_THAT(message_where_weight_2_is([](cudnnTensorDescriptor_t matrix, void** at) {
+                const int none = 0;
+                real_api().SetTensorNdDescriptor(matrix, CUDNN_DATA_FLOAT, 0, &none, &none);
+                *at = nullptr;
+              }),
+              HasSubstr("cuDNN has 0 elements"));
 }
 
 }  // namespace

@@ -113,6 +113,21 @@ TEST(CudnnRival, ARefusedGraphIsAskedForOnce) {
   }
 }
 
+// A plan asks for a block in each of its 4 runs.
+TEST(CudnnRival, PlansForWhichThereIsNoMemoryAreLeftOut) {
+  {
+    Library fastest_is_large;
+    fastest_is_large.ms_of_own = 4;
+    fastest_is_large.device.lacks_memory = [](int block) { return block == 4; };
+    EXPECT_TRUE(fastest_is_large.run());
+    EXPECT_EQ(fastest_is_large.engine(), 2u);
+  }
+  Library all_are_large;
+  all_are_large.device.lacks_memory = [](int) { return true; };
+  EXPECT_FALSE(all_are_large.run());
+  EXPECT_FALSE(all_are_large.run());
+}
+
 /// Runs with the given call failing. What happened, and how many calls there were.
 enum class Outcome { kCudnn, kOwn, kError };
 Outcome outcome_with_failing_call(CudnnUse use, int call, int& calls, std::string& message) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/error.h"
 #include "kernels/library_device.h"
 
 namespace trireme::testing {
@@ -23,6 +24,7 @@ class HostDevice : public kernels::LibraryDevice {
   std::string name() const override { return "NVIDIA Mock 1"; }
   int architecture() const override { return 90; }
   void* allocate(CUstream_st*, int64_t bytes) override {
+    if (lacks_memory && lacks_memory(blocks++)) throw OutOfMemory("out of memory on mock");
     ++live_blocks;
     return std::malloc(static_cast<size_t>(bytes));
   }
@@ -40,7 +42,8 @@ class HostDevice : public kernels::LibraryDevice {
 
   bool is_capturing = false;
   int timings = 0;
-  int live_blocks = 0;
+  std::function<bool(int)> lacks_memory;  // for this block, counted from 0
+  int blocks = 0, live_blocks = 0;
   std::vector<std::string> checked;  // ops behind whose work a fault would have been noticed
 
  private:

@@ -229,6 +229,7 @@ std::vector<OpCase> attention_cases() {
       packed_case("head_of_8", {2, 5, 48}, 2),
       packed_case("head_of_64", {1, 5, 384}, 2),
       packed_case("head_of_128", {1, 3, 384}, 1),
+      separate_case("one_query_head_of_64", {2, 2, 1, 64}, 7, causal),
       separate_case("head_of_64", {1, 2, 5, 64}, 7, {}),
       separate_case("causal_head_of_64", {1, 2, 5, 64}, 5, causal),
       separate_case("causal_head_of_128", {1, 1, 4, 128}, 4, causal),
@@ -244,6 +245,8 @@ std::vector<OpCase> attention_cases() {
       packed_case("grouped_head_of_64", {1, 5, 384}, 4, 1),
       separate_case("grouped_head_of_64", {2, 4, 5, 64}, 7, {}, 2),
       separate_case("grouped_head_of_128", {1, 2, 4, 128}, 4, causal, 1),
+      separate_case("grouped_one_query", {2, 4, 1, 64}, 7, causal, 2),
+      packed_case("grouped_one_query", {2, 1, 512}, 4, 2),
   };
 }
 
