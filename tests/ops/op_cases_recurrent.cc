@@ -221,6 +221,8 @@ std::vector<OpCase> recurrent_cases() {
       gru_case("no_bias", {.has_bias = false}, 1, 2, 3, 2),
       rnn_case("tanh", {}, Nonlinearity::kTanh),
       rnn_case("relu", {.has_lengths = true}, Nonlinearity::kRelu),
+      rnn_case("backward", {.order = kBackward}, Nonlinearity::kTanh),
+      rnn_case("no_bias", {.has_bias = false}, Nonlinearity::kRelu),
       group_norm_case("images", {2, 3, 2, 8}, 2, true),
       group_norm_case("wide", {3, 5, 32}, 4, true),
       group_norm_case("ragged", {2, 5, 21}, 3, true),
