@@ -55,8 +55,9 @@ void check_windows(const char* op, const Tensor& x, const Tensor& weight, const 
           x.shape());
   require(weight.rank() == o.dims() + 2 && weight.numel() > 0, op, "weight must be ", between,
           ", got ", weight.shape());
-  require(o.groups >= 1 && o.groups <= kLargestWindow, op, "groups must be in [1, ", kLargestWindow,
-          "], got ", o.groups);
+  require(o.groups >= 1, op, "groups must be at least 1, got ", o.groups);
+  require(o.groups <= kLargestWindow, op, "groups must be at most ", kLargestWindow, ", got ",
+          o.groups);
   for (size_t i = 0; i < o.stride.size(); ++i) {
     require(o.stride[i] >= 1 && o.dilation[i] >= 1 && o.padding[i] >= 0, op,
             "stride and dilation must be at least 1 and padding at least 0, got ", o.stride[i],

@@ -165,6 +165,10 @@ TEST(ConvolutionErrors, NameOperandsOfSequences) {
               conv1d(x, zeros({3, 3, 4}), {}, {.groups = 0});
             }),
             "conv1d: groups must be at least 1, got 0");
+  EXPECT_EQ(message_of([&] {
+              conv1d(x, zeros({3, 3, 4}), {}, {.groups = int64_t{1} << 62});
+            }),
+            "conv1d: groups must be at most 2147483647, got 4611686018427387904");
   EXPECT_THAT(message_of([&] {
                 conv1d(x, zeros({3, 3, 4}), {}, {.stride = 0});
               }),
