@@ -20,9 +20,12 @@ NcclCommunicator::NcclCommunicator(std::shared_ptr<NcclConnection> connection,
       watch_(*connection_, options_, host_.get()) {}
 
 NcclCommunicator::~NcclCommunicator() {
+  connection_->set_ending(true);
   watch_.stop();
   connection_->end_graphs();  // they refer to this
-  if (connection_->abort()) return;
+  const bool ended = connection_->abort();
+  connection_->set_ending(false);
+  if (ended) return;
   log_error("nccl: ", describe(place_), ": the abort hung and was left behind");
 }
 

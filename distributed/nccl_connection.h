@@ -77,6 +77,10 @@ class NcclConnection {
   void throw_if_failed() const;
   /// Keeps `error` unless one is there already, in which case false. Does not abort.
   bool set_failed(std::exception_ptr error);
+  /// The owner is about to abort: whoever waits for work of the GPU, which only that may end, stops
+  /// waiting as long as this holds.
+  void set_ending(bool ending) { ending_.store(ending, std::memory_order_release); }
+  bool is_ending() const { return ending_.load(std::memory_order_acquire); }
   /// Ends the communicator's kernels and frees it. False if that hung.
   bool abort() noexcept;
   /// Collective, once nothing is under way: a clean end, after which call() throws. Throws
@@ -107,6 +111,7 @@ class NcclConnection {
   mutable std::mutex failure_mutex_;
   std::exception_ptr failed_;  // guarded by failure_mutex_
   std::atomic<bool> failed_flag_{false};
+  std::atomic<bool> ending_{false};
 };
 
 /// "rank 1 on node-a".

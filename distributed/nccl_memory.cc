@@ -1,6 +1,8 @@
 #include "distributed/nccl_memory.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "core/base/log.h"
 #include "core/cuda/allocator.h"
@@ -14,6 +16,21 @@
 
 namespace trireme {
 namespace {
+
+/// Waits on the host for `event`. Throws where it may never come: its stream may wait for a
+/// collective that peers have left, and this thread may be the one that looks after those.
+void wait_for(const NcclConnection& connection, const cuda::Event& event) {
+  if (event.is_done()) return;
+  cuda::count_sync();
+  const auto begin = NcclConnection::Clock::now();
+  while (!event.is_done()) {
+    connection.throw_if_failed();
+    if (connection.is_ending() || NcclConnection::Clock::now() - begin > connection.timeout()) {
+      throw CommError(CommError::Kind::kAborted, "its stream is at work");
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+}
 
 constexpr int64_t kAlignment = 256;
 
@@ -64,7 +81,7 @@ std::shared_ptr<void> NcclMemory::allocate_registered(int64_t bytes, cudaStream_
       connection->throw_if_failed();
       cuda::Event idle(connection->place().device);
       idle.record(stream);
-      idle.synchronize();
+      wait_for(*connection, idle);
       const NcclApi& nccl = connection->api();
       if (connection->is_connected()) {
         connection->call("ncclCommDeregister",

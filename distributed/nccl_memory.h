@@ -21,7 +21,9 @@ class NcclMemory {
 
   /// Zeroed, on the current stream, counted under the calling thread's MemoryKind, else as
   /// communication. Plain: from the stream-ordered pool. Registered: from ncclMemAlloc; freeing it
-  /// then waits on the host for the stream it was allocated on. May outlive the communicator.
+  /// then waits on the host for the stream it was allocated on, no longer than for a collective:
+  /// where that ends, or the communicator, first, the buffer stays until the process ends. May
+  /// outlive the communicator.
   std::shared_ptr<void> allocate(int64_t bytes);
 
   /// The owner of the buffer that `data` lies in; null if it is not one of these.

@@ -124,6 +124,34 @@ TEST(NcclCallFailures, ABufferThatCannotBeDeregisteredFailsItsCommunicator) {
   EXPECT_EQ(nccl.live_communicators(), 0);
 }
 
+// Its stream waits for a collective that never comes, and the thread that would notice frees it.
+TEST(NcclCallFailures, ABufferWhoseStreamNeverEndsHoldsNobody) {
+  FakeNccl nccl;
+  NcclOptions options = quick_options();
+  options.registered_buffers = true;
+  EXPECT_EQ(message_of<Error>([&] {
+              run_gpu_ranks(
+                  2,
+                  [](NcclCommunicator& comm) {
+                    DeviceValues<float> kept(comm, Floats{1, 2});
+                    {
+                      const DeviceValues<float> freed(comm, Floats{1, 2});
+                      comm.all_reduce(freed.data(), 2, DType::kF32, ReduceOp::kSum);
+                    }
+                    if (comm.rank() == 1) {
+                      comm.host().barrier();
+                      throw Error("disk full");
+                    }
+                    comm.all_reduce(kept.data(), 2, DType::kF32, ReduceOp::kSum)->wait();
+                    comm.host().barrier();
+                    comm.barrier();
+                  },
+                  {std::chrono::seconds(2)}, options);
+            }),
+            "disk full");
+  EXPECT_EQ(nccl.live_communicators(), 0);
+}
+
 TEST(NcclCallFailures, AnErrorWithoutATextIsStillNamed) {
   FakeNccl nccl;
   NcclApi silent = nccl_api();
