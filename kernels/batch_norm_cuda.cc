@@ -1,9 +1,9 @@
 // Queues one graph of cuDNN, or our own passes (kernels/batch_norm.cu), whichever is faster for the
 // shape. Traffic in elements of x: our own passes read and write 3 in forward (4 with a residual)
-// and 5 in backward (7 with a residual). A kernel of cuDNN's that keeps the images of a few
-// channels on the chip needs 2 (3) and 3 (5 with a residual); one that cannot, 3 (4) and 5 (7 with
-// a residual). Running moments are moved by a kernel of ours behind cuDNN's, [channels] long: a
-// graph that moves them could not be timed.
+// and 5 in backward. A kernel of cuDNN's that keeps the images of a few channels on the chip needs
+// 2 (3) and 3; one that cannot, 3 (4) and 5. Backward with a residual is our own, 7. Running
+// moments are moved by a kernel of ours behind cuDNN's, [channels] long: a graph that moves them
+// could not be timed.
 
 #include <type_traits>
 
@@ -15,7 +15,6 @@ namespace trireme::kernels {
 namespace {
 
 constexpr const char* kOp = "batch_norm";
-constexpr float kZero = 0;
 
 }  // namespace
 
@@ -43,15 +42,15 @@ template <typename T>
 void batch_norm_gradient(Cuda device, const BatchNormGradient<T>& n) {
   if constexpr (!std::is_same_v<T, double>) {
     const CudnnBatchNorm norm{n.shape, n.end, cudnn_type<T>};
-    const bool fits = n.gamma && n.beta && common_alignment(n.x, n.y, n.dy, n.gamma, n.beta) == 16;
-    if (fits &&
-        run_cudnn_unless_slower<T>(
-            device, key_of_batch_norm_gradient(norm, n.g != nullptr),
-            [&](const CudnnLibrary& library, const CudnnFilter& filter) {
-              return build_batch_norm_gradient(library.graph(kOp), norm, n.g != nullptr, filter);
-            },
-            {n.x, n.y, n.dy, n.gamma, n.beta, n.mean, n.rstd, &kZero, n.g, n.dx, n.dgamma, n.dbeta},
-            [&] { run_passes(device, n); })) {
+    const bool fits = n.end != NormEnd::kAddRelu && n.gamma && n.beta &&
+                      common_alignment(n.x, n.dy, n.gamma, n.beta) == 16;
+    if (fits && run_cudnn_unless_slower<T>(
+                    device, key_of_batch_norm_gradient(norm),
+                    [&](const CudnnLibrary& library, const CudnnFilter& filter) {
+                      return build_batch_norm_gradient(library.graph(kOp), norm, filter);
+                    },
+                    {n.x, n.dy, n.gamma, n.beta, n.mean, n.rstd, n.dx, n.dgamma, n.dbeta},
+                    [&] { run_passes(device, n); })) {
       return;
     }
   }

@@ -39,7 +39,7 @@ void batch_norm_step(Cuda, const BatchNormStep<T>& step, const RunningMoments<Ac
 
 /// dy -> dx, dgamma, dbeta, and, with kAddRelu where it is not null, g: the gradient of the
 /// residual. y is read with kAddRelu only; dx must not be dy. Where relu was flat, an infinite or
-/// undefined dy counts as 0, or as NaN where cuDNN masks by a product.
+/// undefined dy counts as 0.
 template <typename T>
 struct BatchNormGradient {
   NormedShape shape;

@@ -1,17 +1,17 @@
 #include "kernels/cudnn_batch_norm.h"
 
+#include "core/base/error.h"
 #include "kernels/cudnn_images.h"
 #include "kernels/cudnn_norm_end.h"
 
 namespace trireme::kernels {
 namespace {
 
-CudnnKey key(CudnnOperation operation, const CudnnBatchNorm& norm, bool writes_g) {
+CudnnKey key(CudnnOperation operation, const CudnnBatchNorm& norm) {
   const NormedShape& s = norm.shape;
   return {static_cast<int64_t>(operation),
           static_cast<int64_t>(norm.end),
           norm.type,
-          writes_g,
           s.batch,
           s.height,
           s.width,
@@ -43,10 +43,10 @@ struct Tensors {
 }  // namespace
 
 CudnnKey key_of_batch_norm(const CudnnBatchNorm& norm) {
-  return key(CudnnOperation::kBatchNorm, norm, false);
+  return key(CudnnOperation::kBatchNorm, norm);
 }
-CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm, bool writes_g) {
-  return key(CudnnOperation::kBatchNormGradient, norm, writes_g);
+CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm) {
+  return key(CudnnOperation::kBatchNormGradient, norm);
 }
 
 CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
@@ -63,33 +63,24 @@ CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
   return {{x, residual, gamma, beta, epsilon, mean, rstd, y}, graph.plans(filter)};
 }
 
-CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& norm, bool writes_g,
+CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& norm,
                                      const CudnnFilter& filter) {
+  TRIREME_ASSERT(norm.end != NormEnd::kAddRelu);
   const Tensors t(graph, norm);
   const CudnnTensor x = t.of_image("x"), dy = t.of_image("dy"), dx = t.of_image("dx");
   const CudnnTensor gamma = t.of_channel("gamma"), mean = t.of_channel("mean");
   const CudnnTensor rstd = t.of_channel("rstd");
   const CudnnTensor dgamma = t.of_channel("dgamma"), dbeta = t.of_channel("dbeta");
-  CudnnTensor y, beta, g, zero, upstream = dy;
-  if (norm.end != NormEnd::kPlain) {
-    upstream = writes_g ? t.of_image("g") : t.temporary("g", norm.type);
-    if (writes_g) g = upstream;
-  }
+  CudnnTensor beta, upstream = dy;
   if (norm.end == NormEnd::kRelu) {
     beta = t.of_channel("beta");
     const CudnnTensor normalised = t.temporary("normalised");
+    upstream = t.temporary("upstream", norm.type);
     graph.batch_norm({x, gamma, beta, mean, rstd, {}, normalised});
     graph.pointwise_gradient("relu", CUDNN_POINTWISE_RELU_BWD, upstream, dy, normalised);
-  } else if (norm.end == NormEnd::kAddRelu) {
-    // cuDNN has no kernel for the gradient of relu in front, but for a mask.
-    y = t.of_image("y");
-    zero = graph.scalar("zero", 4);
-    const CudnnTensor mask = t.temporary("mask", CUDNN_DATA_BOOLEAN);
-    graph.pointwise("mask", CUDNN_POINTWISE_CMP_GT, mask, y, zero);
-    graph.pointwise("masked", CUDNN_POINTWISE_MUL, upstream, dy, mask);
   }
   graph.batch_norm_gradient({x, upstream, gamma, mean, rstd, dx, dgamma, dbeta});
-  return {{x, y, dy, gamma, beta, mean, rstd, zero, g, dx, dgamma, dbeta}, graph.plans(filter)};
+  return {{x, dy, gamma, beta, mean, rstd, dx, dgamma, dbeta}, graph.plans(filter)};
 }
 
 }  // namespace trireme::kernels

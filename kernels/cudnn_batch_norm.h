@@ -20,11 +20,11 @@ CudnnKey key_of_batch_norm(const CudnnBatchNorm& norm);
 CudnnBuilt build_batch_norm(CudnnGraph graph, const CudnnBatchNorm& norm,
                             const CudnnFilter& filter);
 
-CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm, bool writes_g);
-/// Arguments: x, y (only kAddRelu), dy, gamma, beta (only kRelu), mean, rstd, zero (host f32, only
-/// kAddRelu), g (only if written), dx, dgamma, dbeta. With kRelu, where y was above 0 is computed
-/// again from x; a sum's y is read.
-CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& norm, bool writes_g,
+CudnnKey key_of_batch_norm_gradient(const CudnnBatchNorm& norm);
+/// Arguments: x, dy, gamma, beta (only kRelu), mean, rstd, dx, dgamma, dbeta. With kRelu, where y
+/// was above 0 is computed again from x. Not for kAddRelu: behind a mask from y, which is how that
+/// gradient would have to be described, cuDNN 9.19's kernel reads outside of memory on an H200.
+CudnnBuilt build_batch_norm_gradient(CudnnGraph graph, const CudnnBatchNorm& norm,
                                      const CudnnFilter& filter);
 
 }  // namespace trireme::kernels

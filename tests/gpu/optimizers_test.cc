@@ -78,7 +78,8 @@ TEST_P(GpuOptimizer, StepsAsOnTheCpu) {
       on_cpu->step(clip_grad_norm(here, 10).factor);
       const ApiCalls of_step;
       on_gpu->step(clip_grad_norm(there, 10).factor);
-      waits += of_step.stream_waits() + of_step.event_waits();
+      // The first step may time the products of Muon.
+      if (step > 0) waits += of_step.stream_waits() + of_step.event_waits();
     }
     EXPECT_EQ(waits, 0) << "the host waits for no norm";
     // Muon's products are in f32, whatever the weights are.

@@ -33,8 +33,6 @@ double pointwise(cudnnPointwiseMode_t mode, double x, double b, double t) {
       return x;
     case CUDNN_POINTWISE_RELU_FWD:
       return x > 0 || x != x ? x : 0;
-    case CUDNN_POINTWISE_CMP_GT:
-      return x > b;
     case CUDNN_POINTWISE_CMP_GE:
       return x >= b;
     case CUDNN_POINTWISE_BINARY_SELECT:

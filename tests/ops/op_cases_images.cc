@@ -201,6 +201,10 @@ std::vector<OpCase> image_cases() {
       pool_case("plain", {2, 4, 6, 3}, false, {}),
       pool_case("overlapping", {2, 7, 6, 3}, false,
                 {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}),
+      // Channels by eights, as cuDNN's kernels want them.
+      pool_case("of_16_channels", {3, 7, 6, 16}, true,
+                {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}),
+      pool_case("of_16_channels", {3, 7, 6, 16}, false, {}),
       adaptive_case("one", {2, 5, 4, 3}, 1, 1),
       adaptive_case("uneven", {2, 5, 7, 3}, 2, 3),
       adaptive_case("larger", {1, 2, 3, 2}, 3, 5),
@@ -215,10 +219,15 @@ std::vector<OpCase> image_cases() {
       batch_norm_case("residual_rows", {150, 21}, true, true, End::kReluOfSum),
       batch_norm_case("residual_no_factors", {6, 3}, false, true, End::kReluOfSum),
       batch_norm_case("residual_running", {3, 2, 2, 5}, true, false, End::kReluOfSum),
+      batch_norm_case("of_16_channels", {5, 4, 4, 16}, true, true),
+      batch_norm_case("of_16_channels", {5, 4, 4, 16}, true, true, End::kRelu),
+      batch_norm_case("residual_of_16_channels", {5, 4, 4, 16}, true, true, End::kReluOfSum),
       conv2d_norm_case("plain_running", {2, 5, 6, 3}, {4, 3, 3, 3}, End::kPlain),
       conv2d_norm_case("relu_running", {2, 5, 6, 3}, {4, 3, 3, 3}, End::kRelu, {.padding = {1, 1}}),
       conv2d_norm_case("residual_running", {1, 7, 8, 2}, {3, 3, 3, 2}, End::kReluOfSum,
                        {.stride = {2, 3}, .padding = {1, 1}}),
+      conv2d_norm_case("of_16_channels_running", {2, 5, 6, 16}, {8, 3, 3, 16}, End::kReluOfSum,
+                       {.padding = {1, 1}}),
   };
 }
 

@@ -20,6 +20,24 @@ finish() { exit $((failures > 0)); }
 # check COMMAND...: must succeed.
 check() { "$@" || failed "$* ended with $?"; }
 
+# sharded COMMAND...: a test program, its tests spread over processes; each must succeed.
+sharded() {
+  local shards i pids=() ended=0 passed
+  shards=$(($(env -u OMP_NUM_THREADS nproc) / 2))
+  shards=$((shards < 1 ? 1 : shards > 8 ? 8 : shards))
+  for ((i = 0; i < shards; ++i)); do
+    GTEST_TOTAL_SHARDS=$shards GTEST_SHARD_INDEX=$i "$@" >"shard-$i" 2>&1 &
+    pids+=($!)
+  done
+  for ((i = 0; i < shards; ++i)); do
+    wait "${pids[i]}" || { ended=$?; echo "== share $i of $shards"; cat "shard-$i"; }
+  done
+  passed=$(grep -hoE '^\[  PASSED  \] [0-9]+' shard-* | awk '{n += $4} END {print n + 0}')
+  rm -f shard-*
+  echo "$passed tests passed: $*"
+  if [ "$ended" != 0 ] || [ "$passed" = 0 ]; then failed "$* ended with $ended"; fi
+}
+
 # refuses CODE TEXT COMMAND...: must end with CODE and say TEXT.
 refuses() {
   local want=$1 text=$2 code=0

@@ -7,11 +7,11 @@
 export TRIREME_TEST_DEVICE=$DEVICE
 table='Table/*'
 [ "$QUICK" = 1 ] && table='Table/Op.EqualsReference/*softmax*:Table/OpGradient.*/*norm*'
-check "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
+sharded "$BIN/ops_test" --gtest_filter="$table" --gtest_brief=1
 # What either cuDNN or our own kernels may compute, by each of them.
 if is_gpu; then
   for whose in cudnn own; do
-    check env TRIREME_CUDNN_OR_OWN=$whose "$BIN/ops_test" --gtest_brief=1 \
+    sharded env TRIREME_CUDNN_OR_OWN=$whose "$BIN/ops_test" --gtest_brief=1 \
       --gtest_filter='Table/*batch_norm*:Table/*pool2d*:Table/*lstm*:Table/*gru*:Table/*rnn*'
   done
 fi
