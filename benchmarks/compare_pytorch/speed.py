@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Runs the benchmarks of training steps beside their PyTorch peers and judges the ratios.
 
-usage: speed.py --bin DIR [--device cpu|cuda] [--rounds 2] [--only TEXT] [--quick]
+usage: speed.py --bin DIR [--device cpu|cuda] [--rounds 2] [--only TEXT]... [--quick]
 
 Each row runs ours and its peers in turn, then all of them again in the opposite order, as often as
---rounds says; what counts is the median. Prints a table and ends with 1 where a row misses what it
+--rounds says; what counts is the median. What a command printed in a round is also taken for later
+rows that name the same one. Prints a table and ends with 1 where a row misses what it
 must reach or a command fails. What is not a ratio holds for one H200 and is judged on one only.
 --quick takes small models and few steps, to try the commands, and judges nothing.
 """
@@ -171,9 +172,16 @@ class Runner:
     def __init__(self, options):
         self.options = options
         self.hardware = ""
+        self.measured = {}  # by round and command
 
-    def measure(self, words):
-        """What a command printed, as numbers by name."""
+    def measure(self, round_number, words):
+        """What a command printed in that round, as numbers by name."""
+        key = (round_number, *words)
+        if key not in self.measured:
+            self.measured[key] = self.run_command(words)
+        return self.measured[key]
+
+    def run_command(self, words):
         device = self.options.device
         # As PyTorch by default: gradients of attention and convolution may add in any order.
         environment = {**os.environ, "TRIREME_DETERMINISTIC": "0"}
@@ -209,13 +217,13 @@ class Runner:
             self.hardware = result.get("hardware", self.hardware)
         return result
 
-    def run(self, row):
+    def measure_row(self, row):
         """Medians: ours, {peer: value}."""
         commands = [("", row.ours)] + list(row.peers.items())
         values = {name: [] for name, _ in commands}
         for i in range(self.options.rounds):
             for name, words in commands if i % 2 == 0 else reversed(commands):
-                result = self.measure(words)
+                result = self.measure(i, words)
                 values[name].append(result[row.peer_number if name else row.number])
         medians = {name: statistics.median(v) for name, v in values.items()}
         return medians.pop(""), medians
@@ -227,7 +235,8 @@ def main():
     parser.add_argument("--bin", required=True, help="folder of the benchmarks")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--only", default="", help="rows with this text in their name")
+    parser.add_argument("--only", action="append", default=[],
+                        help="rows with this text in their name; may be given several times")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if options.quick:
@@ -236,11 +245,11 @@ def main():
     runner = Runner(options)
     table, failed = [], False
     for row in rows:
-        if options.only not in row.name:
+        if options.only and not any(text in row.name for text in options.only):
             continue
         print(f"== {row.name}", flush=True)
         try:
-            ours, peers = runner.run(row)
+            ours, peers = runner.measure_row(row)
         except RuntimeError as error:
             print(f"    {error}", flush=True)
             table.append((row.name, "failed", "", "see above", row.goal))

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/base/parallel_for.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
 #include "core/cuda/device.h"
@@ -13,7 +14,8 @@
 namespace trireme::cuda {
 namespace {
 
-constexpr int64_t kMostStaged = 64 << 20;
+constexpr int64_t kMostStaged = 512 << 20;  // a batch of 256 images of 224 x 224 in f32 is 147 MiB
+constexpr int64_t kGrain = 4 << 20;         // one thread copies some 8 GB/s
 
 constexpr char kToDevice[] = "copy to the device", kToHost[] = "copy to the host";
 
@@ -35,7 +37,10 @@ void copy_to_device(int device, void* to, const void* from, int64_t bytes) {
     return copy_async(kToDevice, cuda, to, from, bytes, cudaMemcpyHostToDevice);
   }
   std::shared_ptr<void> staged = allocate_pinned(bytes);
-  std::memcpy(staged.get(), from, static_cast<size_t>(bytes));
+  parallel_for(bytes, kGrain, [&](int64_t begin, int64_t end) {
+    std::memcpy(static_cast<char*>(staged.get()) + begin, static_cast<const char*>(from) + begin,
+                static_cast<size_t>(end - begin));
+  });
   check(kToDevice, api().memcpy_async(to, staged.get(), static_cast<size_t>(bytes),
                                       cudaMemcpyHostToDevice, cuda.stream));
   keep_until_done(cuda, std::move(staged));

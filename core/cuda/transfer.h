@@ -11,7 +11,7 @@
 namespace trireme::cuda {
 
 /// Host to device, on the current stream. Bytes are copied into pinned memory first, so `from` may
-/// be changed when this returns and the host does not wait; only beyond 64 MiB the driver copies
+/// be changed when this returns and the host does not wait; only beyond 512 MiB the driver copies
 /// from `from` itself and the host waits for that.
 void copy_to_device(int device, void* to, const void* from, int64_t bytes);
 

@@ -75,6 +75,23 @@ class Run(unittest.TestCase):
         self.assertEqual(got, 0, text)
         self.assertIn("not judged", text)
 
+    def test_rows_share_what_a_command_printed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "gpt_kernels_benchmark")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("""#!/bin/sh
+echo once >>"$0.calls"
+echo '{"hardware": "cuda:0 X", "residual_layer_norm": 3600, "residual_rms_norm": 3700}'
+""")
+            os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+            done = subprocess.run([sys.executable, "-B", SPEED, "--bin", folder, "--device", "cuda",
+                                   "--rounds", "1", "--only", "residual_layer_norm, GB", "--only", "residual_rms_norm, GB"],
+                                  capture_output=True, text=True, check=False)
+            self.assertIn("| 3,600 |", done.stdout)
+            self.assertIn("| 3,700 |", done.stdout)
+            with open(path + ".calls", encoding="utf-8") as calls:
+                self.assertEqual(len(calls.readlines()), 1)
+
     def test_a_command_that_fails_is_named(self):
         got, text = self.run_with("echo no memory >&2; exit 71")
         self.assertEqual(got, 1)
