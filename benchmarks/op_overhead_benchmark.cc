@@ -5,8 +5,9 @@
 //
 // `ns_per_op` is the host's time: recording and launching. On a GPU the host then waits outside the
 // clock, so that its queue never fills; `ns_with_wait` has that wait in it. On the CPU the limit
-// worth comparing with is a minimal tape without dtypes or broadcasting, about 30 ns per op.
-// benchmarks/compare_pytorch/op_overhead.py does the same from Python.
+// worth comparing with is a minimal tape without dtypes or broadcasting, about 30 ns per op; on a
+// GPU it is `kernel_alone`, a kernel over 4 elements that exist: what the runtime takes for a
+// launch. benchmarks/compare_pytorch/op_overhead.py does the same from Python.
 
 #include <benchmark/benchmark.h>
 
@@ -17,6 +18,7 @@
 #include "core/autograd/backward.h"
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
+#include "kernels/fill_copy.h"
 
 namespace trireme {
 namespace {
@@ -95,6 +97,17 @@ void add_without_graph(benchmark::State& state) {
   });
 }
 BENCHMARK(add_without_graph)->UseManualTime();
+
+void kernel_alone(benchmark::State& state) {
+  const Tensor y = ones({4}, {DType::kF32, device});
+  const kernels::AnyView view{y.raw_data(), y.dtype(), y.shape(), y.strides()};
+  on_device(device, [&](auto tag) {
+    per_op(state, [&] {
+      for (int i = 0; i < kChain; ++i) kernels::fill(tag, view, 1);
+    });
+  });
+}
+BENCHMARK(kernel_alone)->UseManualTime();
 
 }  // namespace
 }  // namespace trireme
