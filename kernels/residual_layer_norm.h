@@ -38,9 +38,20 @@ void residual_layer_norm_between(Cpu, MatrixView<const Low> x, MatrixView<const 
                                  const float* gamma, const float* beta, double eps,
                                  MatrixView<float> sum, MatrixView<Low> y, float* mean,
                                  float* rstd);
+template <typename Low>
+void residual_layer_norm_between(Cuda, MatrixView<const Low> x, MatrixView<const float> residual,
+                                 const float* gamma, const float* beta, double eps,
+                                 MatrixView<float> sum, MatrixView<Low> y, float* mean,
+                                 float* rstd);
 /// dx for the residual, and rounded for x (dx_low).
 template <typename Low>
 void residual_layer_norm_between_backward(Cpu, MatrixView<const float> sum, const float* gamma,
+                                          const float* mean, const float* rstd,
+                                          MatrixView<const Low> dy, MatrixView<const float> dsum,
+                                          MatrixView<float> dx, MatrixView<Low> dx_low,
+                                          float* dgamma, float* dbeta);
+template <typename Low>
+void residual_layer_norm_between_backward(Cuda, MatrixView<const float> sum, const float* gamma,
                                           const float* mean, const float* rstd,
                                           MatrixView<const Low> dy, MatrixView<const float> dsum,
                                           MatrixView<float> dx, MatrixView<Low> dx_low,

@@ -94,11 +94,13 @@ class SumNode final : public Node {
     if (between) {
       kernels_between(x_dtype_, [&](auto tag) {
         using Low = typename decltype(tag)::type;
-        kernels::residual_layer_norm_between_backward<Low>(
-            Cpu{}, as_rows<const float>(sum), detail::data_or_null<float>(gamma),
-            detail::data_or_null<float>(mean), rstd.data<float>(), as_rows<const Low>(dy),
-            rows_or_null<const float>(carried), as_rows<float>(dx[1]), as_rows<Low>(dx[0]),
-            detail::data_or_null<float>(dx[2]), detail::data_or_null<float>(dx[3]));
+        on_device(sum.device(), [&](auto device) {
+          kernels::residual_layer_norm_between_backward<Low>(
+              device, as_rows<const float>(sum), detail::data_or_null<float>(gamma),
+              detail::data_or_null<float>(mean), rstd.data<float>(), as_rows<const Low>(dy),
+              rows_or_null<const float>(carried), as_rows<float>(dx[1]), as_rows<Low>(dx[0]),
+              detail::data_or_null<float>(dx[2]), detail::data_or_null<float>(dx[3]));
+        });
       });
       return;
     }
@@ -158,10 +160,13 @@ NormalisedSum computed(const Norm& norm, const Tensor& x, const Tensor& residual
   if (x.dtype() != residual.dtype()) {
     kernels_between(x.dtype(), [&](auto tag) {
       using Low = typename decltype(tag)::type;
-      kernels::residual_layer_norm_between<Low>(
-          Cpu{}, as_rows<const Low>(a), as_rows<const float>(b), detail::data_or_null<float>(scale),
-          detail::data_or_null<float>(shift), eps, as_rows<float>(result.sum),
-          as_rows<Low>(result.y), detail::data_or_null<float>(mean), rstd.data<float>());
+      on_device(x.device(), [&](auto device) {
+        kernels::residual_layer_norm_between<Low>(
+            device, as_rows<const Low>(a), as_rows<const float>(b),
+            detail::data_or_null<float>(scale), detail::data_or_null<float>(shift), eps,
+            as_rows<float>(result.sum), as_rows<Low>(result.y), detail::data_or_null<float>(mean),
+            rstd.data<float>());
+      });
     });
   } else {
     dispatch_floating(op, x.dtype(), [&](auto tag) {
@@ -184,16 +189,16 @@ NormalisedSum computed(const Norm& norm, const Tensor& x, const Tensor& residual
   return result;
 }
 
-/// All of it in f32, and y rounded for the product behind it. On the CPU the operand that a product
-/// gave is read as it is, beside the residual stream in f32.
+/// All of it in f32, and y rounded for the product behind it. The operand that a product gave is
+/// read as it is, beside the residual stream in f32.
 NormalisedSum under_autocast(const Norm& norm, const std::array<const Tensor*, 4>& in, double eps) {
   const DType low = detail::autocast_state.dtype;
   const auto wide = [](const Tensor& x) { return x ? to(x, DType::kF32) : x; };
   const Tensor &x = *in[0], &residual = *in[1], gamma = wide(*in[2]), beta = wide(*in[3]);
   NormalisedSum result;
-  if (x.device().is_cpu() && x.dtype() == low) {
+  if (x.dtype() == low) {
     result = computed(norm, x, wide(residual), gamma, beta, eps);
-  } else if (x.device().is_cpu() && residual.dtype() == low) {
+  } else if (residual.dtype() == low) {
     result = computed(norm, residual, wide(x), gamma, beta, eps);
   } else {
     result = computed(norm, wide(x), wide(residual), gamma, beta, eps);

@@ -7,9 +7,21 @@
 
 #include <type_traits>
 
+#include "kernels/cuda/held_pack.h"
 #include "kernels/cuda/pack.h"
 
 namespace trireme::kernels {
+
+/// a + b, two packs of T and of Low, rounded to T.
+template <typename T, int W, typename A, typename B>
+TRIREME_HD inline HeldPack<T, W> sum_of(const A& a, const B& b) {
+  Acc<T> left[W], right[W];
+  widen(a, left);
+  widen(b, right);
+  TRIREME_UNROLL
+  for (int k = 0; k < W; ++k) left[k] += right[k];
+  return narrow_held<T, W>(left);
+}
 
 struct Streamed {
   /// Calls fn(i, c) for the packs of W elements this member owns: i counts them, c is the column.
@@ -27,20 +39,15 @@ struct Streamed {
     TRIREME_HD void load(const Group&, const T* x, int64_t /*cols*/) {
       from = x;
     }
-    /// The row becomes a + b, rounded to T, and is written to `sum`.
-    template <typename Group>
-    TRIREME_HD void load_sum(const Group& group, const T* a, const T* b, T* sum, int64_t cols) {
-      each<W>(group, cols, [&](int, int64_t c) {
-        Acc<T> left[W], right[W];
-        load_values<W>(a + c, left);
-        load_values<W>(b + c, right);
-        TRIREME_UNROLL
-        for (int k = 0; k < W; ++k) left[k] += right[k];
-        store_values<W>(sum + c, left);
+    /// The row becomes its sum with `other`, rounded to T, and is written to `sum`.
+    template <typename Group, typename Other>
+    TRIREME_HD void add(const Group& group, const Other& other, T* sum, int64_t cols) {
+      each<W>(group, cols, [&](int i, int64_t c) {
+        store_held(sum + c, sum_of<T, W>(get(i, c), other.get(i, c)));
       });
       from = sum;
     }
-    TRIREME_HD Pack<T, W> get(int, int64_t c) const { return load_pack<W>(from + c); }
+    TRIREME_HD HeldPack<T, W> get(int, int64_t c) const { return load_held<W>(from + c); }
   };
 };
 
@@ -57,28 +64,25 @@ struct Held {
 
   template <typename T, int W>
   struct Row {
-    Pack<T, W> packs[kPacks];
+    HeldPack<T, W> packs[kPacks];
 
     template <typename Group>
     TRIREME_HD void load(const Group& group, const T* x, int64_t cols) {
-      each<W>(group, cols, [&](int i, int64_t c) { packs[i] = load_pack<W>(x + c); });
+      each<W>(group, cols, [&](int i, int64_t c) { packs[i] = load_held<W>(x + c); });
     }
-    template <typename Group>
-    TRIREME_HD void load_sum(const Group& group, const T* a, const T* b, T* sum, int64_t cols) {
-      Row other;
-      load(group, a, cols);
-      other.load(group, b, cols);
+    template <typename Group, typename Other>
+    TRIREME_HD void add(const Group& group, const Other& other, T* sum, int64_t cols) {
       each<W>(group, cols, [&](int i, int64_t c) {
-        Acc<T> left[W], right[W];
-        widen(packs[i], left);
-        widen(other.packs[i], right);
-        TRIREME_UNROLL
-        for (int k = 0; k < W; ++k) left[k] += right[k];
-        packs[i] = narrow<T, W>(left);
-        store_pack(sum + c, packs[i]);
+        packs[i] = sum_of<T, W>(get(i, c), other.get(i, c));
+        store_held(sum + c, packs[i]);
       });
     }
-    TRIREME_HD Pack<T, W> get(int i, int64_t) const { return packs[i]; }
+    TRIREME_HD HeldPack<T, W> get(int i, int64_t) const { return packs[i]; }
+    /// What has been widened is not kept (held_pack.h).
+    TRIREME_HD void renew() {
+      TRIREME_UNROLL
+      for (auto& pack : packs) kernels::renew(pack);
+    }
   };
 };
 

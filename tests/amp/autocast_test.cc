@@ -8,6 +8,7 @@
 #include "core/autograd/backward.h"
 #include "core/autograd/no_grad.h"
 #include "core/autograd/node.h"
+#include "core/models/gpt.h"
 #include "core/ops/ops.h"
 #include "core/optim/sgd.h"
 
@@ -102,6 +103,17 @@ TEST(Autocast, ConvertsAWeightOnce) {
   const Tensor x = weight(1).detach(), w = weight(2);
   const Autocast autocast(DType::kBF16);
   EXPECT_EQ(casts_below(matmul(matmul(x, w), w)), 1u);
+}
+
+// Between the products of a block lie norms, which read and write what products do.
+TEST(Autocast, ConvertsOfAGptItsParametersAndTheFirstNormOnly) {
+  Generator generator(5);
+  const GptConfig config{.vocab_size = 32, .context = 8, .layers = 3, .heads = 2, .dim = 16};
+  const Gpt model(config, generator);
+  const Tensor ids = from_vector<int64_t>({1, 2, 3, 4}, {1, 4});
+  const Autocast autocast(DType::kBF16);
+  const size_t per_block = 8, head = 1, first_norm = 1;  // four products of a weight and a bias
+  EXPECT_EQ(casts_below(model.loss(ids, ids)), 3 * per_block + head + first_norm);
 }
 
 TEST(Autocast, ConvertsAWeightAnewOnceItHasChanged) {

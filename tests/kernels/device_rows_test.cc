@@ -199,61 +199,84 @@ TEST(DeviceRowsF32, PaddedClassesAndIdsOutsideTheTable) {
   EXPECT_EQ(cross_entropy_row<1>(SerialGroup{}, x.data(), 3, outside).second, 0);
 }
 
+/// The two norms of the CPU, where the products around them are of the stream's type or of 16 bits.
+template <typename T, typename Low>
+void norm_on_cpu(const NormForward<T, Low>& n) {
+  if constexpr (std::is_same_v<T, Low>) {
+    residual_layer_norm<T>(Cpu{}, n.branch, n.x, n.gamma, n.beta, n.eps, n.sum, n.y, n.mean,
+                           n.rstd);
+  } else {
+    residual_layer_norm_between<Low>(Cpu{}, n.branch, n.x, n.gamma, n.beta, n.eps, n.sum, n.y,
+                                     n.mean, n.rstd);
+  }
+}
+template <typename T, typename Low>
+void norm_backward_on_cpu(const NormBackward<T, Low>& b, T* dgamma, T* dbeta) {
+  if constexpr (std::is_same_v<T, Low>) {
+    residual_layer_norm_backward<T>(Cpu{}, b.x, b.gamma, b.mean, b.rstd, b.dy, b.dsum, b.dx, dgamma,
+                                    dbeta);
+  } else {
+    residual_layer_norm_between_backward<Low>(Cpu{}, b.x, b.gamma, b.mean, b.rstd, b.dy, b.dsum,
+                                              b.dx, b.dx_low, dgamma, dbeta);
+  }
+}
+
 /// Residual norm and its gradient with rows held in registers or streamed; without a mean, by the
-/// root mean square.
-template <typename Fixture, typename T, typename Store, int W>
+/// root mean square. Rows are loaded ahead of their use and not.
+template <typename T, typename Low, typename Store, int W>
 void check_norm(int64_t cols, int members, bool fused, bool has_mean) {
   using A = Acc<T>;
-  auto x = Fixture::draw(kRows * cols, 4), residual = Fixture::draw(kRows * cols, 5);
-  auto gamma = Fixture::draw(cols, 6), beta = Fixture::draw(cols, 7);
-  auto dy = Fixture::draw(kRows * cols, 8), dsum = Fixture::draw(kRows * cols, 9);
-  if (!fused) std::fill(residual.begin(), residual.end(), T(0.0f));
-  const auto view = [&](std::vector<T>& v) { return MatrixView<T>{v.data(), kRows, cols, cols}; };
-  std::vector<T> sum(x.size()), y(x.size()), dx(x.size()), dgamma(gamma.size()),
-      dbeta(gamma.size());
-  std::vector<A> mean(kRows), rstd(kRows), got_mean(kRows), got_rstd(kRows);
-  A* const to_mean = has_mean ? mean.data() : nullptr;
-  residual_layer_norm<T>(Cpu{}, view(x), view(residual), gamma.data(), beta.data(), 1e-3, view(sum),
-                         view(y), to_mean, rstd.data());
-  residual_layer_norm_backward<T>(Cpu{}, view(sum), gamma.data(), to_mean, rstd.data(), view(dy),
-                                  view(dsum), view(dx), dgamma.data(), dbeta.data());
-  std::vector<T> got_sum(x.size()), got_y(x.size()), got_dx(x.size());
-  NormForward<T> n{};
-  n.x = x.data();
-  n.residual = fused ? residual.data() : nullptr;
-  n.sum = got_sum.data();
-  n.gamma = gamma.data();
-  n.beta = beta.data();
-  n.eps = static_cast<A>(1e-3);
-  n.y = got_y.data();
-  n.x_stride = n.residual_stride = n.sum_stride = n.y_stride = cols;
-  n.mean = has_mean ? got_mean.data() : nullptr;
+  using Wide = DeviceRows<T>;
+  using Narrow = DeviceRows<Low>;
+  auto x = Wide::draw(kRows * cols, 4), gamma = Wide::draw(cols, 6), beta = Wide::draw(cols, 7),
+       dsum = Wide::draw(kRows * cols, 9);
+  auto branch = Narrow::draw(kRows * cols, 5), dy = Narrow::draw(kRows * cols, 8);
+  if (!fused) std::fill(branch.begin(), branch.end(), Low(0.0f));
+  const auto view = [&](auto& v) {
+    using E = typename std::remove_reference_t<decltype(v)>::value_type;
+    return MatrixView<E>{v.data(), kRows, cols, cols};
+  };
+  std::vector<T> sum(x.size()), dx(x.size()), dgamma(gamma.size()), dbeta(gamma.size());
+  std::vector<Low> y(x.size()), dx_low(x.size());
+  std::vector<A> mean(kRows), rstd(kRows);
+  const NormForward<T, Low> forward{
+      view(x),     view(branch), view(sum), gamma.data(),
+      beta.data(), A(1e-3),      view(y),   has_mean ? mean.data() : nullptr,
+      rstd.data()};
+  norm_on_cpu(forward);
+  const NormBackward<T, Low> backward{view(sum), gamma.data(), forward.mean, rstd.data(),
+                                      view(dy),  view(dsum),   view(dx),     view(dx_low)};
+  norm_backward_on_cpu(backward, dgamma.data(), dbeta.data());
+
+  std::vector<T> got_sum(x.size()), got_dx(x.size());
+  std::vector<Low> got_y(x.size()), got_low(x.size());
+  std::vector<A> got_mean(kRows), got_rstd(kRows);
+  NormForward<T, Low> n = forward;
+  if (!fused) n.branch = {};
+  n.sum = view(got_sum);
+  n.y = view(got_y);
+  if (has_mean) n.mean = got_mean.data();
   n.rstd = got_rstd.data();
-  n.rows = kRows;
-  n.cols = cols;
-  NormBackward<T> b{};
-  b.x = sum.data();
-  b.gamma = gamma.data();
-  b.mean = to_mean;
-  b.rstd = rstd.data();
-  b.dy = dy.data();
-  b.dsum = dsum.data();
-  b.dx = got_dx.data();
-  b.x_stride = b.dy_stride = b.dsum_stride = b.dx_stride = cols;
-  b.rows = kRows;
-  b.cols = cols;
+  NormBackward<T, Low> b = backward;
+  b.dx = view(got_dx);
+  b.dx_low = view(got_low);
   std::vector<double> sums(static_cast<size_t>(2 * cols));
   run_group(members, [&](const auto& group) {
+    using Forward = NormForwardRow<Store, W, T, Low>;
+    using Backward = NormBackwardRow<Store, W, T, Low>;
     NormSums<A, 64> mine;
     NoSums none;
-    for (int64_t r = 0; r < kRows; ++r) {
-      layer_norm_row<Store, W>(group, n, r);
+    each_norm_row<false, Forward>(
+        group, n, 1, 1, [&](int64_t r, Forward& row) { layer_norm_row(group, n, r, row); });
+    each_norm_row<true, Forward>(
+        group, n, 0, kRows, [&](int64_t r, Forward& row) { layer_norm_row(group, n, r, row); });
+    each_norm_row<true, Backward>(group, b, 0, 1, [&](int64_t r, Backward& row) {
       if constexpr (std::is_same_v<Store, Streamed>) {
-        layer_norm_backward_row<Store, W>(group, b, r, none);
+        layer_norm_backward_row(group, b, r, row, none);
       } else {
-        layer_norm_backward_row<Store, W>(group, b, r, mine);
+        layer_norm_backward_row(group, b, r, row, mine);
       }
-    }
+    });
     Store::template each<W>(group, cols, [&](int i, int64_t c) {
       for (int k = 0; k < W; ++k) {  // columns of different members are different
         sums[static_cast<size_t>(c + k)] = static_cast<double>(mine.gamma[i * W + k]);
@@ -261,39 +284,49 @@ void check_norm(int64_t cols, int members, bool fused, bool has_mean) {
       }
     });
   });
-  if (fused) Fixture::expect_near(got_sum, sum);
-  Fixture::expect_near(got_y, y, 4);
-  Fixture::expect_near(got_dx, dx, 10);
-  Fixture::expect_near(got_mean, mean);
-  Fixture::expect_near(got_rstd, rstd);
+  if (fused) Wide::expect_near(got_sum, sum);
+  Narrow::expect_near(got_y, y, 4);
+  Wide::expect_near(got_dx, dx, 10);
+  if (!std::is_same_v<T, Low>) Narrow::expect_near(got_low, dx_low);
+  Wide::expect_near(got_mean, mean);
+  Wide::expect_near(got_rstd, rstd);
   if (std::is_same_v<Store, Streamed>) return;
   for (size_t c = 0; c < static_cast<size_t>(cols); ++c) {
-    const double bound = 20 * Fixture::tolerance();
+    const double bound = 20 * Wide::tolerance();
     EXPECT_NEAR(sums[c], static_cast<double>(A(dgamma[c])), bound * (1 + std::fabs(sums[c])));
     EXPECT_NEAR(sums[static_cast<size_t>(cols) + c], static_cast<double>(A(dbeta[c])), bound * 10);
   }
 }
 
-TYPED_TEST(DeviceRows, NormStreamed) {
-  TestFixture::each_setting([](int64_t cols, int64_t, int members) {
+template <typename T, typename Low>
+void check_norms_streamed() {
+  DeviceRows<T>::each_setting([](int64_t cols, int64_t, int members) {
     for (bool has_mean : {false, true}) {
-      check_norm<TestFixture, TypeParam, Streamed, 1>(cols, members, members == 3, has_mean);
+      check_norm<T, Low, Streamed, 1>(cols, members, members == 3, has_mean);
     }
   });
 }
-
-TYPED_TEST(DeviceRows, NormHeldInRegisters) {
-  using T = TypeParam;
+template <typename T, typename Low>
+void check_norms_held() {
   constexpr int kW = kPack<T>, kPacks = 32 / kW;
   for (int64_t packs : {1, 2, 5, 3 * kPacks}) {  // three members hold 3 * kPacks at most
     for (bool fused : {false, true}) {
       for (bool has_mean : {false, true}) {
-        check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 3, fused, has_mean);
+        check_norm<T, Low, Held<kPacks>, kW>(packs * kW, 3, fused, has_mean);
         if (packs > kPacks) continue;
-        check_norm<TestFixture, T, Held<kPacks>, kW>(packs * kW, 1, fused, has_mean);
+        check_norm<T, Low, Held<kPacks>, kW>(packs * kW, 1, fused, has_mean);
       }
     }
   }
+}
+
+TYPED_TEST(DeviceRows, NormStreamed) { check_norms_streamed<TypeParam, TypeParam>(); }
+TYPED_TEST(DeviceRows, NormHeldInRegisters) { check_norms_held<TypeParam, TypeParam>(); }
+TEST(DeviceRowsF32, NormBetweenProductsOf16Bits) {
+  check_norms_streamed<float, BFloat16>();
+  check_norms_streamed<float, Float16>();
+  check_norms_held<float, BFloat16>();
+  check_norms_held<float, Float16>();
 }
 
 /// Both stages of a sum over rows as the kernels run them: each thread of each block in turn.
