@@ -16,19 +16,20 @@ inline constexpr int64_t kMostHeldForward = int64_t{kBlockThreads} * kManyColumn
 inline constexpr int kNormThreads = 128;
 inline constexpr int64_t kMostHeldBackward = int64_t{kNormThreads} * kManyColumns;
 
-/// What the kernel of rows in registers is compiled for.
-struct NormSetting {
-  bool ahead;  // a row is loaded while the one before it is worked on
-  int blocks;  // that a multiprocessor's 65536 registers hold at once
-};
-/// From the registers of a thread's share of a row: 16-bit types have two columns in one.
+/// Blocks of kNormThreads that a multiprocessor's 65536 registers hold at once, by the registers of
+/// a thread's share of a row: 16-bit types have two columns in one.
 template <int kColumns, typename T, typename Low>
-constexpr NormSetting forward_setting() {
+constexpr int forward_blocks() {
   constexpr int kRow = kColumns * (sizeof(T) + sizeof(Low)) / 4;
-  return {.ahead = true, .blocks = kRow <= 24 ? 6 : kRow <= 32 ? 5 : kRow <= 48 ? 4 : 3};
+  return kRow <= 24 ? 6 : kRow <= 32 ? 5 : kRow <= 48 ? 4 : 3;
 }
+
+struct NormBackwardSetting {
+  bool ahead;  // registers suffice for a second row
+  int blocks;
+};
 template <int kColumns, typename T, typename Low>
-constexpr NormSetting backward_setting() {
+constexpr NormBackwardSetting backward_setting() {
   constexpr int kRow = kColumns * (2 * sizeof(T) + sizeof(Low)) / 4, kSums = 2 * kColumns;
   constexpr bool kAhead = 2 * kRow + kSums <= 200;
   return {.ahead = kAhead, .blocks = (kAhead ? 2 : 1) * kRow + kSums <= 128 ? 3 : 2};
@@ -47,18 +48,18 @@ struct NormForwardBody {
 
 /// A warp a row.
 template <int W, int kColumns, typename T, typename Low>
-__global__ void __launch_bounds__(kNormThreads, forward_setting<kColumns, T, Low>().blocks)
+__global__ void __launch_bounds__(kNormThreads, forward_blocks<kColumns, T, Low>())
     norm_forward_kernel(const __grid_constant__ NormForward<T, Low> n) {
   using Row = NormForwardRow<Held<kColumns / W>, W, T, Low>;
   __shared__ GroupSlots slots;
   const DeviceGroup group(32, slots);
   constexpr int kGroups = kNormThreads / 32;
-  each_norm_row<forward_setting<kColumns, T, Low>().ahead, Row>(
-      group, n, int64_t{blockIdx.x} * kGroups + group.index(), int64_t{gridDim.x} * kGroups,
-      [&](int64_t r, Row& row) { layer_norm_row(group, n, r, row); });
+  each_norm_row<true, Row>(group, n, int64_t{blockIdx.x} * kGroups + group.index(),
+                           int64_t{gridDim.x} * kGroups,
+                           [&](int64_t r, Row& row) { layer_norm_row(group, n, r, row); });
 }
 
-/// Blocks of `groups` rows each, as many as run at once: each takes its share of the rows.
+/// Blocks of `groups` groups, no more than run at once: each takes its share of the rows.
 inline int64_t norm_blocks(Cuda device, int64_t rows, int64_t groups, int per_multiprocessor) {
   const int64_t most = per_multiprocessor * cuda::device_limits(device.index).multiprocessors;
   return std::min((rows + groups - 1) / groups, most);
@@ -67,7 +68,7 @@ inline int64_t norm_blocks(Cuda device, int64_t rows, int64_t groups, int per_mu
 template <int kColumns, int W, typename T, typename Low>
 void launch_norm_of_warps(const char* op, Cuda device, const NormForward<T, Low>& n) {
   const int64_t blocks =
-      norm_blocks(device, n.x.rows, kNormThreads / 32, forward_setting<kColumns, T, Low>().blocks);
+      norm_blocks(device, n.x.rows, kNormThreads / 32, forward_blocks<kColumns, T, Low>());
   launch(op, device, norm_forward_kernel<W, kColumns, T, Low>,
          {.blocks = blocks, .threads = kNormThreads}, n);
 }

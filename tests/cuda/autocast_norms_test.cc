@@ -19,6 +19,7 @@ namespace trireme::testing {
 namespace {
 
 constexpr Device kGpu{DeviceType::kCuda, 0};
+
 struct Setting {
   DType low;
   int64_t cols;
@@ -100,8 +101,7 @@ TEST(AutocastNorms, GoBackwardInTwoKernels) {
   EXPECT_EQ(results_on(kGpu, {DType::kBF16, 64, true, false, true}).backward_grids, 2);
 }
 
-// More rows than there are groups at once: each group takes several, the next while it works on
-// one.
+// With more rows than groups each group takes several, the next while it works on one.
 TEST(AutocastNorms, TakeAnyNumberOfRows) {
   for (const int64_t rows : {1, 2000, 5003}) {
     check({DType::kBF16, 8, true, false, true, rows});
