@@ -142,10 +142,13 @@ struct SwiGluGradGate {
   TRIREME_FN operator()(T dy, T a, T b) const { return Silu{}.grad(dy * b, a); }
 };
 
-// -(t log s(x) + (1 - t) log(1 - s(x))), s the sigmoid.
+// -(t log s(x) + (1 - t) log(1 - s(x))), s the sigmoid: no difference of two large numbers, or of
+// two infinities.
 struct BceWithLogits {
   static constexpr const char* kName = "binary_cross_entropy_with_logits";
-  TRIREME_FN operator()(T x, T t) const { return Softplus::log1p_exp(x) - x * t; }
+  TRIREME_FN operator()(T x, T t) const {
+    return (x > T(0) ? x * (T(1) - t) : -x * t) + Softplus::log1p_exp(-std::fabs(x));
+  }
 };
 struct BceWithLogitsGrad {
   static constexpr const char* kName = "binary_cross_entropy_with_logits";

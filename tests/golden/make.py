@@ -12,7 +12,7 @@ import importlib
 import sys
 
 TOPICS = ("ops_pointwise", "ops_binary", "ops_reduction", "ops_shaping", "ops_products",
-          "ops_network", "ops_losses", "ops_llama", "modules")
+          "ops_network", "ops_losses", "ops_llama", "ops_extreme", "modules")
 
 for topic in sys.argv[1:] or TOPICS:
     importlib.import_module(topic)

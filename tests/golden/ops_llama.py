@@ -1,21 +1,9 @@
 """What Llama's blocks add: rotary positions, shared heads of keys and values, options."""
 
-import torch
 from torch.nn import functional as F
 
-from formulas import attention, rms
+from formulas import attention, rms, rotary
 from golden import case, real, write
-
-
-def rotary(x, theta=10000.0, first=0, rotated=-1):
-    """x [batch, time, heads, head_dim]; feature d is paired with d + head_dim / 2."""
-    half = x.shape[-1] // 2
-    angles = (torch.arange(x.shape[1], dtype=torch.float64) + first)[:, None] * theta ** (
-        -torch.arange(half, dtype=torch.float64) / half)
-    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
-    a, b = x[..., :half], x[..., half:]
-    turned = torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-    return turned if rotated < 0 else torch.cat([turned[:, :, :rotated], x[:, :, rotated:]], 2)
 
 
 for shape, arguments in (((2, 5, 3, 8), {}), ((1, 4, 2, 2), {"theta": 500.0}),

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from convolutions import CASES, functional, write_cases
-from formulas import rms
+from formulas import batch, fused, group, layer, rms
 from golden import INF, NAN, WIDE, case, const, given, real, write
 
 LARGE = given([[1e4, 0.0, -1e4], [88, 100, 88], [-INF, 0.0, 1.0], [-1e4, -1e4, -1e4],
@@ -17,14 +17,6 @@ for op, function in {"softmax": torch.softmax, "log_softmax": torch.log_softmax}
     case(op, lambda x, dim, f=function: f(x, dim), {"x": const(LARGE)}, dim=1, dtypes=WIDE, slack=4)
     case(op, lambda x, dim, f=function: f(x, dim),
          {"x": const(given([[NAN, 0.0, 1.0], [INF, 0.0, 1.0], [-INF, -INF, -INF]]))}, dim=1)
-
-
-def layer(x, gamma=None, beta=None, eps=1e-5):
-    return F.layer_norm(x, x.shape[-1:], gamma, beta, eps)
-
-
-def group(x, groups, gamma=None, beta=None, eps=1e-5):
-    return F.group_norm(x.movedim(-1, 1), groups, gamma, beta, eps).movedim(1, -1)
 
 
 for shape in ((3, 13), (2, 3, 5), (4, 1), (7,), (0, 5)):
@@ -76,21 +68,6 @@ for shape, height, width in (((2, 5, 7, 3), 2, 3), ((1, 4, 4, 2), 1, 1), ((1, 3,
          lambda x, height, width: F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), (
              height, width)).permute(0, 2, 3, 1), {"x": real(*shape)}, height=height, width=width,
          slack=4)
-
-
-def batch(x, gamma=None, beta=None, running_mean=None, running_var=None, training=True,
-          momentum=0.1, eps=1e-5, residual=None, fused=False):
-    mean = None if running_mean is None else running_mean.clone()
-    var = None if running_var is None else running_var.clone()
-    y = F.batch_norm(x.movedim(-1, 1), mean, var, gamma, beta, training, momentum,
-                     eps).movedim(1, -1)
-    if fused:
-        y = torch.relu(y if residual is None else y + residual)
-    return (y,) if mean is None else (y, mean, var)
-
-
-def fused(**operands):
-    return batch(fused=True, **operands)
 
 
 for shape in ((7, 3), (2, 3, 4, 5), (2, 5, 1), (3, 17)):
