@@ -142,7 +142,7 @@ struct Clamp {
   static constexpr Saves kSaves = Saves::kInput;
   double low, high;
   TRIREME_FN operator()(T x) const { return x < T(low) ? T(low) : x > T(high) ? T(high) : x; }
-  TRIREME_FN grad(T dy, T x) const { return x < T(low) || x > T(high) ? T(0) : dy; }
+  TRIREME_FN grad(T dy, T x) const { return x > T(low) && x < T(high) ? dy : T(0); }
 };
 
 struct Pow {

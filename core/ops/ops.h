@@ -65,7 +65,7 @@ enum class Gelu { kErf, kTanh };
 /// x * Phi(x), exact (erf) or in the tanh approximation that GPT-2 uses. Hendrycks and Gimpel,
 /// "Gaussian error linear units", 2016.
 Tensor gelu(const Tensor& x, Gelu form = Gelu::kErf);
-/// min(max(x, low), high); the gradient is zero outside.
+/// min(max(x, low), high); the gradient is zero outside and at the bounds.
 Tensor clamp(const Tensor& x, double low, double high);
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }

