@@ -11,6 +11,7 @@
 #include "core/tensor/transfer.h"
 #include "tests/golden/golden_case.h"
 #include "tests/golden/golden_ops.h"
+#include "tests/golden/operand_shapes.h"
 
 namespace trireme::testing {
 namespace {
@@ -106,7 +107,12 @@ TEST(BadOperands, OneOfAnotherDtypeIsRefusedBesideOthers) {
 }
 
 TEST(BadOperands, OneOfAnotherShapeFitsOrIsRefused) {
+  if (!test_device().is_cpu()) {
+    GTEST_SKIP()
+        << "fewer rows put an index out of range, which a GPU refuses by the next wait only";
+  }
   for_each_operand([&](const GoldenCase& of, const GoldenValue& value) {
+    ASSERT_TRUE(shapes_agree(of, value.name, value.shape)) << "the table of operand_shapes.cc errs";
     std::vector<std::vector<int64_t>> shapes;
     const std::vector<int64_t> shape(value.shape.begin(), value.shape.end());
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -123,7 +129,10 @@ TEST(BadOperands, OneOfAnotherShapeFitsOrIsRefused) {
       const Shape changed{std::span<const int64_t>(other)};
       const std::string said =
           outcome(of, value.name, zeros_like_operand(changed, operand(value).dtype()));
-      if (said == kNothing) continue;
+      if (said == kNothing) {
+        EXPECT_TRUE(shapes_agree(of, value.name, changed)) << "took " << changed;
+        continue;
+      }
       EXPECT_TRUE(is_named(of, said)) << changed << ": " << said;
       EXPECT_NE(said.find_first_of("0123456789["), said.npos) << changed << ": " << said;
     }
