@@ -98,6 +98,20 @@ OpCase separate_case(const std::string& name, const Shape& q, int64_t keys,
           .empty_shapes = {{no_q, no_kv, no_kv}}};
 }
 
+/// What a mask that broadcasts to [batch, heads, queries, keys] adds to the scores.
+OfPair mask_of(const Array& mask, bool additive) {
+  return [&mask, additive](int64_t b, int64_t h, int64_t i, int64_t j) {
+    const Shape& s = mask.shape;
+    const int64_t index[] = {b, h, i, j};
+    int64_t at = 0;
+    for (int d = 0; d < s.rank(); ++d) {
+      at = at * s[d] + (s[d] == 1 ? 0 : index[4 - s.rank() + d]);
+    }
+    const double m = mask[at];
+    return additive ? m : m != 0 ? 0 : kMasked;
+  };
+}
+
 /// `mask_shape` broadcasts to [batch, heads, queries, keys]. A bool mask of random bits leaves some
 /// query without any key where keys are few.
 OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_shape, bool additive,
@@ -121,15 +135,9 @@ OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_sh
               [additive, causal](const Arrays& in) {
                 const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
                 const OfPair future = causal ? future_masked(l.time, l.time) : always(0);
+                const OfPair masked = mask_of(in[3], additive);
                 const OfPair added = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
-                  const Shape& s = in[3].shape;
-                  const int64_t index[] = {b, h, i, j};
-                  int64_t at = 0;
-                  for (int d = 0; d < s.rank(); ++d) {
-                    at = at * s[d] + (s[d] == 1 ? 0 : index[4 - s.rank() + d]);
-                  }
-                  const double m = in[3][at];
-                  return future(b, h, i, j) + (additive ? m : m != 0 ? 0 : kMasked);
+                  return future(b, h, i, j) + masked(b, h, i, j);
                 };
                 Array y = Array::zeros(in[0].shape);
                 attend(in[0], l, in[1], lk, in[2], lk, y, l, in[0].shape[0], added, always(1),
@@ -144,6 +152,18 @@ OpCase masked_case(const std::string& name, const Shape& q, const Shape& mask_sh
 constexpr uint64_t kSeed = 31, kFirst = 5;
 constexpr double kDropout = 0.3;
 
+/// What the generator's state makes of a weight: dropped, or larger.
+OfPair dropout_of(int64_t batch, int64_t heads, int64_t kv_heads, int64_t queries, int64_t keys) {
+  return [=](int64_t b, int64_t h, int64_t i, int64_t j) {
+    // Query heads that share no key head stand together: the first of each, then the second ..
+    const int64_t n = heads / kv_heads, place = (h % n * batch + b) * kv_heads + h / n;
+    const int64_t counter = (place * keys + j) * ((queries + 3) / 4) + i / 4;
+    const auto words = philox(kSeed, kFirst + static_cast<uint64_t>(counter));
+    const float u = to_uniform(words[static_cast<size_t>(i % 4)]);
+    return static_cast<double>(u) < kDropout ? 0 : 1 / (1 - kDropout);
+  };
+}
+
 OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool causal,
                     int64_t kv_heads = 0) {
   OpCase row = separate_case("dropped_" + name, q, keys, {}, kv_heads);
@@ -155,49 +175,72 @@ OpCase dropped_case(const std::string& name, const Shape& q, int64_t keys, bool 
   };
   row.reference = [causal](const Arrays& in) {
     const Layout l = dense_layout(in[0].shape), lk = dense_layout(in[1].shape);
-    const OfPair factor = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
-      // Query heads that share no key head stand together: the first of each, then the second ..
-      const int64_t n = l.heads / lk.heads, place = (h % n * in[0].shape[0] + b) * lk.heads + h / n;
-      const int64_t counter = (place * lk.time + j) * ((l.time + 3) / 4) + i / 4;
-      const auto words = philox(kSeed, kFirst + static_cast<uint64_t>(counter));
-      const float u = to_uniform(words[static_cast<size_t>(i % 4)]);
-      return static_cast<double>(u) < kDropout ? 0 : 1 / (1 - kDropout);
-    };
     Array y = Array::zeros(in[0].shape);
     attend(in[0], l, in[1], lk, in[2], lk, y, l, in[0].shape[0],
-           causal ? future_masked(l.time, lk.time) : always(0), factor, root_scale(l.head_dim));
+           causal ? future_masked(l.time, lk.time) : always(0),
+           dropout_of(in[0].shape[0], l.heads, lk.heads, l.time, lk.time), root_scale(l.head_dim));
     return y;
   };
   return row;
 }
 
-OpCase packed_case(const std::string& name, const Shape& shape, int heads, int kv_heads = 0) {
-  const int kv = kv_heads > 0 ? kv_heads : heads;
+enum class Mask { kNone, kBool, kAdded };
+struct Packed {
+  int kv_heads = 0;  // 0: as many as heads
+  bool causal = true;
+  std::optional<double> scale = {};
+  Mask mask = Mask::kNone;  // [batch, 1, time, time]
+  bool drops = false;
+};
+
+OpCase packed_case(const std::string& name, const Shape& shape, int heads, const Packed& of = {}) {
+  const int kv = of.kv_heads > 0 ? of.kv_heads : heads;
   Shape none = shape;
   none[1] = 0;
-  return {.name = "attention_qkv_" + name,
-          .inputs = {real(shape)},
-          .op =
-              [=](const Tensors& in) {
-                return scaled_dot_product_attention_qkv(in[0], heads, {.causal = true}, kv_heads);
-              },
-          .reference =
-              [heads, kv](const Arrays& in) {
-                const Shape& s = in[0].shape;
-                const int64_t head_dim = s[2] / (heads + 2 * kv), width = heads * head_dim;
-                const auto part = [&](int64_t first, int64_t count, int64_t row) {
-                  return Layout{count, s[1], head_dim, s[1] * row, head_dim, row, first * head_dim};
-                };
-                Array y = Array::zeros({s[0], s[1], width});
-                attend(in[0], part(0, heads, s[2]), in[0], part(heads, kv, s[2]), in[0],
-                       part(heads + kv, kv, s[2]), y, part(0, heads, width), s[0],
-                       future_masked(s[1], s[1]), always(1), root_scale(head_dim));
-                return y;
-              },
-          .more_roundings_on_cuda = kRoundedWeights,
-          .differentiable_once = "scaled_dot_product_attention_qkv",
-          .empty_shapes = {{none}},
-          .one_shapes = {{{1, 1, heads + 2 * kv}}}};
+  OpCase row{.name = "attention_qkv_" + name,
+             .inputs = {real(shape)},
+             .op =
+                 [=](const Tensors& in) {
+                   Generator generator(kSeed);
+                   generator.set_offset(kFirst);
+                   AttentionOptions options{.causal = of.causal, .scale = of.scale};
+                   if (of.mask != Mask::kNone) options.mask = in[1];
+                   if (of.drops) options.dropout = kDropout, options.generator = &generator;
+                   return scaled_dot_product_attention_qkv(in[0], heads, options, of.kv_heads);
+                 },
+             .reference =
+                 [=](const Arrays& in) {
+                   const Shape& s = in[0].shape;
+                   const int64_t head_dim = s[2] / (heads + 2 * kv), width = heads * head_dim;
+                   const auto part = [&](int64_t first, int64_t count, int64_t stride) {
+                     return Layout{count,    s[1],   head_dim,        s[1] * stride,
+                                   head_dim, stride, first * head_dim};
+                   };
+                   const OfPair future = of.causal ? future_masked(s[1], s[1]) : always(0);
+                   const OfPair masked =
+                       of.mask == Mask::kNone ? always(0) : mask_of(in[1], of.mask == Mask::kAdded);
+                   const OfPair added = [&](int64_t b, int64_t h, int64_t i, int64_t j) {
+                     return future(b, h, i, j) + masked(b, h, i, j);
+                   };
+                   Array y = Array::zeros({s[0], s[1], width});
+                   attend(in[0], part(0, heads, s[2]), in[0], part(heads, kv, s[2]), in[0],
+                          part(heads + kv, kv, s[2]), y, part(0, heads, width), s[0], added,
+                          of.drops ? dropout_of(s[0], heads, kv, s[1], s[1]) : always(1),
+                          of.scale.value_or(root_scale(head_dim)));
+                   return y;
+                 },
+             .more_roundings_on_cuda = kRoundedWeights,
+             .differentiable_once = "scaled_dot_product_attention_qkv",
+             .empty_shapes = {{none}},
+             .one_shapes = {{{1, 1, heads + 2 * kv}}}};
+  if (of.mask != Mask::kNone) {
+    const Shape mask{shape[0], 1, shape[1], shape[1]};
+    row.inputs.push_back(of.mask == Mask::kAdded ? real(mask) : booleans(mask));
+    row.inputs.back().needs_grad = false;
+    row.empty_shapes->push_back({shape[0], 1, 0, 0});
+    row.one_shapes->push_back({1, 1, 1, 1});
+  }
+  return row;
 }
 
 }  // namespace
@@ -225,6 +268,14 @@ std::vector<OpCase> attention_cases() {
       packed_case("short", {2, 5, 12}, 2),
       packed_case("odd", {1, 67, 18}, 2),
       packed_case("wide_head", {1, 3, 300}, 1),
+      packed_case("all", {2, 5, 12}, 2, {.causal = false}),
+      packed_case("scaled", {2, 5, 12}, 2, {.scale = 0.25}),
+      packed_case("masked", {2, 5, 12}, 2, {.causal = false, .mask = Mask::kBool}),
+      packed_case("masked_causal", {1, 67, 18}, 2, {.mask = Mask::kAdded}),
+      packed_case("dropped", {2, 6, 18}, 2, {.drops = true}),
+      packed_case("dropped_all", {1, 67, 18}, 2, {.causal = false, .drops = true}),
+      packed_case("grouped_masked_dropped", {2, 5, 24}, 4,
+                  {.kv_heads = 2, .scale = 0.5, .mask = Mask::kAdded, .drops = true}),
       // In 16 bits for cuDNN's fused kernels; tests/gpu/attention_test.cc has longer ones.
       packed_case("head_of_8", {2, 5, 48}, 2),
       packed_case("head_of_64", {1, 5, 384}, 2),
@@ -240,13 +291,13 @@ std::vector<OpCase> attention_cases() {
       masked_case("grouped", {2, 4, 5, 2}, {2, 4, 5, 5}, true, false, 2),
       masked_case("grouped_bool", {1, 4, 6, 2}, {1, 1, 6, 6}, false, true, 2),
       dropped_case("grouped", {2, 4, 6, 3}, 5, false, 2),
-      packed_case("grouped", {2, 5, 24}, 4, 2),
-      packed_case("grouped_head_of_8", {2, 5, 64}, 4, 2),
-      packed_case("grouped_head_of_64", {1, 5, 384}, 4, 1),
+      packed_case("grouped", {2, 5, 24}, 4, {.kv_heads = 2}),
+      packed_case("grouped_head_of_8", {2, 5, 64}, 4, {.kv_heads = 2}),
+      packed_case("grouped_head_of_64", {1, 5, 384}, 4, {.kv_heads = 1}),
       separate_case("grouped_head_of_64", {2, 4, 5, 64}, 7, {}, 2),
       separate_case("grouped_head_of_128", {1, 2, 4, 128}, 4, causal, 1),
       separate_case("grouped_one_query", {2, 4, 1, 64}, 7, causal, 2),
-      packed_case("grouped_one_query", {2, 1, 512}, 4, 2),
+      packed_case("grouped_one_query", {2, 1, 512}, 4, {.kv_heads = 2}),
   };
 }
 

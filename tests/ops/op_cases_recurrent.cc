@@ -23,14 +23,19 @@ void gru_unit(const double* x, const double* r, double& h, double&) {
   h = (1 - z) * n + z * h;
 }
 
-/// Operands are x, input weight, hidden weight, both biases, h0, c0 (lstm), lengths (if any).
+/// Operands are x, input weight, hidden weight, both biases, h0, c0 (lstm), lengths; those that it
+/// has.
 struct Layer {
   int gates = 0;
   Unit unit = {};
   bool has_c = false, has_lengths = false, has_bias = true;
   TimeOrder order = TimeOrder::kForward;
+  bool has_first = true;  // h0 and c0; without them they are zeros
 
   size_t h0() const { return has_bias ? 5 : 3; }
+  Tensor first(const Tensors& in, size_t state) const {
+    return has_first ? in[h0() + state] : Tensor();
+  }
 };
 
 /// [batch, time * hidden] of y, then h, then c: all results beside each other.
@@ -40,7 +45,7 @@ Array layer_reference(const Layer& of, const Arrays& in) {
   Array out = Array::zeros({batch, row});
   for (int64_t b = 0; b < batch; ++b) {
     std::vector<double> h(static_cast<size_t>(n)), c(static_cast<size_t>(n));
-    for (int64_t j = 0; j < n; ++j) {
+    for (int64_t j = 0; of.has_first && j < n; ++j) {
       h[size_t(j)] = in[of.h0()][b * n + j];
       if (of.has_c) c[size_t(j)] = in[of.h0() + 1][b * n + j];
     }
@@ -80,8 +85,7 @@ OpCase layer_case(const std::string& name, const Layer& of,
     const int64_t w = of.gates * n;
     Shapes all{{b, t, i}, {i, w}, {n, w}};
     if (of.has_bias) all.insert(all.end(), {{w}, {w}});
-    all.push_back({b, n});
-    if (of.has_c) all.push_back({b, n});
+    if (of.has_first) all.insert(all.end(), of.has_c ? 2 : 1, {b, n});
     if (of.has_lengths) all.push_back({b});
     return all;
   };
@@ -118,7 +122,7 @@ OpCase lstm_case(const std::string& name, Layer of, int64_t batch, int64_t steps
   return layer_case(
       "lstm_" + name, of,
       [of](const Tensors& t, const RecurrentWeights& w, const RecurrentOptions& options) {
-        const auto [y, h, c] = lstm(t[0], w, t[of.h0()], t[of.h0() + 1], options);
+        const auto [y, h, c] = lstm(t[0], w, of.first(t, 0), of.first(t, 1), options);
         return std::vector{y, h, c};
       },
       batch, steps, width, hidden);
@@ -131,7 +135,7 @@ OpCase gru_case(const std::string& name, Layer of, int64_t batch, int64_t steps,
   return layer_case(
       "gru_" + name, of,
       [of](const Tensors& t, const RecurrentWeights& w, const RecurrentOptions& options) {
-        const auto [y, h] = gru(t[0], w, t[of.h0()], options);
+        const auto [y, h] = gru(t[0], w, of.first(t, 0), options);
         return std::vector{y, h};
       },
       batch, steps, width, hidden);
@@ -147,7 +151,7 @@ OpCase rnn_case(const std::string& name, Layer of, Nonlinearity nonlinearity) {
       "rnn_" + name, of,
       [of, nonlinearity](const Tensors& t, const RecurrentWeights& w,
                          const RecurrentOptions& options) {
-        const auto [y, h] = rnn(t[0], w, t[of.h0()], nonlinearity, options);
+        const auto [y, h] = rnn(t[0], w, of.first(t, 0), nonlinearity, options);
         return std::vector{y, h};
       },
       3, 4, 2, 5);
@@ -213,16 +217,24 @@ std::vector<OpCase> recurrent_cases() {
       lstm_case("lengths", {.has_lengths = true}, 4, 3, 2, 3),
       lstm_case("lengths_backward", {.has_lengths = true, .order = kBackward}, 4, 3, 2, 8),
       lstm_case("no_bias", {.has_bias = false}, 1, 2, 3, 2),
+      lstm_case("no_states", {.has_first = false}, 2, 3, 3, 4),
+      lstm_case("no_states_backward", {.has_lengths = true, .order = kBackward, .has_first = false},
+                3, 3, 2, 3),
       gru_case("plain", {}, 2, 3, 3, 4),
       gru_case("wide", {}, 3, 2, 5, 19),
       gru_case("backward", {.order = kBackward}, 2, 3, 3, 4),
       gru_case("lengths", {.has_lengths = true}, 4, 3, 2, 8),
       gru_case("lengths_backward", {.has_lengths = true, .order = kBackward}, 4, 3, 2, 3),
       gru_case("no_bias", {.has_bias = false}, 1, 2, 3, 2),
+      gru_case("no_states", {.has_first = false}, 2, 3, 3, 4),
+      gru_case("no_states_backward", {.has_lengths = true, .order = kBackward, .has_first = false},
+               3, 3, 2, 3),
       rnn_case("tanh", {}, Nonlinearity::kTanh),
       rnn_case("relu", {.has_lengths = true}, Nonlinearity::kRelu),
       rnn_case("backward", {.order = kBackward}, Nonlinearity::kTanh),
       rnn_case("no_bias", {.has_bias = false}, Nonlinearity::kRelu),
+      rnn_case("no_states", {.has_first = false}, Nonlinearity::kTanh),
+      rnn_case("no_states_lengths", {.has_lengths = true, .has_first = false}, Nonlinearity::kRelu),
       group_norm_case("images", {2, 3, 2, 8}, 2, true),
       group_norm_case("wide", {3, 5, 32}, 4, true),
       group_norm_case("ragged", {2, 5, 21}, 3, true),
