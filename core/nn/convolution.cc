@@ -3,6 +3,8 @@
 #include "core/base/trace_range.h"
 #include "core/nn/init.h"
 #include "core/nn/parameter.h"
+#include "core/ops/convolution_parts.h"
+#include "core/ops/norm_factor.h"
 
 namespace trireme {
 
@@ -15,6 +17,18 @@ int64_t of_group(const char* op, int64_t channels, int64_t groups, const char* w
   require(groups >= 1 && channels % groups == 0, op, groups, " groups must divide the ", channels,
           " ", what, " channels");
   return channels / groups;
+}
+
+/// The same options, once they make sense; `channels` are those that the weight has whole.
+template <typename Options>
+const Options& checked(const char* op, const Options& options, int64_t channels, const char* what) {
+  of_group(op, channels, options.groups, what);
+  const detail::WindowOptions windows = detail::windows_of(options);
+  detail::check_window_options(op, windows);
+  if constexpr (requires { options.output_padding; }) {
+    detail::check_output_padding(op, detail::entries(options.output_padding), windows);
+  }
+  return options;
 }
 
 /// A buffer of [channels] in the precision that statistics have, counted with the parameters as
@@ -44,7 +58,7 @@ Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator
                const init::Initializer& initializer)
     : Convolution({out, kernel[0], kernel[1], of_group("conv2d", in, options.groups, "input")}, out,
                   init::Fan::kOut, generator, bias, tensor_options, initializer),
-      options_(options) {}
+      options_(checked("conv2d", options, out, "output")) {}
 
 Tensor Conv2d::forward(const Tensor& x) const {
   const TraceRange range("conv2d");
@@ -57,7 +71,7 @@ ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, std::array<int64_t, 2>
     : Convolution(
           {in, kernel[0], kernel[1], of_group("conv_transpose2d", out, options.groups, "output")},
           out, init::Fan::kIn, generator, bias, tensor_options, initializer),
-      options_(options) {}
+      options_(checked("conv_transpose2d", options, in, "input")) {}
 
 Tensor ConvTranspose2d::forward(const Tensor& x) const {
   const TraceRange range("conv_transpose2d");
@@ -68,7 +82,7 @@ Conv1d::Conv1d(int64_t in, int64_t out, int64_t kernel, Generator& generator, Co
                Bias bias, TensorOptions tensor_options, const init::Initializer& initializer)
     : Convolution({out, kernel, of_group("conv1d", in, options.groups, "input")}, out,
                   init::Fan::kOut, generator, bias, tensor_options, initializer),
-      options_(options) {}
+      options_(checked("conv1d", options, out, "output")) {}
 
 Tensor Conv1d::forward(const Tensor& x) const {
   const TraceRange range("conv1d");
@@ -80,7 +94,7 @@ ConvTranspose1d::ConvTranspose1d(int64_t in, int64_t out, int64_t kernel, Genera
                                  TensorOptions tensor_options, const init::Initializer& initializer)
     : Convolution({in, kernel, of_group("conv_transpose1d", out, options.groups, "output")}, out,
                   init::Fan::kIn, generator, bias, tensor_options, initializer),
-      options_(options) {}
+      options_(checked("conv_transpose1d", options, in, "input")) {}
 
 Tensor ConvTranspose1d::forward(const Tensor& x) const {
   const TraceRange range("conv_transpose1d");
@@ -94,6 +108,8 @@ BatchNorm::BatchNorm(int64_t channels, double momentum, double eps, TensorOption
       bias_(parameter({channels}, options)),
       running_mean_(channel_buffer(channels, 0, options)),
       running_var_(channel_buffer(channels, 1, options)) {
+  detail::check_momentum("batch_norm", momentum);
+  detail::check_eps("batch_norm", eps);
   init::ones(weight_);
   init::zeros(bias_);
   register_parameter("weight", weight_);
@@ -136,6 +152,7 @@ GroupNorm::GroupNorm(int64_t groups, int64_t channels, double eps, TensorOptions
       bias_(parameter({channels}, options)) {
   require(groups >= 1 && channels % groups == 0, "group_norm", groups, " groups must divide the ",
           channels, " channels");
+  detail::check_eps("group_norm", eps);
   init::ones(weight_);
   init::zeros(bias_);
   register_parameter("weight", weight_);

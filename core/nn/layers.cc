@@ -4,6 +4,7 @@
 
 #include "core/base/trace_range.h"
 #include "core/nn/parameter.h"
+#include "core/ops/norm_factor.h"
 
 namespace trireme {
 
@@ -41,6 +42,7 @@ Tensor Embedding::forward(const Tensor& ids) const {
 
 LayerNorm::LayerNorm(int64_t features, double eps, TensorOptions options, Bias bias)
     : weight_(parameter({features}, options)), eps_(eps) {
+  detail::check_eps("layer_norm", eps);
   init::ones(weight_);
   register_parameter("weight", weight_);
   if (bias == Bias::kYes) {
@@ -62,6 +64,7 @@ NormalisedSum LayerNorm::forward(const Tensor& x, const Tensor& residual) const 
 
 RMSNorm::RMSNorm(int64_t features, double eps, TensorOptions options)
     : weight_(parameter({features}, options)), eps_(eps) {
+  detail::check_eps("rms_norm", eps);
   init::ones(weight_);
   register_parameter("weight", weight_);
 }

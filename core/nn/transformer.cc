@@ -1,5 +1,7 @@
 #include "core/nn/transformer.h"
 
+#include <cmath>
+
 #include "core/base/trace_range.h"
 
 namespace trireme {
@@ -22,6 +24,8 @@ SelfAttentionConfig checked(SelfAttentionConfig c) {
   require(!c.rope_theta || c.dim / c.heads % 2 == 0, "attention",
           "rotary positions need an even width of a head, got ", c.dim / c.heads, ": dim ", c.dim,
           " over ", c.heads, " heads");
+  require(!c.rope_theta || (*c.rope_theta > 0 && std::isfinite(*c.rope_theta)), "attention",
+          "rope_theta must be positive and finite, got ", c.rope_theta.value_or(0));
   if (c.kv_heads == 0) c.kv_heads = c.heads;
   return c;
 }

@@ -28,7 +28,7 @@ void check(const char* op, const Tensor& x, const Tensor& gamma, const Tensor& b
           "running_mean and running_var must be given together, got ",
           running_mean ? "running_mean" : "running_var", " alone");
   detail::check_eps(op, o.eps);
-  require(o.momentum >= 0 && o.momentum <= 1, op, "momentum must be in [0, 1], got ", o.momentum);
+  detail::check_momentum(op, o.momentum);
   require(!(o.training || !running_mean) || x.numel() != x.size(-1), op,
           "needs more than one value per channel in training, got ", x.shape());
   if (!o.training || !running_mean) return;

@@ -17,16 +17,13 @@ Tensor conv(const char* op, const Tensor& x, const Tensor& weight, const Tensor&
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv2dOptions options) {
   if (const auto in = detail::autocast<"conv2d">(x, weight, bias))
     return conv2d(in[0], in[1], in[2], options);
-  return conv("conv2d", x, weight, bias,
-              {options.stride, options.padding, options.dilation, options.groups});
+  return conv("conv2d", x, weight, bias, detail::windows_of(options));
 }
 
 Tensor conv1d(const Tensor& x, const Tensor& weight, const Tensor& bias, Conv1dOptions options) {
   if (const auto in = detail::autocast<"conv1d">(x, weight, bias))
     return conv1d(in[0], in[1], in[2], options);
-  return conv(
-      "conv1d", x, weight, bias,
-      {{&options.stride, 1}, {&options.padding, 1}, {&options.dilation, 1}, options.groups});
+  return conv("conv1d", x, weight, bias, detail::windows_of(options));
 }
 
 }  // namespace trireme

@@ -44,8 +44,8 @@ Tensor conv2d_batch_norm(const Tensor& x, const Tensor& weight, const Conv2dOpti
   if (const auto in = detail::autocast<"conv2d">(x, weight)) {
     return conv2d_batch_norm(in[0], in[1], options, norm, relu, residual);
   }
-  const kernels::Conv2dGeometry g = detail::checked_geometry(
-      "conv2d", x, weight, {}, {options.stride, options.padding, options.dilation, options.groups});
+  const kernels::Conv2dGeometry g =
+      detail::checked_geometry("conv2d", x, weight, {}, detail::windows_of(options));
   Tensor y =
       empty({g.batch, g.out_height(), g.out_width(), g.out_channels}, {x.dtype(), x.device()});
   for (const auto& [what, t] : {std::pair{"gamma", &norm.gamma}, std::pair{"beta", &norm.beta}}) {

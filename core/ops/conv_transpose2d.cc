@@ -7,12 +7,16 @@
 namespace trireme {
 namespace {
 
+template <typename Options>
 Tensor conv_transpose(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
-                      std::span<const int64_t> output_padding, const detail::WindowOptions& o) {
+                      const Options& options) {
+  const detail::WindowOptions o = detail::windows_of(options);
+  const auto output_padding = detail::entries(options.output_padding);
   detail::check_windows(op, x, weight,
                         o.dims() == 2 ? "[in, kernel height, kernel width, out / groups]"
                                       : "[in, kernel, out / groups]",
                         o);
+  detail::check_output_padding(op, output_padding, o);
   require(x.size(-1) == weight.size(0) && weight.size(0) % o.groups == 0, op, "channels of x ",
           x.shape(), " must be the first extent of weight ", weight.shape(), ", which the ",
           o.groups, " groups must divide");
@@ -20,12 +24,9 @@ Tensor conv_transpose(const char* op, const Tensor& x, const Tensor& weight, con
   image.back() = weight.size(-1) * o.groups;
   for (int i = 0; i < o.dims(); ++i) {
     const auto at = static_cast<size_t>(i);
-    const int64_t more = output_padding[at], stride = o.stride[at];
-    require(more >= 0 && more < stride, op,
-            "output padding must be at least 0 and less than the stride ", stride, ", got ", more);
     int64_t& extent = image[1 + i];
-    extent = (extent - 1) * stride - 2 * o.padding[at] + o.dilation[at] * (weight.size(1 + i) - 1) +
-             more + 1;
+    extent = (extent - 1) * o.stride[at] - 2 * o.padding[at] +
+             o.dilation[at] * (weight.size(1 + i) - 1) + output_padding[at] + 1;
     require(extent >= 1, op, "nothing is left of x ", x.shape(), " with a weight of ",
             weight.shape(), " when padding ", o.padding[at], " is cut off on both sides");
   }
@@ -39,17 +40,14 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& weight, const Tensor& bia
                         ConvTranspose2dOptions options) {
   if (const auto in = detail::autocast<"conv_transpose2d">(x, weight, bias))
     return conv_transpose2d(in[0], in[1], in[2], options);
-  return conv_transpose("conv_transpose2d", x, weight, bias, options.output_padding,
-                        {options.stride, options.padding, options.dilation, options.groups});
+  return conv_transpose("conv_transpose2d", x, weight, bias, options);
 }
 
 Tensor conv_transpose1d(const Tensor& x, const Tensor& weight, const Tensor& bias,
                         ConvTranspose1dOptions options) {
   if (const auto in = detail::autocast<"conv_transpose1d">(x, weight, bias))
     return conv_transpose1d(in[0], in[1], in[2], options);
-  return conv_transpose(
-      "conv_transpose1d", x, weight, bias, {&options.output_padding, 1},
-      {{&options.stride, 1}, {&options.padding, 1}, {&options.dilation, 1}, options.groups});
+  return conv_transpose("conv_transpose1d", x, weight, bias, options);
 }
 
 }  // namespace trireme

@@ -44,6 +44,29 @@ Tensor bias_gradient(const Tensor& dy, const GradientHome& home) {
 
 }  // namespace
 
+void check_window_options(const char* op, const WindowOptions& o) {
+  require(o.groups >= 1, op, "groups must be at least 1, got ", o.groups);
+  require(o.groups <= kLargestWindow, op, "groups must be at most ", kLargestWindow, ", got ",
+          o.groups);
+  for (size_t i = 0; i < o.stride.size(); ++i) {
+    require(o.stride[i] >= 1 && o.dilation[i] >= 1 && o.padding[i] >= 0, op,
+            "stride and dilation must be at least 1 and padding at least 0, got ", o.stride[i],
+            ", ", o.dilation[i], " and ", o.padding[i]);
+    require(std::max({o.stride[i], o.dilation[i], o.padding[i]}) <= kLargestWindow, op,
+            "stride, dilation and padding must be at most ", kLargestWindow, ", got ", o.stride[i],
+            ", ", o.dilation[i], " and ", o.padding[i]);
+  }
+}
+
+void check_output_padding(const char* op, std::span<const int64_t> output_padding,
+                          const WindowOptions& o) {
+  for (size_t i = 0; i < output_padding.size(); ++i) {
+    require(output_padding[i] >= 0 && output_padding[i] < o.stride[i], op,
+            "output padding must be at least 0 and less than the stride ", o.stride[i], ", got ",
+            output_padding[i]);
+  }
+}
+
 void check_windows(const char* op, const Tensor& x, const Tensor& weight, const char* between,
                    const WindowOptions& o) {
   check_defined(op, {{"x", &x}, {"weight", &weight}});
@@ -55,18 +78,9 @@ void check_windows(const char* op, const Tensor& x, const Tensor& weight, const 
           x.shape());
   require(weight.rank() == o.dims() + 2 && weight.numel() > 0, op, "weight must be ", between,
           ", got ", weight.shape());
-  require(o.groups >= 1, op, "groups must be at least 1, got ", o.groups);
-  require(o.groups <= kLargestWindow, op, "groups must be at most ", kLargestWindow, ", got ",
-          o.groups);
-  for (size_t i = 0; i < o.stride.size(); ++i) {
-    require(o.stride[i] >= 1 && o.dilation[i] >= 1 && o.padding[i] >= 0, op,
-            "stride and dilation must be at least 1 and padding at least 0, got ", o.stride[i],
-            ", ", o.dilation[i], " and ", o.padding[i]);
-    require(std::max({o.stride[i], o.dilation[i], o.padding[i]}) <= kLargestWindow, op,
-            "stride, dilation and padding must be at most ", kLargestWindow, ", got ", o.stride[i],
-            ", ", o.dilation[i], " and ", o.padding[i]);
-    require(x.size(1 + static_cast<int>(i)) >= 1, op, "x has nothing to slide over, got ",
-            x.shape());
+  check_window_options(op, o);
+  for (int i = 1; i <= o.dims(); ++i) {
+    require(x.size(i) >= 1, op, "x has nothing to slide over, got ", x.shape());
   }
 }
 

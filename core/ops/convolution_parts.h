@@ -17,6 +17,7 @@
 
 #pragma once
 
+#include <array>
 #include <span>
 
 #include "core/autograd/gradient_home.h"
@@ -33,8 +34,22 @@ struct WindowOptions {
   int dims() const { return static_cast<int>(stride.size()); }
 };
 
-/// Ranks, dtypes, devices, and options that make sense for themselves. `between` is what weight
-/// must be, for the message.
+/// An option's numbers, of an image or a sequence.
+inline std::span<const int64_t> entries(const std::array<int64_t, 2>& of_image) { return of_image; }
+inline std::span<const int64_t> entries(const int64_t& of_sequence) { return {&of_sequence, 1}; }
+
+/// Of the options of any convolution, which must outlive the result.
+template <typename Options>
+WindowOptions windows_of(const Options& o) {
+  return {entries(o.stride), entries(o.padding), entries(o.dilation), o.groups};
+}
+
+/// That options make sense for themselves: those of all convolutions, those of transposed ones.
+void check_window_options(const char* op, const WindowOptions& options);
+void check_output_padding(const char* op, std::span<const int64_t> output_padding,
+                          const WindowOptions& options);
+
+/// Ranks, dtypes, devices and options. `between` is what weight must be, for the message.
 void check_windows(const char* op, const Tensor& x, const Tensor& weight, const char* between,
                    const WindowOptions& options);
 /// bias is undefined or [channels].

@@ -40,6 +40,11 @@ inline void check_eps(const char* op, double eps) {
   require(eps >= 0 && std::isfinite(eps), op, "eps must be at least 0 and finite, got ", eps);
 }
 
+/// The share of a new batch in a running average.
+inline void check_momentum(const char* op, double momentum) {
+  require(momentum >= 0 && momentum <= 1, op, "momentum must be in [0, 1], got ", momentum);
+}
+
 template <typename T>
 T* data_or_null(const Tensor& x) {
   return x ? x.data<T>() : nullptr;
