@@ -30,10 +30,11 @@ namespace trireme {
 /// call the same ops on the same values. Random numbers are those of the first run, whatever
 /// became of the generators since, and the generators do not move; Autocast is as it was. What is
 /// written in place (running statistics) is written twice. Backward throws where the second run
-/// keeps tensors of other shapes, dtypes or number, or draws other random numbers.
+/// keeps tensors of other shapes, dtypes or number, or draws other random numbers. Requires that
+/// fn's result is defined.
 Tensor checkpoint(std::function<Tensor(const std::vector<Tensor>&)> fn,
                   const std::vector<Tensor>& inputs);
-/// The same with several results.
+/// The same with several results, which may be undefined.
 std::vector<Tensor> checkpoint(std::function<std::vector<Tensor>(const std::vector<Tensor>&)> fn,
                                const std::vector<Tensor>& inputs);
 

@@ -213,6 +213,15 @@ TEST(Checkpoint, RefusesAFunctionThatDoesSomethingElseTheSecondTime) {
               HasSubstr("drew other random numbers when it ran again, at draw 1 of 1"));
 }
 
+TEST(Checkpoint, RefusesAnUndefinedResult) {
+  const std::function<Tensor(const Tensors&)> nothing = [](const Tensors&) { return Tensor(); };
+  const Tensor x = leaf({1, 2});
+  const auto said = [&] { return message_of([&] { checkpoint(nothing, {x}); }); };
+  EXPECT_EQ(said(), "checkpoint: the result of the function is undefined");
+  const NoGrad guard;
+  EXPECT_EQ(said(), "checkpoint: the result of the function is undefined");
+}
+
 TEST(Checkpoint, NoticesThatItsInputWasChanged) {
   const Tensor x = leaf({2}), c = testing::constant({3});
   const auto region = [&](const Tensors& in) { return exp(in[0] * in[1]); };
