@@ -12,10 +12,10 @@
 
 namespace trireme {
 
-MappedFile::MappedFile(std::string path, Access access) : path_(std::move(path)) {
-  const auto refuse = [this](int fd, int error) {
+MappedFile::MappedFile(std::string path, Access access, const char* op) : path_(std::move(path)) {
+  const auto refuse = [this, op](int fd, int error) {
     if (fd >= 0) ::close(fd);
-    fail_to_read("map_file", path_, error);
+    fail_to_read(op, path_, error);
   };
   // A pipe without a writer must not make us wait; files do not care.
   const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -24,7 +24,7 @@ MappedFile::MappedFile(std::string path, Access access) : path_(std::move(path))
   if (::fstat(fd, &info) != 0) refuse(fd, errno);
   if (!S_ISREG(info.st_mode)) {
     ::close(fd);
-    throw DataError(concat("map_file: cannot read ", path_, ", it is not a regular file"));
+    throw DataError(concat(op, ": cannot read ", path_, ", it is not a regular file"));
   }
   size_bytes_ = static_cast<size_t>(info.st_size);
   if (size_bytes_ > 0) {

@@ -19,8 +19,9 @@ class MappedFile {
   };
 
   /// Throws DataError with the path and the reason (missing, a directory, no permission), and
-  /// IoError where the system is to blame.
-  explicit MappedFile(std::string path, Access access = Access::kReadOnly);
+  /// IoError where the system is to blame. op: who reads, as errors name it.
+  explicit MappedFile(std::string path, Access access = Access::kReadOnly,
+                      const char* op = "map_file");
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
 

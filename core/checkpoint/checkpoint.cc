@@ -64,7 +64,8 @@ std::shared_ptr<const MappedFile> map_checked(const std::string& directory, cons
   if (expected == manifest.files.end()) {
     throw DataError(concat("checkpoint: the manifest does not name ", path));
   }
-  auto file = std::make_shared<const MappedFile>(path, MappedFile::Access::kCopyOnWrite);
+  auto file =
+      std::make_shared<const MappedFile>(path, MappedFile::Access::kCopyOnWrite, "checkpoint");
   const auto crc =
       ::crc32_z(0, reinterpret_cast<const unsigned char*>(file->data()), file->size_bytes());
   if (crc != expected->second.crc32) {

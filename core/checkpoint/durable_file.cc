@@ -15,22 +15,23 @@
 
 namespace trireme {
 
-void throw_io_error(std::string_view action, const std::string& path, int error) {
+void throw_io_error(std::string_view action, const std::string& path, int error, const char* op) {
   const char* hint = error == ENOSPC || error == EDQUOT ? "; free some space" : "";
-  throw IoError(concat("checkpoint: cannot ", action, " ", path, ", ", std::strerror(error), hint));
+  throw IoError(concat(op, ": cannot ", action, " ", path, ", ", std::strerror(error), hint));
 }
 
-DurableFile::DurableFile(std::string path)
+DurableFile::DurableFile(std::string path, const char* op)
     : path_(std::move(path)),
+      op_(op),
       fd_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
-  if (fd_ < 0) throw_io_error("create", path_, errno);
+  if (fd_ < 0) throw_io_error("create", path_, errno, op_);
 }
 
 DurableFile::~DurableFile() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void DurableFile::refuse(int error) const { throw_io_error("write", path_, error); }
+void DurableFile::refuse(int error) const { throw_io_error("write", path_, error, op_); }
 
 void DurableFile::write(const void* data, size_t size_bytes) {
   // The checksum follows the write piece by piece, while the piece is still in the cache.

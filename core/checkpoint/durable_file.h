@@ -13,8 +13,8 @@ namespace trireme {
 /// IoError with path and reason; what was written so far stays for the caller to delete.
 class DurableFile {
  public:
-  /// Requires that `path` does not exist yet.
-  explicit DurableFile(std::string path);
+  /// Requires that `path` does not exist yet. op: who writes, as errors name it.
+  explicit DurableFile(std::string path, const char* op = "checkpoint");
   /// Closes the file; without commit() its content may be lost.
   ~DurableFile();
   DurableFile(const DurableFile&) = delete;
@@ -32,6 +32,7 @@ class DurableFile {
   [[noreturn]] void refuse(int error) const;
 
   std::string path_;
+  const char* op_;
   int fd_;
   int64_t size_bytes_ = 0;
   uint32_t crc32_ = 0;
@@ -40,7 +41,8 @@ class DurableFile {
 /// Creates a directory and those above it that are missing, durably. Throws IoError.
 void make_directories(const std::string& path);
 
-/// Throws IoError `checkpoint: cannot <action> <path>, <reason of errno value>`.
-[[noreturn]] void throw_io_error(std::string_view action, const std::string& path, int error);
+/// Throws IoError `<op>: cannot <action> <path>, <reason of errno value>`.
+[[noreturn]] void throw_io_error(std::string_view action, const std::string& path, int error,
+                                 const char* op = "checkpoint");
 
 }  // namespace trireme

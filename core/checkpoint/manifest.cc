@@ -52,7 +52,8 @@ std::string manifest_to_json(const Manifest& manifest) {
 }
 
 Manifest read_manifest(const std::string& directory) {
-  const MappedFile text(directory + "/" + kManifestName);
+  const MappedFile text(directory + "/" + kManifestName, MappedFile::Access::kReadOnly,
+                        "checkpoint");
   const auto* first = reinterpret_cast<const char*>(text.data());
   const json items =
       json::parse(first, first + text.size_bytes(), nullptr, /*allow_exceptions=*/false);

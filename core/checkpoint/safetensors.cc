@@ -56,8 +56,8 @@ SafetensorsFile read_safetensors(const std::shared_ptr<const MappedFile>& file) 
 }
 
 SafetensorsFile load_safetensors(const std::string& path) {
-  return read_safetensors(
-      std::make_shared<const MappedFile>(path, MappedFile::Access::kCopyOnWrite));
+  return read_safetensors(std::make_shared<const MappedFile>(path, MappedFile::Access::kCopyOnWrite,
+                                                             "load_safetensors"));
 }
 
 void write_safetensors(DurableFile& file, const StateDict& tensors,
@@ -91,12 +91,14 @@ void write_safetensors(DurableFile& file, const StateDict& tensors,
 
 void save_safetensors(const std::string& path, const StateDict& tensors,
                       const SafetensorsMetadata& metadata) {
+  constexpr const char* kOp = "save_safetensors";
   const std::string temporary = concat(path, ".tmp-", ::getpid());
   try {
-    DurableFile file(temporary);
+    DurableFile file(temporary, kOp);
     write_safetensors(file, tensors, metadata);
     file.commit();
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) throw_io_error("write", path, errno);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0)
+      throw_io_error("write", path, errno, kOp);
   } catch (...) {
     std::remove(temporary.c_str());
     throw;

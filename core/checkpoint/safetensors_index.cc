@@ -19,7 +19,7 @@ template <typename... Parts>
 }
 
 json read_weight_map(const std::string& path) {
-  const MappedFile text(path);
+  const MappedFile text(path, MappedFile::Access::kReadOnly, "load_weights");
   const auto* first = reinterpret_cast<const char*>(text.data());
   const json index =
       json::parse(first, first + text.size_bytes(), nullptr, /*allow_exceptions=*/false);

@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 class ConfigFile {
  public:
   explicit ConfigFile(const std::string& path) : path_(path) {
-    const MappedFile file(path);
+    const MappedFile file(path, MappedFile::Access::kReadOnly, "llama_config");
     const auto* text = reinterpret_cast<const char*>(file.data());
     json_ = Json::parse(text, text + file.size_bytes(), nullptr, /*allow_exceptions=*/false);
     if (!json_.is_object()) reject("it must be a JSON object");

@@ -43,9 +43,9 @@ refuses 64 "--ema must be at most" "${gpt[@]}" --data text --ema 1
 refuses 64 "--schedule plateau needs validations" "${gpt[@]}" --data text --schedule plateau --eval-every 0
 refuses 64 "--stochastic-rounding is for weights in bf16" "${gpt[@]}" --data text --stochastic-rounding
 refuses 65 "no-such-checkpoint" "${gpt[@]}" --data text --resume no-such-checkpoint
-refuses 65 "--init-from: map_file: cannot read no-such.safetensors, No such file" \
+refuses 65 "--init-from: load_safetensors: cannot read no-such.safetensors, No such file" \
   "${gpt[@]}" --data text --init-from no-such.safetensors
-refuses 65 "--init-from: map_file: cannot read ., it is not a regular file" \
+refuses 65 "--init-from: load_safetensors: cannot read ., it is not a regular file" \
   "${gpt[@]}" --data text --init-from .
 refuses 65 "short" "${gpt[@]}" --data text --init-from short
 # A checkpoint of another model, and its weights alone.

@@ -77,7 +77,7 @@ refuses "--size gpt2 contradicts --init-from" --vocab 19 --init-from "$tiny" --s
 refuses "h.0.mlp.c_fc.weight is [16, 40] but [16, 20] there" --vocab 19 --init-from "$tiny" \
   --intermediate 40
 cp "$tiny" alone.safetensors
-refuses "--init-from: map_file: cannot read config.json" --vocab 19 --init-from alone.safetensors
+refuses "--init-from: llama_config: cannot read config.json" --vocab 19 --init-from alone.safetensors
 refuses "kv_heads must divide heads, got 3 and 4" --kv-heads 3
 refuses "--kv-heads must be at least 1" --kv-heads 0
 refuses "--norm" --norm batch
