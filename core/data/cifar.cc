@@ -19,7 +19,7 @@ std::string training_file(const std::string& directory, int number) {
 std::string test_file(const std::string& directory) { return directory + "/test_batch.bin"; }
 
 void append(const std::string& path, LabelledImages& images) {
-  const MappedFile file(path);
+  const MappedFile file(path, MappedFile::Access::kReadOnly, "read_cifar10");
   const auto size = static_cast<int64_t>(file.size_bytes());
   if (size == 0 || size % kRecord != 0) {
     throw DataError(concat("read_cifar10: the size must be a multiple of ", kRecord, ", got ", size,

@@ -33,7 +33,7 @@ bool has_token_extension(const fs::path& path) {
 }
 
 TokenSegment open_text(const std::string& path) {
-  auto file = std::make_shared<MappedFile>(path);
+  auto file = std::make_shared<MappedFile>(path, MappedFile::Access::kReadOnly, "open_tokens");
   if (file->size_bytes() == 0) refuse("a text file must not be empty, got ", path);
   return {file, file->data(), 1, static_cast<int64_t>(file->size_bytes()), path};
 }
@@ -58,7 +58,7 @@ TokenSegment open_with_header(std::shared_ptr<MappedFile> file, const int32_t (&
 }
 
 TokenSegment open_token_file(const std::string& path) {
-  auto file = std::make_shared<MappedFile>(path);
+  auto file = std::make_shared<MappedFile>(path, MappedFile::Access::kReadOnly, "open_tokens");
   const size_t size = file->size_bytes();
   if (size == 0) refuse("a token file must not be empty, got ", path);
   int32_t header[3] = {};
@@ -75,7 +75,7 @@ TokenSegment open_token_file(const std::string& path) {
 TokenSegment open_text_tree(const std::string& directory) {
   auto text = std::make_shared<std::string>();
   for (const std::string& path : list_text_files(directory)) {
-    const MappedFile file(path);
+    const MappedFile file(path, MappedFile::Access::kReadOnly, "open_tokens");
     text->append(reinterpret_cast<const char*>(file.data()), file.size_bytes());
   }
   if (text->empty()) {

@@ -52,8 +52,10 @@ TEST_P(OpOnTwoDevices, IsRefusedByName) {
       EXPECT_THAT(message, AllOf(HasSubstr("on cpu"), HasSubstr("on cuda:0")))
           << "operand " << moved << " of " << row.name;
       const std::string op = message.substr(0, message.find(':'));
-      const bool is_attention = row.name.starts_with("attention");
-      EXPECT_TRUE(is_attention ? op == "scaled_dot_product_attention" : row.name.starts_with(op))
+      const std::string attention = row.name.starts_with("attention_qkv")
+                                        ? "scaled_dot_product_attention_qkv"
+                                        : "scaled_dot_product_attention";
+      EXPECT_TRUE(row.name.starts_with("attention") ? op == attention : row.name.starts_with(op))
           << row.name << " says '" << message << "'";
       if (runs_kernels_of_its_own(row)) continue;
       EXPECT_EQ(emulator::grids_run(), before) << row.name;

@@ -1,6 +1,5 @@
 """What Llama's blocks add: rotary positions, shared heads of keys and values, options."""
 
-import torch
 from torch.nn import functional as F
 
 from formulas import attention, rms, rotary
