@@ -2,7 +2,9 @@
 //
 // A sum over rows (cuda/column_geometry.h) whose terms are written as dx on the way, so that the
 // bias's gradient costs no read of its own: 6 bytes per element in 16-bit types, expected 80 % of
-// 4.3 TB/s on an H200.
+// 4.3 TB/s on an H200. Three rows of x and dy are on their way ahead of each of an SM's 1,024
+// threads: 98 KB, where 33 KB hide the latency. 25 instructions an element take 180 us for 201 M of
+// them, their bytes 350 us.
 
 #include "kernels/gelu_gradient.h"
 

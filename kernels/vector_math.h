@@ -55,6 +55,19 @@ TRIREME_HD inline float exp(float x) {
 }
 TRIREME_HD inline double exp(double x) { return std::exp(x); }
 
+/// e^x for x that carry a rounding of their own: on the device two instructions instead of eight,
+/// within 2.4e-7 + 1.2e-7 |x| of e^x in relation to it, and 0 for results below 2^-126.
+TRIREME_HD inline float exp_approx(float x) {
+#ifdef __CUDA_ARCH__
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x * 1.44269504f));
+  return y;
+#else
+  return exp(x);
+#endif
+}
+TRIREME_HD inline double exp_approx(double x) { return std::exp(x); }
+
 /// Within 2 units in the last place; -infinity at 0, NaN below.
 TRIREME_HD inline float log(float x) {
 #ifdef __CUDA_ARCH__

@@ -43,6 +43,7 @@ constinit Api table = {
     .memcpy_peer_async = cudaMemcpyPeerAsync,
     .launch_kernel = cudaLaunchKernel,
     .occupancy_max_active_blocks = occupancy,
+    .func_set_attribute = cudaFuncSetAttribute,
     .stream_begin_capture = cudaStreamBeginCapture,
     .stream_end_capture = cudaStreamEndCapture,
     .graph_get_nodes = cudaGraphGetNodes,

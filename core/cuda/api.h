@@ -51,6 +51,7 @@ struct Api {
 
   cudaError_t (*launch_kernel)(const void*, dim3, dim3, void**, size_t, cudaStream_t);
   cudaError_t (*occupancy_max_active_blocks)(int*, const void*, int, size_t);
+  cudaError_t (*func_set_attribute)(const void*, cudaFuncAttribute, int);
 
   cudaError_t (*stream_begin_capture)(cudaStream_t, cudaStreamCaptureMode);
   cudaError_t (*stream_end_capture)(cudaStream_t, cudaGraph_t*);

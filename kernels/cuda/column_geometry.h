@@ -37,18 +37,73 @@ struct ColumnGeometry {
   }
 };
 
-/// Chunks so that the blocks fill the device four times over, but none has fewer than 16 rows per
-/// thread: below that the second stage costs more than it gains.
+/// Blocks that an SM holds at once: a grid is no more than these, so that it runs as one wave.
+inline constexpr int kColumnBlocksPerSm = 4;
+
+/// Chunks so that the blocks fill the device once, but none has fewer than 8 rows per thread: that
+/// many may be on their way together, and below that the second stage costs more than it gains.
 inline ColumnGeometry column_geometry(int64_t rows, int64_t cols, int width, int multiprocessors) {
   ColumnGeometry g{rows, cols, 0, 0, 0};
   const int64_t block_columns = int64_t{kColumnLanes} * width;
   g.column_blocks = (cols + block_columns - 1) / block_columns;
-  constexpr int64_t kLeastRows = int64_t{16} * kColumnHeight;
-  const int64_t wanted = std::max<int64_t>(1, 4 * int64_t{multiprocessors} / g.column_blocks);
+  constexpr int64_t kLeastRows = int64_t{8} * kColumnHeight;
+  const int64_t wanted =
+      std::max<int64_t>(1, int64_t{kColumnBlocksPerSm} * multiprocessors / g.column_blocks);
   const int64_t chunks = std::clamp<int64_t>(rows / kLeastRows, 1, wanted);
   g.chunk_rows = std::max<int64_t>(1, (rows + chunks - 1) / chunks);
   g.chunks = std::max<int64_t>(1, (rows + g.chunk_rows - 1) / g.chunk_rows);
   return g;
+}
+
+/// Terms that say what to load apart from what to make of it: `row_stride`, `Loaded<W>`,
+/// `load<W>(at)`, `operator()(loaded, at, A (&terms)[kSums][W])` for the W elements from the at-th
+/// element on, and kAhead, how many rows to load ahead. A store in the latter then holds up no
+/// load.
+template <typename Terms, int W>
+concept LoadsAhead = requires {
+  typename Terms::template Loaded<W>;
+};
+
+template <typename A, int kSums, int W>
+TRIREME_HD inline void add_to(A (&sums)[kSums][W], const A (&values)[kSums][W]) {
+  TRIREME_UNROLL
+  for (int s = 0; s < kSums; ++s) {
+    TRIREME_UNROLL
+    for (int k = 0; k < W; ++k) sums[s][k] += values[s][k];
+  }
+}
+
+/// sum_chunk below for terms that load ahead: kAhead rows are on their way at any time, up to the
+/// last of the chunk.
+template <int W, typename A, typename Terms>
+requires LoadsAhead<Terms, W> TRIREME_HD void sum_chunk(const Terms& terms, int64_t row,
+                                                        int64_t end, int64_t c,
+                                                        A (&sums)[Terms::kSums][W]) {
+  for (auto& of_term : sums) {
+    for (A& sum : of_term) sum = 0;
+  }
+  constexpr int kAhead = Terms::kAhead;
+  const int64_t step = kColumnHeight * terms.row_stride, far = kAhead * step;
+  int64_t at = row * terms.row_stride + c;
+  int left = static_cast<int>((end - row + kColumnHeight - 1) / kColumnHeight);
+  typename Terms::template Loaded<W> ahead[kAhead] = {};
+  TRIREME_UNROLL
+  for (int j = 0; j < kAhead; ++j) {
+    if (j < left) ahead[j] = terms.template load<W>(at + j * step);
+  }
+  TRIREME_UNROLL_BY(1)
+  for (; left > 0; left -= kAhead) {
+    TRIREME_UNROLL
+    for (int j = 0; j < kAhead; ++j) {
+      if (j >= left) break;
+      const auto loaded = ahead[j];
+      if (j + kAhead < left) ahead[j] = terms.template load<W>(at + far);
+      A values[Terms::kSums][W];
+      terms(loaded, at, values);
+      add_to(sums, values);
+      at += step;
+    }
+  }
 }
 
 /// One thread's share: sums[s][k] over its rows of the chunk, for columns c to c + W - 1. `terms`

@@ -16,7 +16,7 @@ struct ColumnResults {
 
 /// Sums of the block's chunk -> partials [chunk, kSums, cols].
 template <int W, typename A, typename Terms>
-__global__ void __launch_bounds__(kBlockThreads)
+__global__ void __launch_bounds__(kBlockThreads, LoadsAhead<Terms, W> ? kColumnBlocksPerSm : 1)
     column_chunks_kernel(const __grid_constant__ Terms terms,
                          const __grid_constant__ ColumnGeometry g, A* partials) {
   constexpr int kSums = Terms::kSums;
@@ -45,27 +45,30 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-/// partials [count, kSums, cols] -> results, added in the order of the partials: 32 columns a
-/// block, 8 threads a column.
+/// Threads that share a column of partials: hundreds of them in a few rounds of loads.
+inline constexpr int kFinishHeight = 32;
+
+/// partials [count, kSums, cols] -> results, added in an order of the partials that count alone
+/// decides: 32 columns a block.
 template <typename T, int kSums>
-__global__ void __launch_bounds__(kBlockThreads)
+__global__ void __launch_bounds__(kColumnLanes* kFinishHeight)
     column_finish_kernel(const Acc<T>* partials, int64_t count, int64_t cols,
                          ColumnResults<T, kSums> results) {
   using A = Acc<T>;
-  __shared__ A shared[kColumnHeight][kColumnLanes];
+  __shared__ A shared[kFinishHeight][kColumnLanes];
   const int lane = static_cast<int>(threadIdx.x) % kColumnLanes;
   const int height = static_cast<int>(threadIdx.x) / kColumnLanes;
   const int64_t width = kSums * cols, c = int64_t{blockIdx.x} * kColumnLanes + lane;
   A sum = 0;
   if (c < width) {
 #pragma unroll 4
-    for (int64_t p = height; p < count; p += kColumnHeight) sum += partials[p * width + c];
+    for (int64_t p = height; p < count; p += kFinishHeight) sum += partials[p * width + c];
   }
   shared[height][lane] = sum;
   __syncthreads();
   if (height > 0 || c >= width) return;
 #pragma unroll
-  for (int h = 1; h < kColumnHeight; ++h) sum += shared[h][lane];
+  for (int h = 1; h < kFinishHeight; ++h) sum += shared[h][lane];
   T* to = results.data[c / cols];
   if (to) to[c % cols] = static_cast<T>(sum);
 }
@@ -74,7 +77,8 @@ template <typename T, int kSums>
 void finish_columns(const char* op, Cuda device, const Acc<T>* partials, int64_t count,
                     int64_t cols, const ColumnResults<T, kSums>& results) {
   const int64_t blocks = (kSums * cols + kColumnLanes - 1) / kColumnLanes;
-  launch(op, device, column_finish_kernel<T, kSums>, {.blocks = blocks}, partials, count, cols,
+  launch(op, device, column_finish_kernel<T, kSums>,
+         {.blocks = blocks, .threads = kColumnLanes * kFinishHeight}, partials, count, cols,
          results);
 }
 

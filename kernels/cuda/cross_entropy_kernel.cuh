@@ -8,14 +8,17 @@
 
 namespace trireme::kernels {
 
+/// The whole device waits for this one block: as many threads as it may have.
+inline constexpr int kMeanThreads = 1024;
+
 /// One block: result[1] = 1 / the number of rows that count and, unless `loss` is null,
 /// result[0] = the sum of their losses times that.
 template <typename A, typename Id>
-__global__ void __launch_bounds__(kBlockThreads)
+__global__ void __launch_bounds__(kMeanThreads)
     mean_loss_kernel(const A* loss, const Id* targets, int64_t rows, int64_t ignore_index,
                      A* result) {
   __shared__ GroupSlots slots;
-  const DeviceGroup group(kBlockThreads, slots);
+  const DeviceGroup group(kMeanThreads, slots);
   const Two<double> total = mean_loss_parts(group, loss, targets, rows, ignore_index);
   if (group.rank() != 0) return;
   if (loss) result[0] = static_cast<A>(total.first / total.second);
@@ -25,8 +28,8 @@ __global__ void __launch_bounds__(kBlockThreads)
 template <typename A, typename Id>
 void launch_mean_loss(const char* op, Cuda device, const A* loss, const Id* targets, int64_t rows,
                       int64_t ignore_index, A* result) {
-  launch(op, device, mean_loss_kernel<A, Id>, {.blocks = 1}, loss, targets, rows, ignore_index,
-         result);
+  launch(op, device, mean_loss_kernel<A, Id>, {.blocks = 1, .threads = kMeanThreads}, loss, targets,
+         rows, ignore_index, result);
 }
 
 /// Calls fn(Width<W>{}, threads per row) with the widest access that rows of a and b allow alike

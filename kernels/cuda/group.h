@@ -10,6 +10,9 @@
 
 #pragma once
 
+#include <cmath>
+#include <type_traits>
+
 #include "core/base/host_device.h"
 
 namespace trireme::kernels {
@@ -34,7 +37,14 @@ struct SumOp {
 struct MaxOp {
   template <typename V>
   TRIREME_HD V operator()(V a, V b) const {
-    return b > a || a != a ? b : a;
+#ifdef __CUDA_ARCH__
+    if constexpr (std::is_floating_point_v<V>) {
+      return ::fmax(a, b);  // one instruction
+    } else
+#endif
+    {
+      return b > a || a != a ? b : a;
+    }
   }
 };
 

@@ -14,11 +14,23 @@
 
 namespace trireme::kernels {
 
-/// Blocks of `kernel` that the device runs at once. Asked once per kernel and device.
-inline int64_t resident_blocks(const char* op, Cuda device, const void* kernel, int threads) {
+/// Blocks of `kernel` that the device runs at once, each with so much dynamic shared memory.
+inline int64_t resident_blocks(const char* op, Cuda device, const void* kernel, int threads,
+                               int64_t shared_bytes = 0) {
   int per_sm = 0;
-  cuda::check(op, cuda::api().occupancy_max_active_blocks(&per_sm, kernel, threads, 0));
+  cuda::check(op, cuda::api().occupancy_max_active_blocks(&per_sm, kernel, threads,
+                                                          static_cast<size_t>(shared_bytes)));
   return int64_t{per_sm} * cuda::device_limits(device.index).multiprocessors;
+}
+
+/// Lets blocks of `kernel` have up to `bytes` of dynamic shared memory, where others have 48 KiB,
+/// and gives it as much of the memory that it shares with the first cache as there is.
+inline void allow_shared_bytes(const char* op, const void* kernel, int64_t bytes) {
+  const auto set = cuda::api().func_set_attribute;
+  cuda::check(op,
+              set(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+  cuda::check(op, set(kernel, cudaFuncAttributePreferredSharedMemoryCarveout,
+                      cudaSharedmemCarveoutMaxShared));
 }
 
 template <int N, typename Body>

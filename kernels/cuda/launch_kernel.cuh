@@ -16,6 +16,12 @@
 
 namespace trireme::kernels {
 
+/// The block's dynamic shared memory: Geometry::shared_bytes of it, aligned to 16 bytes.
+__device__ inline void* dynamic_shared() {
+  extern __shared__ uint4 dynamic_shared_memory[];
+  return dynamic_shared_memory;
+}
+
 /// kernel<<<geometry, device.stream>>>(args...), checked under the name of `op`. Arguments convert
 /// to the kernel's parameters as in a call.
 template <typename... Params, typename... Args>

@@ -15,9 +15,20 @@
 
 namespace trireme::kernels {
 
-/// sum = sum of exp(v - most) over the elements so far.
-template <typename A>
+/// e^x as exact as results in T can show: 16-bit ones round off what exp_approx errs.
+template <typename T>
+TRIREME_HD inline Acc<T> exp_for(Acc<T> x) {
+  if constexpr (is_half<T>) {
+    return vmath::exp_approx(x);
+  } else {
+    return vmath::exp(x);
+  }
+}
+
+/// sum = sum of exp(v - most) over the elements so far, of a row of T.
+template <typename T>
 struct ExpSum {
+  using A = Acc<T>;
   A most = -std::numeric_limits<A>::infinity();
   A sum = 0;
 
@@ -28,11 +39,11 @@ struct ExpSum {
     for (int k = 0; k < W; ++k) larger = MaxOp{}(larger, v[k]);
     // While nothing is above -inf, exponents are relative to 0: -inf - -inf would be NaN.
     const A from = is_lowest(larger) ? A(0) : larger;
-    if (larger != most) sum *= vmath::exp(most - from);
+    if (larger != most) sum *= exp_for<T>(most - from);
     most = larger;
     // A NaN is lost to the maximum, but not to the sum.
     TRIREME_UNROLL
-    for (int k = 0; k < W; ++k) sum += vmath::exp(v[k] - from);
+    for (int k = 0; k < W; ++k) sum += exp_for<T>(v[k] - from);
   }
 
   /// The sum over all members.
@@ -53,8 +64,8 @@ struct ExpSum {
 };
 
 template <typename T, int W, typename Group>
-TRIREME_HD ExpSum<Acc<T>> exp_sum_of_row(const Group& group, const T* x, int64_t cols) {
-  ExpSum<Acc<T>> part;
+TRIREME_HD ExpSum<T> exp_sum_of_row(const Group& group, const T* x, int64_t cols) {
+  ExpSum<T> part;
   each_ragged<W>(group, x, cols, [&](auto width, int64_t c) {
     Acc<T> v[width];
     load_values<width>(x + c, v);
@@ -78,14 +89,14 @@ TRIREME_HD void map_row(const Group& group, const T* x, T* y, int64_t cols, cons
 
 template <typename T, int W, typename Group>
 TRIREME_HD void softmax_row(const Group& group, const T* x, T* y, int64_t cols) {
-  const ExpSum<Acc<T>> s = exp_sum_of_row<T, W>(group, x, cols);
+  const ExpSum<T> s = exp_sum_of_row<T, W>(group, x, cols);
   const Acc<T> scale = Acc<T>(1) / s.sum;
   map_row<T, W>(group, x, y, cols, [=](Acc<T> v) { return vmath::exp(v - s.most) * scale; });
 }
 
 template <typename T, int W, typename Group>
 TRIREME_HD void log_softmax_row(const Group& group, const T* x, T* y, int64_t cols) {
-  const ExpSum<Acc<T>> s = exp_sum_of_row<T, W>(group, x, cols);
+  const ExpSum<T> s = exp_sum_of_row<T, W>(group, x, cols);
   const Acc<T> log_sum = vmath::log(s.sum);
   // In this order, because most + log_sum loses the digits of log_sum where x is large.
   map_row<T, W>(group, x, y, cols, [=](Acc<T> v) { return (v - s.most) - log_sum; });

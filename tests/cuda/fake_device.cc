@@ -203,6 +203,9 @@ cuda::Api make_api() {
     *blocks = 8;
     return enter("occupancy_max_active_blocks");
   };
+  api.func_set_attribute = [](const void*, cudaFuncAttribute, int) {
+    return enter("func_set_attribute");
+  };
   api.stream_begin_capture = [](cudaStream_t stream, cudaStreamCaptureMode) {
     fake().capturing.insert(stream);
     return enter("stream_begin_capture");

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -12,6 +13,7 @@
 #include "kernels/cross_entropy_inplace.h"
 #include "kernels/cuda/column_geometry.h"
 #include "kernels/cuda/cross_entropy_body.h"
+#include "kernels/cuda/cross_entropy_staged_body.h"
 #include "kernels/cuda/gelu_gradient_body.h"
 #include "kernels/cuda/global_norm_body.h"
 #include "kernels/cuda/norm_body.h"
@@ -179,6 +181,50 @@ TYPED_TEST(DeviceRows, CrossEntropyForwardBackwardAndInPlace) {
     EXPECT_NEAR(static_cast<double>(inplace_result[0]), static_cast<double>(result[0]),
                 TestFixture::tolerance() * 10);
   });
+}
+
+/// Rows that take each other's place in shared memory, of which some are left out: the CPU kernel's
+/// losses and gradients, and zeros behind the classes.
+TYPED_TEST(DeviceRows, StagedCrossEntropy) {
+  using T = TypeParam;
+  using A = Acc<T>;
+  constexpr int64_t kPackWidth = StagedRow<T>::kWidth, kCount = 7;
+  for (int64_t packs : {1, 2, 9, 40}) {
+    const int64_t cols = packs * kPackWidth, stride = cols + kPackWidth;
+    for (int64_t classes : {cols, cols - 1, cols - kPackWidth + 1}) {
+      const std::vector<int64_t> targets{-100, classes - 1, 0, -100, -100, classes / 2, 0};
+      std::vector<T> want = TestFixture::draw(kCount * stride, 17), got = want;
+      std::vector<A> result(2), loss(kCount, A(-1));
+      const auto view = [&](auto& v) { return MatrixView<T>{v.data(), kCount, cols, stride}; };
+      cross_entropy_inplace<T, int64_t>(Cpu{}, view(want), classes, targets.data(), -100,
+                                        result.data());
+      const StagedCrossEntropy<T, int64_t> body{view(got), classes,    targets.data(),
+                                                -100,      &result[1], loss.data()};
+      for (int64_t first : {0, 1}) {  // two blocks
+        std::vector<T> held(static_cast<size_t>(cols));
+        run_group(first == 0 ? 1 : 3,
+                  [&](const auto& group) { body(group, held.data(), first, 2); });
+      }
+      TestFixture::expect_near(got, want);
+      EXPECT_EQ(loss[0], 0);
+      EXPECT_EQ(loss[3], 0);
+      const A sum = std::accumulate(loss.begin(), loss.end(), A(0));
+      EXPECT_NEAR(static_cast<double>(sum * result[1]), static_cast<double>(result[0]),
+                  TestFixture::tolerance() * 10);
+    }
+  }
+}
+
+TEST(DeviceRowsF32, StagedCrossEntropyLooksUpNoIdOutsideTheTable) {
+  std::vector<float> x{1, 2, 3, 4}, held(4), loss{-1};
+  const std::vector<int32_t> targets{4};
+  const float scale = 1;
+  constexpr int64_t kIgnored = -(int64_t{1} << 40);  // no id of 32 bits
+  const StagedCrossEntropy<float, int32_t> body{
+      MatrixView<float>{x.data(), 1, 4, 4}, 4, targets.data(), kIgnored, &scale, loss.data()};
+  body(SerialGroup{}, held.data(), 0, 1);
+  EXPECT_EQ(loss[0], 0);
+  EXPECT_NEAR(x[0] + x[1] + x[2] + x[3], 1, 1e-6);
 }
 
 TEST(DeviceRowsF32, PaddedClassesAndIdsOutsideTheTable) {

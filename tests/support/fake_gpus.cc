@@ -294,6 +294,7 @@ cuda::Api table() {
     *blocks = 1;
     return cudaSuccess;
   };
+  t.func_set_attribute = [](const void*, cudaFuncAttribute, int) { return cudaSuccess; };
   add_capture(t);
   return t;
 }

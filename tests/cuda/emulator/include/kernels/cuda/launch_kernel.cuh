@@ -15,6 +15,8 @@
 
 namespace trireme::kernels {
 
+inline void* dynamic_shared() { return emulator::dynamic_shared(); }
+
 template <typename... Params, typename... Args>
 void launch(const char* op, Cuda device, void (*kernel)(Params...), const Geometry& geometry,
             Args&&... args) {
