@@ -259,6 +259,7 @@ def main():
         failed = failed or (not options.quick and any(v.startswith("MISSED") for v in verdicts))
         beside = ", ".join(f"{name} {shown(value)} ({ours / value:.2f} x)"
                            for name, value in peers.items())
+        print(f"    = {shown(ours)}; {beside}", flush=True)
         table.append((row.name, shown(ours), beside,
                       "not judged" if options.quick and verdicts else "; ".join(verdicts), row.goal))
     print(f"\n{runner.hardware}\n\n| what | Trireme | beside it (ratio) | must | goal |\n"
