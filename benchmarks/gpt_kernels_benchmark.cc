@@ -90,7 +90,7 @@ class Suite {
   void bytes(const std::string& name, double count, const Work& work) {
     if (!wanted(name)) return;
     const double rate = 1e-9 * count / seconds_of(work);
-    std::printf("%-34s %9.1f GB/s    %5.1f %% of %.0f\n", name.c_str(), rate, 100 * rate / gbps_,
+    std::printf("%-37s %9.1f GB/s    %5.1f %% of %.0f\n", name.c_str(), rate, 100 * rate / gbps_,
                 gbps_);
     std::fflush(stdout);
     result_.numbers.emplace_back(name, rate);
@@ -98,7 +98,7 @@ class Suite {
   void flops(const std::string& name, double count, const Work& work) {
     if (!wanted(name)) return;
     const double rate = 1e-12 * count / seconds_of(work);
-    std::printf("%-34s %9.2f TFLOP/s %5.1f %% of %.1f\n", name.c_str(), rate, 100 * rate / tflops_,
+    std::printf("%-37s %9.2f TFLOP/s %5.1f %% of %.1f\n", name.c_str(), rate, 100 * rate / tflops_,
                 tflops_);
     std::fflush(stdout);
     result_.numbers.emplace_back(name, rate);
@@ -139,6 +139,7 @@ class Suite {
   void bandwidth_bound() {
     const int64_t rows = o_.batch * o_.context;
     norms(rows);
+    norms_between(rows);
     gelus(rows);
     whole_arrays(rows);
     cross_entropy(rows);
@@ -166,6 +167,36 @@ class Suite {
           kernels::residual_layer_norm_backward<T>(
               on, matrix(sum), gamma.data<T>(), center, rstd.data<Acc<T>>(), matrix(x),
               matrix(residual), matrix(y), dgamma.data<T>(), has_mean ? dbeta.data<T>() : nullptr);
+        });
+      });
+    }
+  }
+
+  /// What a step under Autocast runs: products of 16 bits beside an f32 residual stream.
+  void norms_between(int64_t rows) {
+    if constexpr (is_half<T>) {
+      const Tensor x = random({rows, o_.dim}), y = empty_like(x);
+      const Tensor residual = random<float>({rows, o_.dim}), sum = empty_like(residual);
+      const Tensor dx = empty_like(residual), gamma = random<float>({o_.dim}),
+                   dgamma = empty_like(gamma);
+      const Tensor dbeta = empty_like(gamma), mean = zeros({rows}, {DType::kF32, device_});
+      const Tensor rstd = ones({rows}, {DType::kF32, device_});
+      const auto wide = [](const Tensor& t) {
+        return MatrixView<float>{t.data<float>(), t.size(0), t.size(1), t.size(1)};
+      };
+      const double low = size_of_all(x), high = size_of_all(residual);
+      bytes("between_residual_layer_norm", 2 * low + 2 * high, [&] {
+        on_device(device_, [&](auto on) {
+          kernels::residual_layer_norm_between<T>(
+              on, matrix(x), wide(residual), gamma.data<float>(), gamma.data<float>(), 1e-5,
+              wide(sum), matrix(y), mean.data<float>(), rstd.data<float>());
+        });
+      });
+      bytes("between_residual_layer_norm_backward", 2 * low + 3 * high, [&] {
+        on_device(device_, [&](auto on) {
+          kernels::residual_layer_norm_between_backward<T>(
+              on, wide(sum), gamma.data<float>(), mean.data<float>(), rstd.data<float>(), matrix(x),
+              wide(residual), wide(dx), matrix(y), dgamma.data<float>(), dbeta.data<float>());
         });
       });
     }

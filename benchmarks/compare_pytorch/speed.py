@@ -77,6 +77,8 @@ def rows_for_cuda(quick):
         Row("DDP around GPT-2 124M on one rank, % of a step",
             ["training_step_benchmark", "--ddp", "both"] + gpt2 + large, number="ddp_percent",
             most=0.5),
+        kernel_row("between_residual_layer_norm", quick),
+        kernel_row("between_residual_layer_norm_backward", quick),
         kernel_row("residual_layer_norm", quick), kernel_row("residual_layer_norm_backward", quick),
         kernel_row("residual_rms_norm", quick), kernel_row("residual_rms_norm_backward", quick),
     ]

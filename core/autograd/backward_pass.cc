@@ -80,7 +80,7 @@ void run_replacing(const char* what, const Node& node,
 
 BackwardPass::BackwardPass(Mode mode)
     : mode_(mode), outer_(detail::running_pass), unpacked_(detail::num_unpacked) {
-  detail::running_pass = {nullptr, !mode.create_graph, ++num_passes};
+  detail::running_pass = {nullptr, !mode.create_graph, ++num_passes, mode.retain_graph};
 }
 
 BackwardPass::~BackwardPass() {

@@ -1,9 +1,12 @@
 #include "kernels/matmul.h"
 
+#include <array>
+#include <optional>
 #include <utility>
 
 #include "core/autograd/attach.h"
 #include "core/autograd/gradient_home.h"
+#include "core/autograd/running_node.h"
 #include "core/ops/as_rows.h"
 #include "core/ops/autocast.h"
 #include "core/ops/check.h"
@@ -91,6 +94,10 @@ Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
   return views::transpose(gradient(dy, true, a, false, b.shape, b.home), -2, -1);
 }
 
+std::optional<Saved> save_if(bool needed, const Tensor& x) {
+  return needed ? std::optional(save(x)) : std::nullopt;
+}
+
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -109,12 +116,19 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
     multiply<T>(a.device(), as_view<const T>(a), as_view<const T>(b), out);
     return out;
   });
-  return attach(differentiable("matmul"), std::move(y),
-                wrt(a, [b = save(b), layout = Layout(a)](
-                           const Tensor& dy) { return left_gradient(layout, b(), dy); }),
-                wrt(b, [a = save(a), layout = Layout(b)](const Tensor& dy) {
-                  return right_gradient(a(), layout, dy);
-                }));
+  return attach_joint<2>(
+      differentiable("matmul"), std::move(y), {&a, &b},
+      [saved_a = save_if(b.requires_grad(), a), saved_b = save_if(a.requires_grad(), b),
+       like_a = Layout(a),
+       like_b = Layout(b)](const Tensor& dy, const std::array<bool, 2>& need) mutable {
+        std::array<Tensor, 2> d;
+        if (need[1]) d[1] = right_gradient((*saved_a)(), like_b, dy);
+        // The other gradient may have the memory of a, which in a language model's head is where
+        // most memory is in use.
+        if (!detail::running_pass.keeps_graph) saved_a.reset();
+        if (need[0]) d[0] = left_gradient(like_a, (*saved_b)(), dy);
+        return d;
+      });
 }
 
 }  // namespace trireme

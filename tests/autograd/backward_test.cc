@@ -7,6 +7,7 @@
 #include "core/autograd/gradcheck.h"
 #include "core/autograd/no_grad.h"
 #include "core/ops/ops.h"
+#include "core/tensor/allocator.h"
 #include "tests/support/message_of.h"
 #include "tests/support/test_device.h"
 
@@ -265,6 +266,25 @@ TEST(Backward, RunsInsideABackward) {
   backward(sum(y * w));
   EXPECT_THAT(grad_of(w), ElementsAre(6 + 20));
   EXPECT_THAT(grad_of(x), ElementsAre(15 + 25));
+}
+
+// The memory of an operand that nobody else keeps goes to the other operand's gradient.
+TEST(Backward, AProductLetsItsLeftOperandGo) {
+  constexpr int64_t kRows = 4096, kInner = 64, kBytes = kRows * kInner * 4;
+  const TensorOptions options{DType::kF32, test_device()};
+  Tensor x = full({kRows, kInner}, 0.5, options).set_requires_grad();
+  Tensor w = full({kInner, 1}, 0.5, options).set_requires_grad();
+  const auto peak = [&](bool retain) {
+    const Tensor y = matmul(sin(x), w);
+    const Tensor dy = ones(y.shape(), options);
+    reset_peak_memory(test_device());
+    const int64_t before = memory_stats(test_device()).total_allocated_bytes;
+    backward(y, {.gradient = dy, .retain_graph = retain});
+    x.zero_grad();
+    w.zero_grad();
+    return memory_stats(test_device()).peak_allocated_bytes - before;
+  };
+  EXPECT_LE(peak(false) + kBytes, peak(true));
 }
 
 }  // namespace
