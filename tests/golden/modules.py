@@ -48,7 +48,8 @@ def linear(x, weight, bias=None):
 
 for shape in ((3, 5), (2, 3, 5)):
     case("Linear", linear, {"x": real(*shape), "weight": real(5, 4)}, slack=16)
-    case("Linear", linear, {"x": real(*shape), "weight": real(5, 4), "bias": real(4)}, slack=16)
+    case("Linear", linear, {"x": real(*shape), "weight": real(5, 4), "bias": real(4)}, slack=16,
+         more_on_cuda=1)
 case("Embedding", lambda ids, weight: call(nn.Embedding(*weight.shape), {"weight": weight}, ids),
      {"ids": ints(2, 5, high=6), "weight": real(6, 3)}, slack=4)
 factors = {"weight": real(6), "bias": real(6)}

@@ -15,7 +15,7 @@ case("matmul", lambda a, b: a @ b, {"a": const(given([[1.0, INF], [NAN, 1.0], [0
 for shape in ((3, 5), (2, 3, 5), (5,), (0, 5)):
     weight = {"weight": real(5, 4)}
     case("linear", lambda x, weight, bias: F.linear(x, weight.t(), bias),
-         {"x": real(*shape), **weight, "bias": real(4)}, slack=16)
+         {"x": real(*shape), **weight, "bias": real(4)}, more_on_cuda=1, slack=16)
     case("linear", lambda x, weight: F.linear(x, weight.t()), {"x": real(*shape), **weight},
          slack=16)
 for batch in (1, 3, 0):
