@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from models import Gpt, Lstm, Mlp, ResNet, ResNetBlock, save_safetensors
 
 RATE = {"gpt": 2e-5, "lstm": 2e-3, "mlp": 0.003, "resnet": 1e-4}
-SMALL_RATE = {**RATE, "gpt": 6e-4}
+SMALL_RATE = {**RATE, "gpt": 6e-4, "resnet": 1e-3}
 MOMENTUM = ["--optimizer", "sgd", "--momentum", "0.9", "--weight-decay", "0"]
 
 
