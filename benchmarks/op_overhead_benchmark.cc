@@ -6,8 +6,8 @@
 // `ns_per_op` is the host's time: recording and launching. On a GPU the host then waits outside the
 // clock, so that its queue never fills; `ns_with_wait` has that wait in it. On the CPU the limit
 // worth comparing with is a minimal tape without dtypes or broadcasting, about 30 ns per op; on a
-// GPU it is `kernel_alone`, a kernel over 4 elements that exist: what the runtime takes for a
-// launch. benchmarks/compare_pytorch/op_overhead.py does the same from Python.
+// GPU it is `kernel_alone`, which only fills an existing tensor of 4 elements: what a launch takes.
+// benchmarks/compare_pytorch/op_overhead.py does the same from Python.
 
 #include <benchmark/benchmark.h>
 

@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def rows_for_cuda(quick):
-    """The rows of the table: docs/measurements.md, "Open: needs a GPU"."""
+    """The rows of the table: docs/measurements.md, "On an H200"."""
     gpt2 = ["--size", "gpt2", "--vocab-multiple", "128", "--precision", "bf16"]
     xl = ["--size", "gpt2-xl", "--vocab-multiple", "128", "--precision", "bf16", "--batch", "16"]
     resnet = ["--depth", "50", "--stem", "imagenet", "--classes", "1000", "--size", "224",
@@ -261,7 +261,7 @@ def main():
         failed = failed or (not options.quick and any(v.startswith("MISSED") for v in verdicts))
         beside = ", ".join(f"{name} {shown(value)} ({ours / value:.2f} x)"
                            for name, value in peers.items())
-        print(f"    = {shown(ours)}; {beside}", flush=True)
+        print(f"    = {shown(ours)}" + (f"; {beside}" if beside else ""), flush=True)
         table.append((row.name, shown(ours), beside,
                       "not judged" if options.quick and verdicts else "; ".join(verdicts), row.goal))
     print(f"\n{runner.hardware}\n\n| what | Trireme | beside it (ratio) | must | goal |\n"

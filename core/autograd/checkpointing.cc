@@ -177,7 +177,7 @@ Tensor checkpoint(std::function<Tensor(const std::vector<Tensor>&)> fn,
                   const std::vector<Tensor>& inputs) {
   require(fn != nullptr, "checkpoint", "the function is null");
   const Function several = [fn = std::move(fn)](const Tensors& in) { return Tensors{fn(in)}; };
-  const Tensor result = checkpoint(several, inputs)[0];
+  Tensor result = checkpoint(several, inputs)[0];
   require(result.defined(), "checkpoint", "the result of the function is undefined");
   return result;
 }

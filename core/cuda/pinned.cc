@@ -17,6 +17,7 @@ namespace trireme::cuda {
 namespace {
 
 constexpr int kSizes = 63;  // powers of two
+constexpr int64_t kMostInFlight = int64_t{1} << 30;
 
 struct Cache {
   std::mutex mutex;
@@ -33,9 +34,17 @@ struct InFlight {
   struct Entry {
     std::unique_ptr<Event> done;
     std::shared_ptr<void> buffer;
+    int64_t bytes;
   };
   std::mutex mutex;
-  std::deque<Entry> entries;  // guarded by mutex
+  // Guarded by mutex.
+  std::deque<Entry> entries;
+  int64_t bytes = 0;
+
+  void drop_oldest() {
+    bytes -= entries.front().bytes;
+    entries.pop_front();
+  }
 };
 InFlight& in_flight(int device) {
   static auto* const lists = new std::array<InFlight, kMaxDevices>;
@@ -77,7 +86,7 @@ std::shared_ptr<void> allocate_pinned(int64_t bytes) {
   return {data, [size](void* block) { give_back(block, size); }};
 }
 
-void keep_until_done(Cuda device, std::shared_ptr<void> buffer) {
+void keep_until_done(Cuda device, std::shared_ptr<void> buffer, int64_t bytes) {
   InFlight& flying = in_flight(device.index);
   std::unique_ptr<Event> done;
   try {
@@ -88,9 +97,13 @@ void keep_until_done(Cuda device, std::shared_ptr<void> buffer) {
     throw;
   }
   std::lock_guard lock(flying.mutex);
-  flying.entries.push_back({std::move(done), std::move(buffer)});  // before a question may fail
-  while (!flying.entries.empty() && flying.entries.front().done->is_done()) {
-    flying.entries.pop_front();
+  // Before a question may fail.
+  flying.entries.push_back({std::move(done), std::move(buffer), bytes});
+  flying.bytes += bytes;
+  while (!flying.entries.empty() && flying.entries.front().done->is_done()) flying.drop_oldest();
+  while (flying.bytes > kMostInFlight) {
+    flying.entries.front().done->synchronize();
+    flying.drop_oldest();
   }
 }
 

@@ -14,8 +14,9 @@ namespace trireme::cuda {
 std::shared_ptr<void> allocate_pinned(int64_t bytes);
 
 /// Keeps `buffer` until the work queued on device.stream so far is done: for the source of an
-/// asynchronous copy. Does not wait. Where that fails the buffer is abandoned.
-void keep_until_done(Cuda device, std::shared_ptr<void> buffer);
+/// asynchronous copy of `bytes`. Waits only where copies of more than 1 GiB are under way, for the
+/// oldest. Where that fails the buffer is abandoned.
+void keep_until_done(Cuda device, std::shared_ptr<void> buffer, int64_t bytes);
 
 /// Never uses the buffer again: a queued copy may, and nobody can tell until when.
 void abandon_pinned(std::shared_ptr<void> buffer);

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/base/error.h"
 #include "core/base/parallel_for.h"
 #include "core/cuda/api.h"
 #include "core/cuda/check.h"
@@ -25,6 +26,16 @@ void copy_async(const char* op, Cuda device, void* to, const void* from, int64_t
   check_launch(op, device);
 }
 
+/// Pinned memory, or null where there are too many bytes or the system locks no more.
+std::shared_ptr<void> stage(int64_t bytes) {
+  if (bytes > kMostStaged) return nullptr;
+  try {
+    return allocate_pinned(bytes);
+  } catch (const OutOfMemory&) {
+    return nullptr;
+  }
+}
+
 }  // namespace
 
 void copy_to_device(int device, void* to, const void* from, int64_t bytes) {
@@ -32,18 +43,18 @@ void copy_to_device(int device, void* to, const void* from, int64_t bytes) {
   refuse_while_capturing("copy to device",
                          "copy into a tensor that the step reads before each replay");
   const Cuda cuda = current_cuda(device);
-  if (bytes > kMostStaged) {
+  const std::shared_ptr<void> staged = stage(bytes);
+  if (!staged) {
     count_sync();
     return copy_async(kToDevice, cuda, to, from, bytes, cudaMemcpyHostToDevice);
   }
-  std::shared_ptr<void> staged = allocate_pinned(bytes);
   parallel_for(bytes, kGrain, [&](int64_t begin, int64_t end) {
     std::memcpy(static_cast<char*>(staged.get()) + begin, static_cast<const char*>(from) + begin,
                 static_cast<size_t>(end - begin));
   });
   check(kToDevice, api().memcpy_async(to, staged.get(), static_cast<size_t>(bytes),
                                       cudaMemcpyHostToDevice, cuda.stream));
-  keep_until_done(cuda, std::move(staged));
+  keep_until_done(cuda, staged, bytes);
   check_launch(kToDevice, cuda);
 }
 

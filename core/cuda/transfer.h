@@ -11,8 +11,8 @@
 namespace trireme::cuda {
 
 /// Host to device, on the current stream. Bytes are copied into pinned memory first, so `from` may
-/// be changed when this returns and the host does not wait; only beyond 512 MiB the driver copies
-/// from `from` itself and the host waits for that.
+/// be changed when this returns and the host does not wait; only beyond 512 MiB, or where the
+/// system locks no more memory, the driver copies from `from` itself and the host waits for that.
 void copy_to_device(int device, void* to, const void* from, int64_t bytes);
 
 /// Device to host. Waits (counted in sync_count) and throws what went wrong on the stream.

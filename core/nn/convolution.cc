@@ -56,9 +56,11 @@ Convolution::Convolution(const Shape& weight, int64_t out, init::Fan to_input, G
 Conv2d::Conv2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel, Generator& generator,
                Conv2dOptions options, Bias bias, TensorOptions tensor_options,
                const init::Initializer& initializer)
-    : Convolution({out, kernel[0], kernel[1], of_group("conv2d", in, options.groups, "input")}, out,
-                  init::Fan::kOut, generator, bias, tensor_options, initializer),
-      options_(checked("conv2d", options, out, "output")) {}
+    : Convolution(
+          {out, kernel[0], kernel[1],
+           of_group("conv2d", in, checked("conv2d", options, out, "output").groups, "input")},
+          out, init::Fan::kOut, generator, bias, tensor_options, initializer),
+      options_(options) {}
 
 Tensor Conv2d::forward(const Tensor& x) const {
   const TraceRange range("conv2d");
@@ -68,10 +70,11 @@ Tensor Conv2d::forward(const Tensor& x) const {
 ConvTranspose2d::ConvTranspose2d(int64_t in, int64_t out, std::array<int64_t, 2> kernel,
                                  Generator& generator, ConvTranspose2dOptions options, Bias bias,
                                  TensorOptions tensor_options, const init::Initializer& initializer)
-    : Convolution(
-          {in, kernel[0], kernel[1], of_group("conv_transpose2d", out, options.groups, "output")},
-          out, init::Fan::kIn, generator, bias, tensor_options, initializer),
-      options_(checked("conv_transpose2d", options, in, "input")) {}
+    : Convolution({in, kernel[0], kernel[1],
+                   of_group("conv_transpose2d", out,
+                            checked("conv_transpose2d", options, in, "input").groups, "output")},
+                  out, init::Fan::kIn, generator, bias, tensor_options, initializer),
+      options_(options) {}
 
 Tensor ConvTranspose2d::forward(const Tensor& x) const {
   const TraceRange range("conv_transpose2d");
@@ -80,9 +83,11 @@ Tensor ConvTranspose2d::forward(const Tensor& x) const {
 
 Conv1d::Conv1d(int64_t in, int64_t out, int64_t kernel, Generator& generator, Conv1dOptions options,
                Bias bias, TensorOptions tensor_options, const init::Initializer& initializer)
-    : Convolution({out, kernel, of_group("conv1d", in, options.groups, "input")}, out,
-                  init::Fan::kOut, generator, bias, tensor_options, initializer),
-      options_(checked("conv1d", options, out, "output")) {}
+    : Convolution(
+          {out, kernel,
+           of_group("conv1d", in, checked("conv1d", options, out, "output").groups, "input")},
+          out, init::Fan::kOut, generator, bias, tensor_options, initializer),
+      options_(options) {}
 
 Tensor Conv1d::forward(const Tensor& x) const {
   const TraceRange range("conv1d");
@@ -92,9 +97,11 @@ Tensor Conv1d::forward(const Tensor& x) const {
 ConvTranspose1d::ConvTranspose1d(int64_t in, int64_t out, int64_t kernel, Generator& generator,
                                  ConvTranspose1dOptions options, Bias bias,
                                  TensorOptions tensor_options, const init::Initializer& initializer)
-    : Convolution({in, kernel, of_group("conv_transpose1d", out, options.groups, "output")}, out,
-                  init::Fan::kIn, generator, bias, tensor_options, initializer),
-      options_(checked("conv_transpose1d", options, in, "input")) {}
+    : Convolution({in, kernel,
+                   of_group("conv_transpose1d", out,
+                            checked("conv_transpose1d", options, in, "input").groups, "output")},
+                  out, init::Fan::kIn, generator, bias, tensor_options, initializer),
+      options_(options) {}
 
 Tensor ConvTranspose1d::forward(const Tensor& x) const {
   const TraceRange range("conv_transpose1d");

@@ -94,8 +94,10 @@ Tensor right_gradient(const Tensor& a, const Layout& b, const Tensor& dy) {
   return views::transpose(gradient(dy, true, a, false, b.shape, b.home), -2, -1);
 }
 
+/// Saved in any case, because a checkpoint counts what is.
 std::optional<Saved> save_if(bool needed, const Tensor& x) {
-  return needed ? std::optional(save(x)) : std::nullopt;
+  Saved saved = save(x);
+  return needed ? std::optional(std::move(saved)) : std::nullopt;
 }
 
 }  // namespace
@@ -121,12 +123,16 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
       [saved_a = save_if(b.requires_grad(), a), saved_b = save_if(a.requires_grad(), b),
        like_a = Layout(a),
        like_b = Layout(b)](const Tensor& dy, const std::array<bool, 2>& need) mutable {
+        require(saved_a || !need[1], "backward",
+                "the graph was already run and what matmul needs for its gradient was freed; pass "
+                "retain_graph to the first backward");
+        const Tensor right = need[0] ? (*saved_b)() : Tensor();  // throws before a is let go
         std::array<Tensor, 2> d;
         if (need[1]) d[1] = right_gradient((*saved_a)(), like_b, dy);
         // The other gradient may have the memory of a, which in a language model's head is where
         // most memory is in use.
         if (!detail::running_pass.keeps_graph) saved_a.reset();
-        if (need[0]) d[0] = left_gradient(like_a, (*saved_b)(), dy);
+        if (need[0]) d[0] = left_gradient(like_a, right, dy);
         return d;
       });
 }

@@ -29,7 +29,7 @@ TRIREME_HD inline Acc<T> gelu_gradient(Acc<T> dy, Acc<T> x) {
     // The names are GeluTanh::grad's; h is e g.
     const float e = vmath::exp_approx(-std::fabs(GeluTanh{}.two_u(x))), g = reciprocal(1.0f + e);
     const float h = e * g, du2 = kSlope + kSlope * (3 * 0.044715f) * (x * x);
-    return dy * ((x < 0.0f ? h : g) + x * du2 * (h * g));
+    return dy * ((x < 0.0f ? h : g) + x * (h * g) * du2);
   } else {
     return GeluTanh{}.grad(dy, x);
   }

@@ -139,15 +139,38 @@ TEST(CudaPinned, IsUsedAgainOnlyWhenTheCopyIsDone) {
   void* const first = [&] {
     std::shared_ptr<void> buffer = allocate_pinned(5000);
     void* const data = buffer.get();
-    keep_until_done(device, std::move(buffer));
+    keep_until_done(device, std::move(buffer), 5000);
     return data;
   }();
   EXPECT_NE(allocate_pinned(5000).get(), first);
   fake().events_are_done = true;
-  keep_until_done(device, allocate_pinned(100));  // looks for what is done
+  keep_until_done(device, allocate_pinned(100), 100);  // looks for what is done
   const auto held = allocate_pinned(5000);
   const auto other = allocate_pinned(5000);
   EXPECT_TRUE(held.get() == first || other.get() == first);
+}
+
+TEST(CudaPinned, WaitsForTheOldestWhereMoreThanAGibibyteIsUnderWay) {
+  FakeDeviceGuard guard;
+  fake().events_are_done = false;
+  const Cuda device = current_cuda(0);
+  keep_until_done(device, allocate_pinned(100), 600 * kMiB);
+  EXPECT_EQ(fake().call_count("event_synchronize"), 0);
+  keep_until_done(device, allocate_pinned(100), 600 * kMiB);
+  EXPECT_EQ(fake().call_count("event_synchronize"), 1);
+  fake().events_are_done = true;
+  keep_until_done(device, allocate_pinned(100), 100);
+  EXPECT_EQ(fake().call_count("event_synchronize"), 1);
+}
+
+TEST(CudaPinned, IsNotNeededToCopy) {
+  FakeDeviceGuard guard;
+  fake().fail_next["host_alloc"] = cudaErrorMemoryAllocation;
+  const std::vector<char> bytes(8 * kMiB, 'x');
+  auto* const large = static_cast<char*>(allocate(std::ssize(bytes), 0));
+  copy_to_device(0, large, bytes.data(), std::ssize(bytes));
+  EXPECT_EQ(large[std::ssize(bytes) - 1], 'x');
+  free(large, 0);
 }
 
 TEST(CudaPinned, IsNeverUsedAgainWhenNobodyCanTellWhenTheCopyIsDone) {

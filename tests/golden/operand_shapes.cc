@@ -119,7 +119,10 @@ class Agreement {
       if (extents_.try_emplace(letters[i], n).first->second != n) return false;
     }
     const Extents leading(shape.begin(), first);
-    if (pattern[0] == '*') return leading_.value_or(leading) == (leading_ = leading);
+    if (pattern[0] == '*') {
+      if (!leading_) leading_ = leading;
+      return *leading_ == leading;
+    }
     return pattern[0] != '+' || widen(leading);
   }
 

@@ -17,7 +17,7 @@
 #   ops        every row of the op table, the autograd tests and whole steps on the device
 #   sanitizer  a part of that under compute-sanitizer: memcheck, racecheck, initcheck
 #   bad_input  wrong device, wrong index, out of memory, a kernel that faults
-#   parity     losses of GPT-2 124M and ResNet-50 beside PyTorch's, f32 and bf16; needs torch
+#   parity     losses of GPT-2 124M, an LSTM, an MLP and ResNet-50 beside PyTorch's; needs torch
 #   ranks      two to four ranks on one GPU over NCCL: one rank's losses, killed and missing peers
 #   soak       training for ten minutes: memory as in the first one
 #   speed      every line of the speed table beside PyTorch in the same run; needs torch

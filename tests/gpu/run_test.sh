@@ -30,6 +30,7 @@ expect 0 "bad_input  passed" --device cpu --quick --only bad_input,ranks,soak --
 grep -q '^ranks *passed' out || failed "$(tail -n 40 out)"
 grep -q '^soak *passed' out || failed "$(tail -n 40 out)"
 grep -qF '20 losses' logs/ranks.log || failed "the ranks' losses were not compared"
+expect 0 "ops        passed" --device cpu --quick --only ops
 expect 0 "speed" --device cpu --quick --only speed
 grep -qE '^speed +(passed|skipped: python3 has no torch)' out || failed "$(tail -n 40 out)"
 
@@ -44,6 +45,14 @@ exec "$bin/trireme-train" "\$@"
 TRAIN
 chmod +x broken/trireme-train
 bin=$work/broken expect 1 "ranks      FAILED: python3" --device cpu --quick --only ranks
+# So is a test that fails in one of its shares.
+rm broken/ops_test
+cat >broken/ops_test <<TEST
+#!/usr/bin/env bash
+"$bin/ops_test" "\$@" && [ "\$GTEST_SHARD_INDEX" != 0 ]
+TEST
+chmod +x broken/ops_test
+bin=$work/broken expect 1 "ops        FAILED: " --device cpu --quick --only ops
 
 # A doctor that says something else than nvidia-smi is found.
 mkdir tools

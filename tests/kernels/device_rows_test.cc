@@ -229,6 +229,12 @@ TYPED_TEST(DeviceRows, GeluGradientAndSumsOverRows) {
   }
 }
 
+// x^3 is more than f32 holds where the gate's slope is 0.
+TEST(DeviceRowsF32, GeluGradientOfLargeNumbersIsTheGate) {
+  EXPECT_EQ(gelu_gradient<BFloat16>(2.0f, 1e15f), 2.0f);
+  EXPECT_EQ(gelu_gradient<BFloat16>(2.0f, -1e15f), 0.0f);
+}
+
 TYPED_TEST(DeviceRows, SumOfSquares) {
   using T = TypeParam;
   auto x = TestFixture::draw(1000, 13);

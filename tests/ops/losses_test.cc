@@ -69,6 +69,16 @@ TEST(Losses, StayFiniteForLargeLogits) {
   EXPECT_THAT(kl_div(zeros({2}), zeros({2})).to_vector<float>(), ElementsAre(0));
 }
 
+TEST(Losses, OfALogitOfMinusInfinityAreInfiniteWhereItsTargetIsAbove0) {
+  const float inf = std::numeric_limits<float>::infinity();
+  Tensor x = from_vector<float>({-inf, -inf}, {2}).set_requires_grad();
+  const Tensor t = from_vector<float>({0.5f, 1}, {2});
+  const Tensor each = binary_cross_entropy_with_logits(x, t, {.reduction = Reduction::kNone});
+  EXPECT_THAT(each.to_vector<float>(), ElementsAre(inf, inf));
+  backward(sum(each));
+  EXPECT_THAT(x.grad().to_vector<float>(), ElementsAre(-0.5f, -1));
+}
+
 TEST(Losses, OfNothingThatCountsAreNan) {
   const Tensor targets = full({3}, -100, {DType::kI64});
   Tensor x = zeros({3, 4}).set_requires_grad();

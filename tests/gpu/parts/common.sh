@@ -35,7 +35,11 @@ sharded() {
   passed=$(grep -hoE '^\[  PASSED  \] [0-9]+' shard-* | awk '{n += $4} END {print n + 0}')
   rm -f shard-*
   echo "$passed tests passed: $*"
-  if [ "$ended" != 0 ] || [ "$passed" = 0 ]; then failed "$* ended with $ended"; fi
+  if [ "$passed" = 0 ]; then
+    failed "no test passed: $*"
+  elif [ "$ended" != 0 ]; then
+    failed "$* ended with $ended"
+  fi
 }
 
 # refuses CODE TEXT COMMAND...: must end with CODE and say TEXT.
