@@ -68,7 +68,7 @@ TRIREME_HD inline void each_norm_row(const Group& group, const Norm& n, int64_t 
   }
 }
 
-/// values = v (value - center) * scale * gamma + beta for one pack.
+/// v = v * gamma + beta for one pack.
 template <int W, typename T>
 TRIREME_HD inline void apply_factors(const T* gamma, const T* beta, int64_t c, Acc<T> (&v)[W]) {
   Acc<T> factor[W];
