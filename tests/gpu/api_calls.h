@@ -18,10 +18,12 @@ class ApiCalls {
   int event_waits() const { return event_waits_; }
   /// Kernels of our own: libraries launch theirs by themselves.
   int launches() const { return launches_; }
+  /// Kernels that asked for more than they have by default, such as shared memory.
+  int attributes() const { return attributes_; }
 
  private:
   static cuda::Api counting() {
-    stream_waits_ = event_waits_ = launches_ = 0;
+    stream_waits_ = event_waits_ = launches_ = attributes_ = 0;
     below_ = cuda::api();
     cuda::Api table = below_;
     table.stream_synchronize = [](cudaStream_t stream) {
@@ -37,11 +39,16 @@ class ApiCalls {
       ++launches_;
       return below_.launch_kernel(kernel, grid, block, arguments, shared, stream);
     };
+    table.func_set_attribute = [](const void* kernel, cudaFuncAttribute attribute, int value) {
+      ++attributes_;
+      return below_.func_set_attribute(kernel, attribute, value);
+    };
     return table;
   }
 
   static inline cuda::Api below_ = {};
-  static inline std::atomic<int> stream_waits_ = 0, event_waits_ = 0, launches_ = 0;
+  static inline std::atomic<int> stream_waits_ = 0, event_waits_ = 0, launches_ = 0,
+                                 attributes_ = 0;
   cuda::ScopedApi in_force_;
 };
 
