@@ -7,7 +7,7 @@
 // one of them at any time. 6 instructions an element take a third of the time that the bytes take.
 
 #include "kernels/cuda/column_sums.cuh"
-#include "kernels/cuda/loaded_pack.h"
+#include "kernels/cuda/held_pack.h"
 #include "kernels/cuda/row.h"
 #include "kernels/cuda/row_geometry.h"
 #include "kernels/matmul.h"
@@ -19,16 +19,16 @@ template <typename T>
 struct Elements {
   static constexpr int kSums = 1, kAhead = 5;
   template <int W>
-  using Loaded = LoadedPack<T, W>;
+  using Loaded = HeldPack<T, W>;
   const T* x;
   int64_t row_stride;
   template <int W>
   TRIREME_HD Loaded<W> load(int64_t at) const {
-    return Loaded<W>::load(x + at);
+    return load_held<W>(x + at);
   }
   template <int W>
-  TRIREME_HD void operator()(const LoadedPack<T, W>& loaded, int64_t, Acc<T> (&terms)[1][W]) const {
-    loaded.get(terms[0]);
+  TRIREME_HD void operator()(const Loaded<W>& loaded, int64_t, Acc<T> (&terms)[1][W]) const {
+    widen(loaded, terms[0]);
   }
 };
 

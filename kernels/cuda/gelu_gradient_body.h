@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "kernels/cuda/loaded_pack.h"
+#include "kernels/cuda/held_pack.h"
 #include "kernels/functors.h"
 
 namespace trireme::kernels {
@@ -29,7 +29,8 @@ TRIREME_HD inline Acc<T> gelu_gradient(Acc<T> dy, Acc<T> x) {
     // The names are GeluTanh::grad's; h is e g.
     const float e = vmath::exp_approx(-std::fabs(GeluTanh{}.two_u(x))), g = reciprocal(1.0f + e);
     const float h = e * g, du2 = kSlope + kSlope * (3 * 0.044715f) * (x * x);
-    return dy * ((x < 0.0f ? h : g) + x * (h * g) * du2);
+    // x h first: x du2 alone is more than f32 holds where h is 0.
+    return dy * ((x < 0.0f ? h : g) + x * h * (g * du2));
   } else {
     return GeluTanh{}.grad(dy, x);
   }
@@ -42,7 +43,7 @@ struct GeluGradientTerms {
   static constexpr int kSums = 1, kAhead = 3;
   template <int W>
   struct Loaded {
-    LoadedPack<T, W> x, dy;
+    HeldPack<T, W> x, dy;
   };
   const T* x;
   const T* dy;
@@ -50,13 +51,13 @@ struct GeluGradientTerms {
   int64_t row_stride;
   template <int W>
   TRIREME_HD Loaded<W> load(int64_t at) const {
-    return {LoadedPack<T, W>::load(x + at), LoadedPack<T, W>::load(dy + at)};
+    return {load_held<W>(x + at), load_held<W>(dy + at)};
   }
   template <int W>
   TRIREME_HD void operator()(const Loaded<W>& loaded, int64_t at, Acc<T> (&terms)[1][W]) const {
     Acc<T> v[W];
-    loaded.x.get(v);
-    loaded.dy.get(terms[0]);
+    widen(loaded.x, v);
+    widen(loaded.dy, terms[0]);
     TRIREME_UNROLL
     for (int k = 0; k < W; ++k) terms[0][k] = gelu_gradient<T>(terms[0][k], v[k]);
     store_values<W>(dx + at, terms[0]);
